@@ -1,0 +1,236 @@
+"""Every setting once: its name, type, default, what it does, and its check.
+
+Frozen dataclasses, one for each step that is configured. Their fields have names of their own, so that a
+configuration file and the flags are flat: `hidden_size: 64` and `--hidden_size 64`. Precedence: defaults < file < flags.
+The docstring below a field is its `--help` text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from bert4rec.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The network."""
+
+    hidden_size: int = 256
+    """Width of every token."""
+    num_heads: int = 4
+    """Attention heads; must divide hidden_size."""
+    num_layers: int = 4
+    """Transformer blocks."""
+    seq_length: int = 50
+    """The most recent events that the network reads."""
+    dropout: float = 0.2
+    """Share of activations dropped in training."""
+    block: Literal["transformer", "gated"] = "transformer"
+    """transformer: pre-norm softmax attention and feed-forward; gated: HSTU's SiLU attention with an elementwise gate."""
+    position: Literal["sinusoidal", "learned", "none"] = "sinusoidal"
+    """Absolute position added to each token."""
+    relative_position: bool = False
+    """A learned attention bias by distance in events."""
+    relative_time: bool = False
+    """A learned attention bias by the time between request and event, in half-octave buckets."""
+    temporal_embedding: bool = True
+    """Day of year, weekday, hour and the gap to the event before, added to each token."""
+    item_features: bool = True
+    """Genres, year and whatever else the item table holds, added to each item's vector."""
+    rating_input: bool = True
+    """Past ratings, added to each token."""
+    user_features: Literal["cross_attention", "sum", "none"] = "cross_attention"
+    """How the user's id and demographics enter: as tokens the history attends to, as one added vector, or not at all."""
+    feature_size: int = 32
+    """Width of one item or user feature value before projection."""
+    user_size: int = 64
+    """Width of a user id's vector before projection."""
+    cosine_head: bool = True
+    """Score by cosine times logit_scale instead of a dot product plus item bias."""
+    logit_scale: float = 20.0
+    """Factor of the cosine."""
+    id_dropout: float = 0.1
+    """Share of items whose id vector is hidden in a training step, so that metadata alone must score."""
+    user_dropout: float = 0.1
+    """Share of users whose id, and of demographics whose value, is hidden in training."""
+    request_time: Literal["never", "sometimes", "always"] = "sometimes"
+    """Whether training tells the time of the request: never, for half of the sequences, or always."""
+    gradient_checkpointing: bool = False
+    """Compute activations again in the backward pass: less memory, a third more time."""
+    scoring: Literal["auto", "causal", "mask", "average"] = "auto"
+    """The state that scores: of the last event, of an appended MASK, their mean; auto takes what was trained, causal first."""
+
+    def __post_init__(self) -> None:
+        for name in ("hidden_size", "num_heads", "num_layers", "seq_length", "feature_size", "user_size"):
+            _require(getattr(self, name) >= 1, self, name, "1 or more")
+        for name in ("dropout", "id_dropout", "user_dropout"):
+            _require(0 <= getattr(self, name) < 1, self, name, "0 or more and below 1")
+        _require(self.logit_scale > 0, self, "logit_scale", "above 0")
+        if self.hidden_size % self.num_heads:
+            raise ConfigError(
+                f"hidden_size {self.hidden_size} is not a multiple of num_heads {self.num_heads}: "
+                f"take hidden_size {self.hidden_size // self.num_heads * self.num_heads or self.num_heads} or other num_heads"
+            )
+
+
+@dataclass(frozen=True)
+class TaskWeights:
+    """The weight of each task in the loss; a weight of 0 skips its work."""
+
+    item_prediction: float = 1.0
+    """Guess masked items from both sides."""
+    next_item: float = 1.0
+    """Guess every next item from what came before it."""
+    rating_prediction: float = 0.3
+    """Guess the rating of a known next item."""
+    user_preference: float = 0.2
+    """Guess the items and genres of the coming events."""
+
+    def __post_init__(self) -> None:
+        for entry in fields(self):
+            _require(getattr(self, entry.name) >= 0, self, entry.name, "0 or more")
+        if not self.item_prediction and not self.next_item:
+            raise ConfigError("task_weights: item_prediction and next_item are both 0, so nothing learns to recommend; set one above 0")
+
+
+@dataclass(frozen=True)
+class SplitConfig:
+    """What trains and what is asked for."""
+
+    split: Literal["leave-one-out", "global-time"] = "leave-one-out"
+    """leave-one-out: each user's last event tests; global-time: each user's last event after a date."""
+    test_share: float = 0.1
+    """global-time: the share of all events after the test date (and of the rest after the validation date)."""
+
+    def __post_init__(self) -> None:
+        _require(0 < self.test_share < 1, self, "test_share", "between 0 and 1")
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How the network is trained."""
+
+    batch_size: int = 64
+    """Sequences in a batch (on each device)."""
+    learning_rate: float = 1e-4
+    """Peak learning rate of AdamW."""
+    max_epochs: int = 100
+    """The most passes over the training users."""
+    patience: int = 15
+    """Validations without a better NDCG@10 before training stops."""
+    task_weights: TaskWeights = field(default_factory=TaskWeights)
+    """The weight of each task in the loss."""
+    windows: Literal["sliding", "random", "last"] = "sliding"
+    """sliding: every window of a history; random: one a user and epoch at a random offset; last: the most recent one."""
+    window_stride: int = 0
+    """Events between two sliding windows; 0 is half of seq_length."""
+    mask_probability: float = 0.2
+    """Share of events that are masked for item_prediction; the last one always is."""
+    weight_decay: float = 0.01
+    """AdamW's decoupled weight decay, of matrices only."""
+    beta2: float = 0.98
+    """AdamW's second-moment decay."""
+    warmup_steps: int = 200
+    """Optimiser steps until the peak learning rate."""
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    """The learning rate after warm-up, down to a hundredth of its peak at max_epochs."""
+    max_grad_norm: float = 1.0
+    """Gradients are clipped to this norm; 0 turns it off."""
+    gradient_accumulation_steps: int = 1
+    """Batches summed up before an optimiser step."""
+    ema_decay: float = 0.0
+    """Decay of the moving average of the weights that is evaluated and saved; 0 turns it off."""
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    """Arithmetic of the forward pass."""
+    accelerator: str = "auto"
+    """cpu, gpu, mps or auto."""
+    devices: int = 1
+    """Devices to train on; above 1 each takes its share of the users (DDP)."""
+    num_workers: int = 0
+    """Processes that assemble batches; 0 does it in the training process."""
+    pin_memory: bool = False
+    """Page-locked batches for faster copies to a GPU."""
+    seed: int = 42
+    """Of weights, masks, windows and dropout: the same seed on the same machine gives the same weights."""
+    logger: Literal["csv", "tensorboard", "mlflow"] = "csv"
+    """Where losses and metrics are logged besides metrics.csv."""
+    use_wandb: bool = False
+    """Log to Weights & Biases as well."""
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "max_epochs", "patience", "gradient_accumulation_steps", "devices"):
+            _require(getattr(self, name) >= 1, self, name, "1 or more")
+        for name in ("window_stride", "weight_decay", "warmup_steps", "max_grad_norm", "num_workers"):
+            _require(getattr(self, name) >= 0, self, name, "0 or more")
+        for name in ("ema_decay", "beta2"):
+            _require(0 <= getattr(self, name) < 1, self, name, "0 or more and below 1")
+        _require(0 < self.mask_probability < 1, self, "mask_probability", "between 0 and 1")
+        _require(self.learning_rate > 0, self, "learning_rate", "above 0")
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """All settings of a training run, as stored with the model."""
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    split: SplitConfig = field(default_factory=SplitConfig)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings as a flat mapping, the form of a configuration file."""
+        return {**asdict(self.model), **asdict(self.training), **asdict(self.split)}
+
+    @classmethod
+    def from_dict(cls, settings: Mapping[str, Any]) -> RunConfig:
+        """The settings of a flat mapping; what is absent has its default, what is unknown is refused by name."""
+        parts = {"model": ModelConfig, "training": TrainingConfig, "split": SplitConfig}
+        names = {part: {entry.name for entry in fields(of)} for part, of in parts.items()}
+        unknown = set(settings) - set().union(*names.values())
+        if unknown:
+            raise ConfigError(f"unknown setting {sorted(unknown)[0]!r}; 'bert4rec train --help' lists them")
+        chosen: dict[str, dict[str, Any]] = {part: {key: settings[key] for key in settings if key in names[part]} for part in parts}
+        weights = chosen["training"].get("task_weights")
+        if isinstance(weights, Mapping):
+            chosen["training"]["task_weights"] = TaskWeights(**weights)
+        return cls(ModelConfig(**chosen["model"]), TrainingConfig(**chosen["training"]), SplitConfig(**chosen["split"]))
+
+
+@dataclass(frozen=True)
+class PrepareConfig:
+    """What to prepare, and how strictly."""
+
+    dataset: str | None = None
+    """A MovieLens release by name: ml-100k, ml-1m, ml-10m, ml-20m, ml-25m, ml-32m or ml-latest-small."""
+    schema: Path | None = None
+    """A YAML file that declares your own tables, or a RecBole .inter file; in place of dataset."""
+    data_dir: Path | None = None
+    """Where the release lies: a folder with its zip or its unpacked folder, or that folder; default: $BERT4REC_DATA."""
+    output: Path | None = None
+    """The prepared folder; default: prepared/ and the name."""
+    name: str | None = None
+    """What to call the dataset in reports; default: the release, or the schema's name."""
+    file_order: bool = False
+    """Take the order of the rows as the order of events and ignore times: for tables without timestamps."""
+    on_bad_rows: Literal["error", "drop"] = "error"
+    """error: stop at the first row that cannot be used; drop: leave such rows out and count them."""
+    repeated_pairs: Literal["keep", "first", "last"] = "keep"
+    """When a user has several events with one item: keep them all, or only the first or the last."""
+    min_user_events: int = 1
+    """Users with fewer events are left out."""
+    min_item_events: int = 1
+    """Items with fewer events are left out; repeated together with min_user_events until both hold."""
+    overwrite: bool = False
+    """Replace a prepared folder that was made with other settings."""
+
+    def __post_init__(self) -> None:
+        for name in ("min_user_events", "min_item_events"):
+            _require(getattr(self, name) >= 1, self, name, "1 or more")
+
+
+def _require(holds: bool, config: object, name: str, what: str) -> None:
+    if not holds:
+        raise ConfigError(f"{name} is {getattr(config, name)!r}: it must be {what}")

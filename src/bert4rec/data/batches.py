@@ -1,0 +1,344 @@
+"""Numbered histories to tensors. Sequences are packed one after another, so no step of the network meets padding.
+
+`sequences` makes what the network reads from any `Histories`; `TrainingBatches` draws windows, masks and targets.
+Both go through the same function, so that serving reads exactly what training read.
+
+A causal sequence is `MASK, e_1, …, e_n`: a start token and the events; the state of each token answers for the event
+that follows it. A bidirectional sequence is the events with some replaced by MASK; a MASK's state answers for its place.
+
+Legend: B sequences, T tokens of all of them together, S supervised tokens, C coming events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from bert4rec.config import ModelConfig, TrainingConfig
+from bert4rec.data.histories import Histories, Ints
+from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.splits import Split
+from bert4rec.ids import MASK, NO_RATING, NO_TIME, PAD
+
+COMING_EVENTS = 10
+"""How far the user-preference task looks ahead."""
+
+
+class OnDevice:
+    """A frozen dataclass of tensors that moves as one."""
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Self:
+        """The same on another device."""
+        return self._each(lambda value: value.to(device, non_blocking=non_blocking))
+
+    def pin_memory(self) -> Self:
+        """The same in page-locked memory."""
+        return self._each(lambda value: value.pin_memory())
+
+    def _each(self, change: Any) -> Self:
+        return replace(self, **{entry.name: _apply(getattr(self, entry.name), change) for entry in fields(self)})  # type: ignore[type-var]
+
+
+def _apply(value: Any, change: Any) -> Any:
+    if isinstance(value, (Tensor, OnDevice)):
+        return change(value)
+    if isinstance(value, Mapping):
+        return {key: _apply(entry, change) for key, entry in value.items()}
+    return value
+
+
+@dataclass(frozen=True)
+class Sequences(OnDevice):
+    """B token sequences, packed: what the network reads."""
+
+    item_T: Tensor
+    """Item rows; MASK where the item is to be guessed."""
+    time_T: Tensor
+    """When each event happened (int64 seconds); NO_TIME where unknown."""
+    rating_T: Tensor
+    """Rating rows; NO_RATING where unknown or hidden."""
+    request_time_T: Tensor
+    """When the answer of each token is asked for; NO_TIME where unknown."""
+    position_T: Tensor
+    """Place in the sequence, from 0."""
+    row_T: Tensor
+    """Which of the B sequences."""
+    user_B: Tensor
+    """User rows; UNKNOWN for people the model never saw."""
+    lengths: tuple[int, ...]
+    """Tokens of each sequence."""
+    user_features: Mapping[str, Tensor] = field(default_factory=dict)
+    """Value rows `[B]` in place of the user's stored ones."""
+
+    @property
+    def last_B(self) -> Tensor:
+        """The index of each sequence's last token."""
+        return torch.tensor(self.lengths, device=self.item_T.device).cumsum(0) - 1
+
+
+@dataclass(frozen=True)
+class Supervised(OnDevice):
+    """Sequences and what some of their tokens must answer."""
+
+    sequences: Sequences
+    token_S: Tensor
+    """Indices of the supervised tokens."""
+    item_S: Tensor
+    """The item each must name."""
+    rating_S: Tensor
+    """The rating that item got; NO_RATING where there is none."""
+
+
+@dataclass(frozen=True)
+class Coming(OnDevice):
+    """For one token of every sequence, what the user does next."""
+
+    token_B: Tensor
+    """Index of the token that looks ahead."""
+    item_BC: Tensor
+    """The coming events' items, PAD where the history ends."""
+
+
+@dataclass(frozen=True)
+class Batch(OnDevice):
+    """One training step: the causal and the bidirectional reading of the same windows; None where a task is off."""
+
+    causal: Supervised | None
+    masked: Supervised | None
+    coming: Coming | None
+    events: int
+    """Real events in the batch, for the rate."""
+
+
+def causal_sequences(histories: Histories, seq_length: int) -> Sequences:
+    """Start token and the last `seq_length` events of each history; every token asks for the event that follows."""
+    recent = last_events(histories, seq_length)
+    first_B = recent.start_B1[:-1] + np.arange(len(recent))
+    return _pack(
+        recent,
+        item_T=np.insert(recent.item_N, recent.start_B1[:-1], MASK),
+        time_T=np.insert(recent.time_N, recent.start_B1[:-1], NO_TIME),
+        rating_T=np.insert(recent.rating_N, recent.start_B1[:-1], NO_RATING),
+        # A token's answer is asked for when the next event happens; the last one's at the request.
+        request_time_T=_shifted(np.insert(recent.time_N, recent.start_B1[:-1], NO_TIME), first_B, recent.request_time_B),
+        length_B=recent.length_B + 1,
+    )
+
+
+def masked_sequences(histories: Histories, seq_length: int) -> Sequences:
+    """The last `seq_length` − 1 events of each history and a MASK that carries the time of the request."""
+    recent = last_events(histories, seq_length - 1)
+    end_B = recent.start_B1[1:]
+    time_T = np.insert(recent.time_N, end_B, recent.request_time_B)
+    return _pack(
+        recent,
+        item_T=np.insert(recent.item_N, end_B, MASK),
+        time_T=time_T,
+        rating_T=np.insert(recent.rating_N, end_B, NO_RATING),
+        request_time_T=time_T,
+        length_B=recent.length_B + 1,
+    )
+
+
+def last_events(histories: Histories, count: int) -> Histories:
+    """The same histories, cut to their most recent events."""
+    if not len(histories) or histories.length_B.max() <= count:
+        return histories
+    length_B = np.minimum(histories.length_B, count)
+    start_B1 = np.concatenate([[0], np.cumsum(length_B)])
+    kept_N = np.repeat(histories.start_B1[1:] - start_B1[1:], length_B) + np.arange(start_B1[-1])
+    return replace(
+        histories,
+        start_B1=start_B1,
+        item_N=histories.item_N[kept_N],
+        time_N=histories.time_N[kept_N],
+        rating_N=histories.rating_N[kept_N],
+    )
+
+
+def _shifted(time_T: Ints, first_B: Ints, last_B: Ints) -> Ints:
+    """Each token takes the time of the token after it, the last of a sequence the given one."""
+    shifted_T = np.empty_like(time_T, dtype=np.int64)
+    shifted_T[:-1] = time_T[1:]
+    shifted_T[np.append(first_B[1:], len(time_T)) - 1] = last_B
+    return shifted_T
+
+
+def _pack(histories: Histories, *, length_B: Ints, **token_arrays: Ints) -> Sequences:
+    start_B = np.cumsum(length_B) - length_B
+    return Sequences(
+        **{name: _long(array) for name, array in token_arrays.items()},
+        position_T=_long(np.arange(length_B.sum()) - np.repeat(start_B, length_B)),
+        row_T=_long(np.repeat(np.arange(len(length_B)), length_B)),
+        user_B=_long(histories.user_B),
+        lengths=tuple(length_B.tolist()),
+        user_features={name: _long(row_B) for name, row_B in histories.user_features.items()},
+    )
+
+
+def _long(array: NDArray[Any]) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array, dtype=np.int64))
+
+
+@dataclass(frozen=True)
+class Windows:
+    """The stretches of events a training epoch goes over: window w is `start_W[w] : stop_W[w]` of user `user_W[w]`."""
+
+    user_W: Ints
+    start_W: Ints
+    stop_W: Ints
+
+    def __len__(self) -> int:
+        return len(self.user_W)
+
+
+def training_windows(
+    dataset: PreparedDataset, split: Split, model: ModelConfig, training: TrainingConfig, epoch: int
+) -> Windows:
+    """Windows of up to seq_length + 1 training events: the inputs and, one further, the targets.
+
+    Users with a single training event take part too: the start token and the user's tokens predict it.
+    """
+    start_U, stop_U = np.asarray(dataset.start_U1[:-1]), np.asarray(split.train_stop_U)
+    user_W = np.flatnonzero(stop_U > start_U)
+    size = model.seq_length + 1
+    first_W, stop_W = start_U[user_W], stop_U[user_W]
+    spare_W = np.maximum(stop_W - first_W - size, 0)
+    if training.windows == "sliding":
+        stride = training.window_stride or max(1, model.seq_length // 2)
+        count_W = -(-spare_W // stride) + 1
+        back_X = np.arange(count_W.sum()) - np.repeat(np.cumsum(count_W) - count_W, count_W)
+        user_W, first_W, stop_W = (np.repeat(array, count_W) for array in (user_W, first_W, stop_W))
+        stop_W = np.maximum(stop_W - back_X * stride, np.minimum(stop_W, first_W + size))
+    elif training.windows == "random":
+        random = np.random.default_rng((training.seed, epoch, 1))
+        stop_W = stop_W - random.integers(0, spare_W + 1)
+    return Windows(user_W, np.maximum(first_W, stop_W - size), stop_W)
+
+
+class TrainingBatches(Dataset[Batch]):
+    """Batch number → `Batch`, for one epoch. The same seed, epoch and number give the same batch in any process."""
+
+    def __init__(
+        self, dataset: PreparedDataset, split: Split, model: ModelConfig, training: TrainingConfig, shards: int = 1
+    ) -> None:
+        self.dataset, self.split, self.model, self.training, self.shards = dataset, split, model, training, shards
+        self.start_epoch(0)
+
+    def start_epoch(self, epoch: int) -> None:
+        """Draw the epoch's windows and their order."""
+        self.epoch = epoch
+        self.windows = training_windows(self.dataset, self.split, self.model, self.training, epoch)
+        self.order = np.random.default_rng((self.training.seed, epoch, 2)).permutation(len(self.windows))
+
+    def __len__(self) -> int:
+        """Batches of one device in an epoch; at least one."""
+        return max(1, len(self.windows) // (self.training.batch_size * self.shards)) if len(self.windows) else 0
+
+    def __getitem__(self, number: int) -> Batch:
+        """The batch with this number among those of all devices."""
+        # The windows are dealt out evenly, so that the few left over do not make a batch of their own.
+        chosen = np.array_split(self.order, len(self) * self.shards)[number]
+        random = np.random.default_rng((self.training.seed, self.epoch, 3, number))
+        user_B, start_B, stop_B = (array[chosen] for array in (self.windows.user_W, self.windows.start_W, self.windows.stop_W))
+        by_length = np.argsort(start_B - stop_B, kind="stable")
+        user_B, start_B, stop_B = user_B[by_length], start_B[by_length], stop_B[by_length]
+        timed_B = random.random(len(user_B)) < _TIMED_SHARE[self.model.request_time]
+        weights = self.training.task_weights
+        causal = self._causal(user_B, start_B, stop_B, timed_B) if weights.next_item else None
+        masked = self._masked(user_B, start_B, stop_B, timed_B, random) if weights.item_prediction else None
+        read = causal or masked
+        coming = self._coming(read, user_B, start_B, stop_B, random) if weights.user_preference and read else None
+        return Batch(causal, masked, coming, events=int((stop_B - start_B).sum()))
+
+    def _causal(self, user_B: Ints, start_B: Ints, stop_B: Ints, timed_B: NDArray[np.bool_]) -> Supervised:
+        """Every token of the causal sequence is asked for the event after it."""
+        asked_at_B = self.dataset.time_N[stop_B - 1]
+        histories = self.dataset.histories(user_B, stop_B - 1, asked_at_B, start_B)
+        sequences = causal_sequences(histories, self.model.seq_length)
+        if not timed_B.all():
+            known_T = torch.from_numpy(timed_B)[sequences.row_T]
+            sequences = replace(sequences, request_time_T=sequences.request_time_T.where(known_T, NO_TIME))
+        event_T = _stretches(start_B, stop_B - start_B)
+        return Supervised(
+            sequences,
+            token_S=torch.arange(len(event_T)),
+            item_S=_long(self.dataset.item_N[event_T]),
+            rating_S=self._ratings(event_T),
+        )
+
+    def _masked(
+        self, user_B: Ints, start_B: Ints, stop_B: Ints, timed_B: NDArray[np.bool_], random: np.random.Generator
+    ) -> Supervised:
+        """Some events, and always the last, are replaced by MASK and asked for; their ratings are hidden."""
+        start_B = np.maximum(start_B, stop_B - self.model.seq_length)
+        length_B = stop_B - start_B
+        histories = self.dataset.histories(user_B, stop_B, start_B=start_B)
+        hidden_T = random.random(length_B.sum()) < self.training.mask_probability
+        hidden_T[np.cumsum(length_B) - 1] = True
+        time_T = np.where(hidden_T & ~np.repeat(timed_B, length_B), NO_TIME, histories.time_N)
+        sequences = _pack(
+            histories,
+            item_T=np.where(hidden_T, MASK, histories.item_N),
+            time_T=time_T,
+            rating_T=np.where(hidden_T, NO_RATING, histories.rating_N),
+            request_time_T=time_T,
+            length_B=length_B,
+        )
+        token_S = np.flatnonzero(hidden_T)
+        event_T = _stretches(start_B, length_B)
+        return Supervised(
+            sequences, _long(token_S), _long(histories.item_N[token_S]), self._ratings(event_T[token_S])
+        )
+
+    def _ratings(self, event_S: Ints) -> Tensor:
+        """The events' ratings; none where nobody learns from them."""
+        rating_S = _long(self.dataset.rating_N[event_S])
+        return rating_S if self.training.task_weights.rating_prediction else torch.full_like(rating_S, NO_RATING)
+
+    def _coming(
+        self, read: Supervised, user_B: Ints, start_B: Ints, stop_B: Ints, random: np.random.Generator
+    ) -> Coming:
+        """One supervised token of each sequence, and the items of its event and those after it, in training only."""
+        row_S = read.sequences.row_T[read.token_S].numpy()
+        first_B = np.searchsorted(row_S, np.arange(len(user_B)))
+        count_B = np.searchsorted(row_S, np.arange(len(user_B)), side="right") - first_B
+        token_B = read.token_S.numpy()[first_B + random.integers(0, count_B)]
+        place_B = read.sequences.position_T.numpy()[token_B]
+        # In both readings a token at place p is asked for the event `tokens − p` before the end of the window.
+        event_B = stop_B - np.asarray(read.sequences.lengths) + place_B
+        event_BC = event_B[:, None] + np.arange(COMING_EVENTS)
+        end_B1 = np.asarray(self.split.train_stop_U)[user_B][:, None]
+        item_BC = np.where(event_BC < end_B1, self.dataset.item_N[np.minimum(event_BC, end_B1 - 1)], PAD)
+        return Coming(_long(token_B), _long(item_BC))
+
+
+_TIMED_SHARE: dict[str, float] = {"never": 0.0, "sometimes": 0.5, "always": 1.0}
+
+
+def _stretches(start_B: Ints, length_B: Ints) -> Ints:
+    """The indices start … start + length − 1 of every stretch, one after another."""
+    offset_B = np.cumsum(length_B) - length_B
+    return np.repeat(start_B - offset_B, length_B) + np.arange(length_B.sum())  # type: ignore[no-any-return]
+
+
+class EpochOrder(Sampler[int]):
+    """The batch numbers of one device: every `shards`-th, from its own rank on."""
+
+    def __init__(self, batches: TrainingBatches, rank: int) -> None:
+        self.batches, self.rank = batches, rank
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(self.rank, len(self.batches) * self.batches.shards, self.batches.shards))
+
+

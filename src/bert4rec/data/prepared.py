@@ -1,0 +1,211 @@
+"""`PreparedDataset`: numbered histories and feature tables in memory-mapped files. Needs numpy alone.
+
+A prepared folder holds plain `.npy` arrays, `vocabulary.json`, `catalogue.json` and a `manifest.json` that is
+written last: its presence means complete. How they are made is left to `data.prepare`.
+
+Legend: N events, U user rows (row 0 unknown), V item rows (rows 0 and 1 PAD and MASK), M values an item may have.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bert4rec.data.histories import Histories, Ints
+from bert4rec.errors import PreparedDataError
+from bert4rec.ids import FIRST_ITEM, FIRST_USER, NO_TIME, RawId, Vocabulary
+
+FORMAT_VERSION = 1
+MANIFEST = "manifest.json"
+
+
+class Kind(str, Enum):
+    """What a feature's values are."""
+
+    CATEGORICAL = "categorical"
+    """One value a row: int32 `[rows]`, 0 where unknown."""
+    MULTI = "multi"
+    """Up to M values a row: int32 `[rows, M]`, filled up with 0."""
+    NUMERIC = "numeric"
+    """One number a row, standardised: float32 `[rows]`, NaN where unknown."""
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One column of side information, of the items or of the users."""
+
+    name: str
+    kind: Kind
+    values: Sequence[RawId] = ()
+    """The known values; value v has row v + 1 (row 0 is unknown). Empty for numbers."""
+    labels: Mapping[str, str] | None = None
+    """What a value means in words, by the value's text (`{'7': 'executive/managerial'}`)."""
+    mean: float = 0.0
+    scale: float = 1.0
+    """A stored number is (raw − mean) / scale."""
+
+    @property
+    def rows(self) -> int:
+        """Rows of an embedding table of this feature, the unknown one included."""
+        return len(self.values) + 1
+
+
+@dataclass(frozen=True)
+class PreparedDataset:
+    """Events sorted by (user, time), ties in the file's order, and the feature tables."""
+
+    folder: Path | None
+    manifest: Mapping[str, Any]
+    """Name, source, counts, checksums, cleaning report: what a protocol line quotes."""
+    start_U1: Ints
+    """int64 `[U + 1]`: user row u has the events `start_U1[u] : start_U1[u + 1]`; the unknown user has none."""
+    item_N: Ints
+    """int32 item rows."""
+    time_N: Ints
+    """int64 seconds since 1970; NO_TIME everywhere where the source had no times."""
+    rating_N: Ints
+    """uint8 rating rows: row r is `rating_levels[r - 1]`, NO_RATING where there is none."""
+    rating_levels: NDArray[np.float64]
+    """The scale, ascending; empty where the source had no ratings."""
+    item_features: Mapping[str, tuple[Feature, NDArray[Any]]]
+    """Feature and its table over item rows `[V]` or `[V, M]`; PAD and MASK rows are unknown."""
+    user_features: Mapping[str, tuple[Feature, NDArray[Any]]]
+    """Likewise over user rows; row 0 is unknown."""
+
+    @property
+    def name(self) -> str:
+        """What the dataset is called."""
+        return str(self.manifest["name"])
+
+    @property
+    def checksum(self) -> str:
+        """A fingerprint of the events and their order."""
+        return str(self.manifest["checksum"])
+
+    @property
+    def num_users(self) -> int:
+        """Real users."""
+        return len(self.start_U1) - 1 - FIRST_USER
+
+    @property
+    def num_items(self) -> int:
+        """Real items."""
+        return int(self.manifest["num_items"])
+
+    @property
+    def item_rows(self) -> int:
+        """Item rows, PAD and MASK included."""
+        return self.num_items + FIRST_ITEM
+
+    @property
+    def user_rows(self) -> int:
+        """User rows, the unknown one included."""
+        return self.num_users + FIRST_USER
+
+    @property
+    def has_times(self) -> bool:
+        """Whether the source gave times."""
+        return bool(self.manifest["has_times"])
+
+    @cached_property
+    def _vocabulary(self) -> Mapping[str, list[RawId]]:
+        return _read_json(self._file("vocabulary.json"))  # type: ignore[no-any-return]
+
+    @cached_property
+    def items(self) -> Vocabulary:
+        """Raw item ids."""
+        return Vocabulary(self._vocabulary["items"], FIRST_ITEM)
+
+    @cached_property
+    def users(self) -> Vocabulary:
+        """Raw user ids."""
+        return Vocabulary(self._vocabulary["users"], FIRST_USER)
+
+    @cached_property
+    def titles(self) -> Sequence[str] | None:
+        """The items' titles in row order from the first real item, None where the source had none."""
+        return _read_json(self._file("catalogue.json")).get("titles")  # type: ignore[no-any-return]
+
+    def _file(self, name: str) -> Path:
+        if self.folder is None:
+            raise PreparedDataError(f"this dataset lives in memory and has no {name}")
+        return self.folder / name
+
+    def histories(
+        self, user_B: Ints, stop_B: Ints, request_time_B: Ints | None = None, start_B: Ints | None = None
+    ) -> Histories:
+        """What is known of the users before the events `stop_B` (indices into the N events).
+
+        `start_B` leaves out everything before it; the whole past is taken without it.
+        """
+        start_B = np.asarray(self.start_U1)[user_B] if start_B is None else start_B
+        length_B = stop_B - start_B
+        start_B1 = np.concatenate([[0], np.cumsum(length_B)])
+        event_N = np.repeat(start_B - start_B1[:-1], length_B) + np.arange(start_B1[-1])
+        return Histories(
+            user_B=np.asarray(user_B),
+            start_B1=start_B1,
+            item_N=self.item_N[event_N],
+            time_N=self.time_N[event_N],
+            rating_N=self.rating_N[event_N],
+            request_time_B=np.full(len(user_B), NO_TIME) if request_time_B is None else request_time_B,
+        )
+
+    @classmethod
+    def open(cls, folder: str | Path) -> PreparedDataset:
+        """The dataset of a prepared folder; arrays are mapped, not read."""
+        folder = Path(folder)
+        if not (folder / MANIFEST).is_file():
+            reason = "is not complete" if folder.is_dir() else "does not exist"
+            raise PreparedDataError(f"{folder}: the prepared folder {reason}; make it with 'bert4rec prepare --output {folder}'")
+        manifest = _read_json(folder / MANIFEST)
+        version = manifest.get("format_version") if isinstance(manifest, dict) else None
+        if version != FORMAT_VERSION:
+            raise PreparedDataError(
+                f"{folder}: format version {version} of the prepared folder is not the one this version reads "
+                f"({FORMAT_VERSION}); prepare the data again"
+            )
+        return cls(
+            folder=folder,
+            manifest=manifest,
+            start_U1=_map(folder, "user_start"),
+            item_N=_map(folder, "event_item"),
+            time_N=_map(folder, "event_time"),
+            rating_N=_map(folder, "event_rating"),
+            rating_levels=np.asarray(manifest["rating_levels"], dtype=np.float64),
+            item_features=_features(folder, "item", manifest["item_features"]),
+            user_features=_features(folder, "user", manifest["user_features"]),
+        )
+
+
+def _features(
+    folder: Path, owner: str, described: Sequence[Mapping[str, Any]]
+) -> dict[str, tuple[Feature, NDArray[Any]]]:
+    features = [Feature(**{**entry, "kind": Kind(entry["kind"])}) for entry in described]
+    return {
+        feature.name: (feature, _map(folder, f"{owner}_feature_{number}"))
+        for number, feature in enumerate(features)
+    }
+
+
+def _map(folder: Path, name: str) -> NDArray[Any]:
+    path = folder / f"{name}.npy"
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
+    except (OSError, ValueError) as problem:
+        raise PreparedDataError(f"{path}: cannot be read ({problem}); prepare the data again") from problem
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as problem:
+        raise PreparedDataError(f"{path}: cannot be read ({problem}); prepare the data again") from problem

@@ -1,0 +1,231 @@
+"""Attention over packed tokens: who sees whom, the learned biases, and the two kinds of attention.
+
+All else in the network works token by token on `[T, D]`. Attention alone needs rectangles, so sequences of similar
+length share a `Grid`, and little of it is padding.
+
+Legend: T tokens, D width, H heads, E width of a head; in one grid t tokens, b sequences, L places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bert4rec.config import ModelConfig
+from bert4rec.data.batches import Sequences
+from bert4rec.model.temporal import HALF_OCTAVES, half_octave
+
+GRID_SCORES = 2**20
+"""The most attention scores of one head in one grid (4 MiB), unless one sequence alone has more."""
+SHORTEST_IN_GRID = 0.8
+"""A sequence below this share of the longest one in its grid opens the next grid, if the grid has a few already."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Neighbouring sequences laid out as a rectangle of `b` rows and `L` places."""
+
+    rows: slice
+    tokens: slice
+    shape: tuple[int, int]
+    slot_t: Tensor
+    """The place of each token in the flattened rectangle."""
+
+    def spread(self, x_TD: Tensor) -> Tensor:
+        """Packed tokens as `[b, L, D]`, zeros where no token is."""
+        b, L = self.shape
+        x_tD = x_TD[self.tokens]
+        if len(x_tD) < b * L:
+            x_tD = x_tD.new_zeros(b * L, x_tD.shape[1]).index_copy(0, self.slot_t, x_tD)
+        return x_tD.view(b, L, -1)
+
+    def collect(self, x_bLD: Tensor) -> Tensor:
+        """The tokens of a rectangle, packed again: `[t, D]`."""
+        b, L = self.shape
+        x_tD = x_bLD.reshape(b * L, -1)
+        return x_tD if len(self.slot_t) == b * L else x_tD[self.slot_t]
+
+
+def make_grids(sequences: Sequences) -> list[Grid]:
+    """Cuts the sequences, in their order, into rectangles with little padding; sort by length for the least."""
+    grids, row, token = [], 0, 0
+    while row < len(sequences.lengths):
+        stop = _end_of_grid(sequences.lengths, row)
+        lengths = sequences.lengths[row:stop]
+        L, tokens = max(lengths), slice(token, token + sum(lengths))
+        slot_t = (sequences.row_T[tokens] - row) * L + sequences.position_T[tokens]
+        grids.append(Grid(slice(row, stop), tokens, (len(lengths), L), slot_t))
+        row, token = stop, tokens.stop
+    return grids
+
+
+def _end_of_grid(lengths: Sequence[int], first: int) -> int:
+    longest = lengths[first]
+    for stop in range(first + 1, len(lengths)):
+        length, size = lengths[stop], stop - first
+        longest = max(longest, length)
+        if (size + 1) * longest * longest > GRID_SCORES or (size >= 4 and length < SHORTEST_IN_GRID * longest):
+            return stop
+    return len(lengths)
+
+
+@dataclass
+class Look:
+    """What every layer's attention needs to know of the sequences: computed once, shared by all layers."""
+
+    grids: list[Grid]
+    causal: bool
+    visible: list[Tensor]
+    """Per grid, bool `[b or 1, 1, L or 1, L]`: query place (rows) may see key place (columns)."""
+    bias: list[Tensor | None]
+    """Per grid, `[b or 1, H, L, L]`, added to the scores."""
+    seen_T: Tensor
+    """How many places each token sees."""
+    record: list[list[Tensor]] | None = field(default=None)
+    """Where attention weights are kept, per layer and grid, when someone wants to look at them."""
+
+
+class AttentionBias(nn.Module):
+    """Learned biases by distance in events, and by the time between the request and the event attended to.
+
+    Time as in HSTU's relative time bias (Zhai et al. 2024, section 4), in half-octave buckets of
+    request time minus event time. A token whose request time is unknown asks at its own time, with rows of its own.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.reach = config.seq_length + 1
+        self.distance_WH = nn.Parameter(torch.zeros(2 * self.reach, config.num_heads)) if config.relative_position else None
+        self.time_WH = nn.Parameter(torch.zeros(4 * HALF_OCTAVES, config.num_heads)) if config.relative_time else None
+
+    def forward(self, sequences: Sequences, grid: Grid) -> Tensor | None:
+        """The bias `[b or 1, H, L, L]` of one grid, None where neither kind is on."""
+        parts = []
+        if self.distance_WH is not None:
+            place_L = torch.arange(grid.shape[1], device=sequences.item_T.device)
+            distance_LL = (place_L[:, None] - place_L).clamp(1 - self.reach, self.reach - 1) + self.reach
+            parts.append(_by_bucket(self.distance_WH, distance_LL[None]))
+        if self.time_WH is not None:
+            parts.append(_by_bucket(self.time_WH, _time_buckets(sequences, grid)))
+        return sum(parts[1:], parts[0]) if parts else None
+
+
+def _by_bucket(table_WH: Tensor, bucket_bLL: Tensor) -> Tensor:
+    return F.embedding(bucket_bLL, table_WH).permute(0, 3, 1, 2)
+
+
+def _time_buckets(sequences: Sequences, grid: Grid) -> Tensor:
+    """0 unknown; then half-octaves into the past, then into the future; all again where no request time is known."""
+    time_t, request_t = sequences.time_T[grid.tokens], sequences.request_time_T[grid.tokens]
+    asked_bL = _lay(grid, torch.where(request_t < 0, time_t, request_t))
+    time_bL, unasked_bL = _lay(grid, time_t), _lay(grid, (request_t < 0).long())
+    apart_bLL = asked_bL[:, :, None] - time_bL[:, None, :]
+    bucket_bLL = half_octave(apart_bLL.abs()) + HALF_OCTAVES * (apart_bLL < 0)
+    known_bLL = (asked_bL >= 0)[:, :, None] & (time_bL >= 0)[:, None, :]
+    return bucket_bLL * known_bLL + 2 * HALF_OCTAVES * unasked_bL[:, :, None]
+
+
+def _lay(grid: Grid, value_t: Tensor) -> Tensor:
+    """Values of a grid's tokens as `[b, L]`, −1 where no token is."""
+    b, L = grid.shape
+    return value_t.new_full((b * L,), -1).index_copy(0, grid.slot_t, value_t).view(b, L)
+
+
+def look(sequences: Sequences, causal: bool, bias: AttentionBias, record: bool = False) -> Look:
+    """Who sees whom: in a causal look each token what came before it and itself, else the whole sequence."""
+    grids = make_grids(sequences)
+    length_B = torch.tensor(sequences.lengths, device=sequences.item_T.device)
+    return Look(
+        grids=grids,
+        causal=causal,
+        visible=[_visible(grid, length_B[grid.rows], causal) for grid in grids],
+        bias=[bias(sequences, grid) for grid in grids],
+        seen_T=sequences.position_T + 1 if causal else length_B[sequences.row_T],
+        record=[] if record else None,
+    )
+
+
+def _visible(grid: Grid, length_b: Tensor, causal: bool) -> Tensor:
+    place_L = torch.arange(grid.shape[1], device=length_b.device)
+    if causal:  # padding lies behind every token, where a causal look never goes
+        return (place_L[:, None] >= place_L)[None, None]
+    return (place_L < length_b[:, None])[:, None, None]
+
+
+_Attend = Callable[[Tensor, Tensor, Tensor, Look, int, "list[Tensor] | None"], Tensor]
+
+
+class SoftmaxAttention(nn.Module):
+    """Multi-head scaled dot-product attention (Vaswani et al. 2017, section 3.2)."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.num_heads = config.num_heads
+        self.project_in = nn.Linear(config.hidden_size, 3 * config.hidden_size)
+        self.project_out = nn.Linear(config.hidden_size, config.hidden_size)
+
+    def forward(self, x_TD: Tensor, at: Look) -> Tensor:
+        """Every token's mixture of the values it sees."""
+        return self.project_out(_over_grids(self.project_in(x_TD), self.num_heads, at, _softmax_attention))
+
+
+class GatedAttention(nn.Module):
+    """HSTU's pointwise attention with an elementwise gate (Zhai et al. 2024, equations 1–3).
+
+    SiLU of the scores, divided by the number of places seen, in place of a softmax.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.num_heads = config.num_heads
+        self.project_in = nn.Linear(config.hidden_size, 4 * config.hidden_size)
+        self.norm = nn.LayerNorm(config.hidden_size)
+        self.project_out = nn.Linear(config.hidden_size, config.hidden_size)
+
+    def forward(self, x_TD: Tensor, at: Look) -> Tensor:
+        """Every token's gated mixture of the values it sees."""
+        gate_TD, qkv_TD = F.silu(self.project_in(x_TD)).tensor_split([x_TD.shape[1]], dim=1)
+        mixed_TD = _over_grids(qkv_TD, self.num_heads, at, _pointwise_attention) / at.seen_T[:, None]
+        return self.project_out(self.norm(mixed_TD) * gate_TD)
+
+
+def _over_grids(qkv_TD: Tensor, num_heads: int, at: Look, attend: _Attend) -> Tensor:
+    """Attention grid by grid over packed queries, keys and values (`[T, 3 · H · E]`)."""
+    kept: list[Tensor] | None = [] if at.record is not None else None
+    pieces = []
+    for number, grid in enumerate(at.grids):
+        q_bHLE, k_bHLE, v_bHLE = (
+            part.transpose(1, 2) for part in grid.spread(qkv_TD).unflatten(2, (3, num_heads, -1)).unbind(2)
+        )
+        out_bHLE = attend(q_bHLE, k_bHLE, v_bHLE, at, number, kept)
+        pieces.append(grid.collect(out_bHLE.transpose(1, 2)))
+    if at.record is not None and kept is not None:
+        at.record.append(kept)
+    return torch.cat(pieces)
+
+
+def _softmax_attention(q: Tensor, k: Tensor, v: Tensor, at: Look, number: int, kept: list[Tensor] | None) -> Tensor:
+    visible, bias = at.visible[number], at.bias[number]
+    if kept is not None:
+        score = q @ k.transpose(2, 3) / q.shape[3] ** 0.5 + (0 if bias is None else bias)
+        kept.append(score.masked_fill(~visible, -torch.inf).softmax(3))
+        return kept[-1] @ v
+    if bias is None and at.causal:
+        return F.scaled_dot_product_attention(q, k, v, is_causal=True)
+    mask = visible if bias is None else bias.to(q.dtype).masked_fill(~visible, -torch.inf)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+
+
+def _pointwise_attention(q: Tensor, k: Tensor, v: Tensor, at: Look, number: int, kept: list[Tensor] | None) -> Tensor:
+    score = q @ k.transpose(2, 3) / q.shape[3] ** 0.5
+    bias = at.bias[number]
+    if bias is not None:
+        score = score + bias
+    weight = F.silu(score).masked_fill(~at.visible[number], 0.0)
+    if kept is not None:
+        kept.append(weight)
+    return weight @ v

@@ -1,0 +1,70 @@
+"""What is read off a state: item scores, a rating, and what the user will like.
+
+Legend: N states, D width, V item rows, R rating levels.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bert4rec.config import ModelConfig
+from bert4rec.data.prepared import Kind
+from bert4rec.model.spec import DataSpec
+
+
+class ItemHead(nn.Module):
+    """Scores of the whole catalogue, tied with the items' input vectors: `queries(state) @ keys(items).T + bias`."""
+
+    def __init__(self, config: ModelConfig, spec: DataSpec) -> None:
+        super().__init__()
+        self.cosine, self.logit_scale = config.cosine_head, config.logit_scale
+        self.bias_V = None if config.cosine_head else nn.Parameter(torch.zeros(spec.item_rows))
+
+    def queries(self, state_ND: Tensor) -> Tensor:
+        """The side of the states; the factor of the cosine is in it."""
+        return F.normalize(state_ND, dim=1) * self.logit_scale if self.cosine else state_ND
+
+    def keys(self, item_VD: Tensor) -> Tensor:
+        """The side of the items, the same for every state."""
+        return F.normalize(item_VD, dim=1) if self.cosine else item_VD
+
+    def scores(self, state_ND: Tensor, key_VD: Tensor) -> Tensor:
+        """The scores `[N, V]`; only for as many states as fit in memory with the catalogue."""
+        score_NV = self.queries(state_ND) @ key_VD.T
+        return score_NV if self.bias_V is None else score_NV + self.bias_V
+
+
+class RatingHead(nn.Module):
+    """The distribution over the rating levels that a user in some state gives to a known item."""
+
+    def __init__(self, config: ModelConfig, spec: DataSpec) -> None:
+        super().__init__()
+        D = config.hidden_size
+        self.read = nn.Sequential(nn.Linear(2 * D, D), nn.GELU(), nn.Dropout(config.dropout), nn.Linear(D, spec.rating_levels))
+
+    def forward(self, state_ND: Tensor, item_ND: Tensor) -> Tensor:
+        """Logits `[N, R]`."""
+        return self.read(torch.cat([state_ND, item_ND], dim=1))  # type: ignore[no-any-return]
+
+
+class PreferenceHead(nn.Module):
+    """What the user will like next: a taste vector that scores items, and the values of each multi-valued feature.
+
+    Its targets are the coming events' items and their genres, so there is no vector that satisfies it for everyone.
+    """
+
+    def __init__(self, config: ModelConfig, spec: DataSpec) -> None:
+        super().__init__()
+        D = config.hidden_size
+        self.taste = nn.Sequential(nn.Linear(D, D), nn.GELU(), nn.Linear(D, D))
+        self.values = nn.ModuleDict(
+            {str(place): nn.Linear(D, feature.rows - 1) for place, feature in enumerate(spec.item_features) if feature.kind is Kind.MULTI}
+        )
+        self.names = {str(place): feature.name for place, feature in enumerate(spec.item_features)}
+
+    def forward(self, state_ND: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The taste vectors `[N, D]`, and logits over the known values of each multi-valued feature, by name."""
+        taste_ND = self.taste(state_ND)
+        return taste_ND, {self.names[place]: read(taste_ND) for place, read in self.values.items()}

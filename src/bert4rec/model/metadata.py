@@ -1,0 +1,119 @@
+"""Side information as vectors: feature tables and their encoder, for items and users alike.
+
+The tables are buffers of the network, indexed by item or user row: a batch carries ids alone, so hiding an item hides its
+genres, and a saved network knows its metadata. What the vectors are added to is left to `network`.
+
+Legend: R rows of the table, N rows asked for, M values an item may have, W width of a value's vector.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from bert4rec.data.prepared import Feature, Kind
+from bert4rec.ids import UNKNOWN
+from bert4rec.model.spec import FeatureSpec
+
+
+class FeatureEncoder(nn.Module):
+    """One feature: value rows (or numbers) to vectors of width W. The unknown value has a vector, and it is trained."""
+
+    def __init__(self, spec: FeatureSpec, size: int, rows: int) -> None:
+        super().__init__()
+        self.spec = spec
+        if spec.kind is Kind.NUMERIC:
+            self.project = nn.Linear(2, size)
+        else:
+            self.values = nn.Embedding(spec.rows, size)
+            nn.init.normal_(self.values.weight, std=size**-0.5)
+        self.register_buffer("table_R", _empty_table(spec, rows))
+
+    def value(self, row_N: Tensor) -> Tensor:
+        """The stored values of rows: `[N]`, or `[N, M]` of a multi-valued feature."""
+        table: Tensor = self.table_R  # type: ignore[assignment]
+        return table[row_N]
+
+    def forward(self, value_N: Tensor) -> Tensor:
+        """The vectors `[N, W]` of values."""
+        if self.spec.kind is Kind.NUMERIC:
+            missing_N = value_N.isnan()
+            return self.project(torch.stack([value_N.nan_to_num(), missing_N.to(value_N.dtype)], dim=1))  # type: ignore[no-any-return]
+        if self.spec.kind is Kind.CATEGORICAL:
+            return self.values(value_N)  # type: ignore[no-any-return]
+        return self._mean_of_known(value_N)
+
+    def _mean_of_known(self, value_NM: Tensor) -> Tensor:
+        """The mean over the real values; the unknown value's vector where there is none."""
+        real_NM = (value_NM != UNKNOWN).to(self.values.weight.dtype)
+        real_NM = torch.cat([real_NM[:, :1] + (real_NM.sum(1, keepdim=True) == 0), real_NM[:, 1:]], dim=1)
+        total_NW = (self.values(value_NM) * real_NM[:, :, None]).sum(1)
+        return total_NW / real_NM.sum(1, keepdim=True)  # type: ignore[no-any-return]
+
+
+def _empty_table(spec: FeatureSpec, rows: int) -> Tensor:
+    if spec.kind is Kind.NUMERIC:
+        return torch.full((rows,), torch.nan)
+    shape = (rows, spec.width) if spec.kind is Kind.MULTI else (rows,)
+    return torch.zeros(shape, dtype=torch.long)
+
+
+class ItemMetadata(nn.Module):
+    """All item features, concatenated and projected to the hidden size."""
+
+    def __init__(self, specs: Sequence[FeatureSpec], size: int, hidden_size: int, item_rows: int) -> None:
+        super().__init__()
+        self.features = nn.ModuleList(FeatureEncoder(spec, size, item_rows) for spec in specs)
+        self.project = nn.Linear(len(specs) * size, hidden_size)
+
+    def forward(self) -> Tensor:
+        """The metadata vectors of all item rows, `[V, D]`."""
+        return self.project(torch.cat([feature(feature.table_R) for feature in self.features], dim=1))  # type: ignore[no-any-return]
+
+
+class UserTokens(nn.Module):
+    """A user as separate tokens: the id, and one for each feature. Any of them may be unknown."""
+
+    def __init__(
+        self, specs: Sequence[FeatureSpec], feature_size: int, user_size: int, hidden_size: int, user_rows: int
+    ) -> None:
+        super().__init__()
+        self.user = nn.Embedding(user_rows, user_size)
+        nn.init.normal_(self.user.weight, std=user_size**-0.5)
+        self.project_user = nn.Linear(user_size, hidden_size)
+        self.features = nn.ModuleList(FeatureEncoder(spec, feature_size, user_rows) for spec in specs)
+        self.project = nn.ModuleList(nn.Linear(feature_size, hidden_size) for _ in specs)
+
+    @property
+    def count(self) -> int:
+        """Tokens of a user."""
+        return 1 + len(self.features)
+
+    def forward(self, user_B: Tensor, given: Mapping[str, Tensor], hide: float) -> Tensor:
+        """The tokens `[B, count, D]`; each is hidden with probability `hide`, so that "unknown" is trained."""
+        tokens = [self.project_user(self.user(_hide(user_B, hide)))]
+        for feature, project in zip(self.features, self.project, strict=True):
+            value = given[feature.spec.name] if feature.spec.name in given else feature.value(user_B)
+            tokens.append(project(feature(_hide(value, hide))))
+        return torch.stack(tokens, dim=1)
+
+
+def _hide(value_B: Tensor, share: float) -> Tensor:
+    if not share:
+        return value_B
+    hidden_B = torch.rand(len(value_B), device=value_B.device) < share
+    unknown = torch.nan if value_B.is_floating_point() else UNKNOWN
+    return value_B.masked_fill(hidden_B.view(-1, *[1] * (value_B.dim() - 1)), unknown)
+
+
+def fill_tables(
+    encoders: nn.ModuleList, features: Mapping[str, tuple[Feature, NDArray[Any]]]
+) -> None:
+    """Copies a dataset's feature tables into the encoders' buffers."""
+    for encoder in encoders:
+        _, table = features[encoder.spec.name]
+        encoder.table_R.copy_(torch.from_numpy(table[:].copy()))

@@ -1,0 +1,207 @@
+"""`Bert4Rec`: one set of weights that reads histories forwards (causal) and from both sides (masked).
+
+    item vectors ─► tokens ─► the user, by cross-attention ─► blocks ─► states ─► heads
+
+What the answers cost is left to `training.losses`, what becomes of scores to `ranking`.
+
+Legend: T tokens, B sequences, S supervised tokens, D width, V item rows, R rating levels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from bert4rec.config import ModelConfig, TaskWeights
+from bert4rec.data.batches import Batch, Coming, Sequences, Supervised
+from bert4rec.data.prepared import PreparedDataset
+from bert4rec.ids import FIRST_ITEM, NO_RATING, NO_TIME, PAD
+from bert4rec.model.attention import AttentionBias, Look, look
+from bert4rec.model.blocks import BLOCKS
+from bert4rec.model.embeddings import UserAttention, position_embedding
+from bert4rec.model.heads import ItemHead, PreferenceHead, RatingHead
+from bert4rec.model.metadata import ItemMetadata, UserTokens, fill_tables
+from bert4rec.model.spec import DataSpec
+from bert4rec.model.temporal import TemporalEmbedding
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What the heads say about one batch. Item scores stay a product of two factors: the whole is never in memory."""
+
+    key_VD: Tensor
+    """The items' side of every score."""
+    bias_V: Tensor | None
+    causal_SD: Tensor | None = None
+    """The states' side of the next-item scores."""
+    masked_SD: Tensor | None = None
+    """The states' side of the masked-item scores."""
+    taste_BD: Tensor | None = None
+    """The states' side of the coming-items scores."""
+    values: Mapping[str, Tensor] | None = None
+    """Logits over the coming events' feature values."""
+    rating_SR: Tensor | None = None
+    """Logits over the rating levels, for the supervised tokens that have a rating."""
+
+
+class Bert4Rec(nn.Module):
+    """The network of one configuration over one catalogue and one set of users. A task of weight 0 gets no head."""
+
+    def __init__(self, config: ModelConfig, spec: DataSpec, tasks: TaskWeights) -> None:
+        super().__init__()
+        self.config, self.spec = config, spec
+        D = config.hidden_size
+        self.item = nn.Embedding(spec.item_rows, D)
+        nn.init.normal_(self.item.weight, std=D**-0.5)
+        self.metadata = (
+            ItemMetadata(spec.item_features, config.feature_size, D, spec.item_rows)
+            if config.item_features and spec.item_features
+            else None
+        )
+        self.position = position_embedding(config)
+        self.temporal = TemporalEmbedding(D) if config.temporal_embedding else None
+        self.rating = nn.Embedding(1 + spec.rating_levels, D) if config.rating_input and spec.rating_levels else None
+        self.user = (
+            UserTokens(spec.user_features, config.feature_size, config.user_size, D, spec.user_rows)
+            if config.user_features != "none"
+            else None
+        )
+        self.user_attention = UserAttention(config) if config.user_features == "cross_attention" else None
+        self.request = TemporalEmbedding(D) if self.user is not None else None
+        self.attention_bias = AttentionBias(config)
+        self.blocks = nn.ModuleList(BLOCKS[config.block](config) for _ in range(config.num_layers))
+        self.norm = nn.LayerNorm(D)
+        self.dropout = nn.Dropout(config.dropout)
+        self.item_head = ItemHead(config, spec)
+        self.rating_head = RatingHead(config, spec) if spec.rating_levels and tasks.rating_prediction else None
+        self.preference_head = PreferenceHead(config, spec) if tasks.user_preference else None
+        self._start_small()
+
+    @classmethod
+    def for_dataset(cls, config: ModelConfig, dataset: PreparedDataset, tasks: TaskWeights) -> Bert4Rec:
+        """A fresh network that holds the dataset's feature tables."""
+        network = cls(config, DataSpec.of(dataset), tasks)
+        if network.metadata is not None:
+            fill_tables(network.metadata.features, dataset.item_features)
+        if network.user is not None:
+            fill_tables(network.user.features, dataset.user_features)
+        return network
+
+    def forward(self, batch: Batch) -> Predictions:
+        """The answers to one training batch."""
+        item_VD = self.item_vectors()
+        states = {
+            name: self.encode(read.sequences, item_VD, causal=name == "causal")
+            for name, read in (("causal", batch.causal), ("masked", batch.masked))
+            if read is not None
+        }
+        asked = {name: states[name][getattr(batch, name).token_S] for name in states}
+        # The rating and the preference are read off the causal states where there are any.
+        reading = "causal" if "causal" in states else "masked"
+        taste_BD, values = self._preference(states[reading], batch.coming)
+        return Predictions(
+            key_VD=self.item_head.keys(item_VD),
+            bias_V=self.item_head.bias_V,
+            causal_SD=self.item_head.queries(asked["causal"]) if "causal" in asked else None,
+            masked_SD=self.item_head.queries(asked["masked"]) if "masked" in asked else None,
+            taste_BD=taste_BD,
+            values=values,
+            rating_SR=self._ratings(asked[reading], getattr(batch, reading), item_VD),
+        )
+
+    def item_vectors(self) -> Tensor:
+        """The vector of every item row, `[V, D]`: its id's and its metadata's. In training some ids are hidden."""
+        id_VD = self.item.weight
+        if self.metadata is None:
+            return id_VD
+        if self.training and self.config.id_dropout:
+            shown_V1 = torch.rand(len(id_VD), 1, device=id_VD.device) >= self.config.id_dropout
+            shown_V1[:FIRST_ITEM] = True
+            id_VD = id_VD * shown_V1
+        return id_VD + self.metadata()
+
+    def encode(
+        self, sequences: Sequences, item_VD: Tensor, causal: bool, record: dict[str, list[Tensor]] | None = None
+    ) -> Tensor:
+        """The state of every token, `[T, D]`. `record` collects attention weights for those who want to look."""
+        x_TD = self.dropout(self._tokens(sequences, item_VD))
+        if self.user is not None and self.request is not None:
+            context_TD = self.request(sequences.request_time_T, sequences.time_T)
+            x_TD = x_TD + self.dropout(self._of_user(self.user, context_TD, x_TD, sequences, record))
+        at = look(sequences, causal, self.attention_bias, record is not None)
+        for block in self.blocks:
+            x_TD = self._through(block, x_TD, at)
+        if record is not None and at.record is not None:
+            record["layers"] = [weight for kept in at.record for weight in kept]
+        return self.norm(x_TD)  # type: ignore[no-any-return]
+
+    def _tokens(self, sequences: Sequences, item_VD: Tensor) -> Tensor:
+        """What happened, when, how it was liked, and at which place."""
+        x_TD = item_VD[sequences.item_T]
+        if self.position is not None:
+            x_TD = x_TD + self.position(sequences.position_T)
+        if self.temporal is not None:
+            x_TD = x_TD + self.temporal(sequences.time_T, _time_before(sequences))
+        if self.rating is not None:
+            x_TD = x_TD + self.rating(sequences.rating_T) * (sequences.rating_T != NO_RATING)[:, None]
+        return x_TD
+
+    def _of_user(
+        self,
+        user: UserTokens,
+        context_TD: Tensor,
+        x_TD: Tensor,
+        sequences: Sequences,
+        record: dict[str, list[Tensor]] | None,
+    ) -> Tensor:
+        """What each token learns of its user and of the moment it is asked."""
+        hide = self.config.user_dropout if self.training else 0.0
+        user_BSD = user(sequences.user_B, sequences.user_features, hide)
+        if self.user_attention is None:
+            return user_BSD.sum(1)[sequences.row_T] + context_TD  # type: ignore[no-any-return]
+        taken_TD, weight_TSH = self.user_attention(x_TD, user_BSD, context_TD, sequences.row_T)
+        if record is not None:
+            record["user"] = [weight_TSH]
+        return taken_TD  # type: ignore[no-any-return]
+
+    def _through(self, block: nn.Module, x_TD: Tensor, at: Look) -> Tensor:
+        if self.config.gradient_checkpointing and self.training:
+            return checkpoint(block, x_TD, at, use_reentrant=False)  # type: ignore[no-any-return]
+        return block(x_TD, at)  # type: ignore[no-any-return]
+
+    def _ratings(self, state_SD: Tensor, read: Supervised, item_VD: Tensor) -> Tensor | None:
+        if self.rating_head is None:
+            return None
+        rated_S = read.rating_S != NO_RATING
+        return self.rating_head(state_SD[rated_S], item_VD[read.item_S[rated_S]])  # type: ignore[no-any-return]
+
+    def _preference(self, state_TD: Tensor, coming: Coming | None) -> tuple[Tensor | None, Mapping[str, Tensor] | None]:
+        if coming is None or self.preference_head is None:
+            return None, None
+        taste_BD, values = self.preference_head(state_TD[coming.token_B])
+        return self.item_head.queries(taste_BD), values
+
+    def _start_small(self) -> None:
+        """Projections start at half their usual size where they add to the residual stream, so that depth is stable."""
+        for name, parameter in self.named_parameters():
+            if name.endswith("project_out.weight"):
+                nn.init.normal_(parameter, std=0.02)
+            elif name.endswith("bias") and parameter.dim() == 1 and "norm" not in name:
+                nn.init.zeros_(parameter)
+        for temporal in (self.temporal, self.request):
+            for table in temporal.children() if temporal is not None else ():
+                nn.init.normal_(table.weight, std=0.02)  # type: ignore[arg-type]
+        if self.rating is not None:
+            nn.init.normal_(self.rating.weight, std=0.02)
+        with torch.no_grad():
+            self.item.weight[PAD] = 0
+
+
+def _time_before(sequences: Sequences) -> Tensor:
+    """The time of the token before each one, NO_TIME for the first of a sequence."""
+    before_T = sequences.time_T.roll(1)
+    return before_T.masked_fill(sequences.position_T == 0, NO_TIME)

@@ -1,0 +1,109 @@
+"""`NetworkScorer`: answers about any `Histories`. The one path on which a network's scores reach anybody.
+
+Legend: B users, T tokens, V item rows, D width, R rating levels.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bert4rec.config import RunConfig
+from bert4rec.data.batches import Sequences, causal_sequences, masked_sequences
+from bert4rec.data.histories import Histories
+from bert4rec.errors import ConfigError, DataError
+from bert4rec.model.network import Bert4Rec
+
+_READERS = {"causal": (causal_sequences, True), "mask": (masked_sequences, False)}
+
+
+def _readings(run: RunConfig) -> tuple[str, ...]:
+    """The readings whose scores are averaged; what was not trained is not asked."""
+    scoring, tasks = run.model.scoring, run.training.task_weights
+    if scoring == "auto":
+        return ("causal",) if tasks.next_item else ("mask",)
+    readings = ("causal", "mask") if scoring == "average" else (scoring,)
+    for reading, weight in (("causal", tasks.next_item), ("mask", tasks.item_prediction)):
+        if reading in readings and not weight:
+            raise ConfigError(f"scoring {scoring!r} needs the {reading} reading, whose task weight is 0; take scoring 'auto'")
+    return readings
+
+
+class NetworkScorer:
+    """A trained network, ready to be asked. Weights must not change while it lives: item vectors are computed once."""
+
+    def __init__(self, network: Bert4Rec, run: RunConfig, name: str = "bert4rec") -> None:
+        self.network = network.eval()
+        self.readings = _readings(run)
+        self.name = name
+
+    @property
+    def rates(self) -> bool:
+        """Whether it was trained to predict ratings."""
+        return self.network.rating_head is not None
+
+    @cached_property
+    @torch.inference_mode()
+    def item_VD(self) -> Tensor:
+        """The vectors of all item rows."""
+        return self.network.item_vectors().detach()
+
+    @cached_property
+    @torch.inference_mode()
+    def key_VD(self) -> Tensor:
+        """The items' side of every score."""
+        return self.network.item_head.keys(self.item_VD)
+
+    @torch.inference_mode()
+    def states(self, histories: Histories) -> list[Tensor]:
+        """The state `[B, D]` that answers for each user, one for each reading of the history; both share the heads."""
+        return [self._read(histories, reading) for reading in self.readings]
+
+    @torch.inference_mode()
+    def score(self, histories: Histories) -> Tensor:
+        """Scores of every item row, `[B, V]`; PAD and MASK have a column that means nothing."""
+        scores = [self.network.item_head.scores(state_BD, self.key_VD) for state_BD in self.states(histories)]
+        return torch.stack(scores).mean(0).float() if len(scores) > 1 else scores[0].float()
+
+    @torch.inference_mode()
+    def rating_distribution(self, histories: Histories, item_B: Tensor) -> Tensor:
+        """How likely each rating level is when each user rates the item next, `[B, R]`."""
+        head = self.network.rating_head
+        if head is None:
+            raise DataError("this model was trained without ratings and predicts none")
+        item_BD = self.item_VD[item_B.to(self.item_VD.device)]
+        return torch.stack([head(state_BD, item_BD).softmax(1) for state_BD in self.states(histories)]).mean(0).float()
+
+    @torch.inference_mode()
+    def preference(self, histories: Histories) -> dict[str, Tensor]:
+        """How likely each value of each multi-valued item feature is in the coming events, `[B, values]`, by name."""
+        if self.network.preference_head is None:
+            return {}
+        _, values = self.network.preference_head(self.states(histories)[0])
+        return {name: logits.softmax(1).float() for name, logits in values.items()}
+
+    @torch.inference_mode()
+    def attention(self, histories: Histories) -> dict[str, list[Tensor]]:
+        """Attention weights: `layers`, one `[1, H, L, L]` a block; `user`, `[L, S + 1, H]`. One user at a time."""
+        if len(histories) != 1:
+            raise ValueError(f"attention is shown for one user at a time, not {len(histories)}")
+        record: dict[str, list[Tensor]] = {}
+        sequences, causal = self._sequences(histories, self.readings[0])
+        self.network.encode(sequences, self.item_VD, causal, record)
+        return record
+
+    def _read(self, histories: Histories, reading: str) -> Tensor:
+        """The state of each history's last token. Histories of similar length go together, for the least padding."""
+        by_length_B = np.argsort(-histories.length_B, kind="stable")
+        sequences, causal = self._sequences(histories.take(by_length_B), reading)
+        state_TD = self.network.encode(sequences, self.item_VD, causal)
+        back_B = torch.from_numpy(np.argsort(by_length_B, kind="stable")).to(state_TD.device)
+        return state_TD[sequences.last_B][back_B]
+
+    def _sequences(self, histories: Histories, reading: str) -> tuple[Sequences, bool]:
+        make, causal = _READERS[reading]
+        return make(histories, self.network.config.seq_length).to(self.item_VD.device), causal
+

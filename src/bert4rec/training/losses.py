@@ -1,0 +1,147 @@
+"""What the answers cost: four tasks, one weighted sum.
+
+The full softmax over the catalogue is most of a small model's arithmetic. `linear_cross_entropy` makes logits in pieces that
+stay in the cache, takes loss and gradients from each piece while it is there, and never holds `[S, V]`.
+
+Legend: S supervised tokens, V item rows, D width, C targets of a token, R rating levels, B sequences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from bert4rec.config import TaskWeights
+from bert4rec.data.batches import Batch, Supervised
+from bert4rec.ids import FIRST_ITEM, NO_RATING, PAD, UNKNOWN
+from bert4rec.model.network import Predictions
+
+PIECE_BYTES = {"cpu": 2 * 2**20, "cuda": 256 * 2**20}
+"""Logits in one piece: on a CPU about a core's share of the cache, on a GPU enough rows to fill it."""
+
+
+@dataclass(frozen=True)
+class Losses:
+    """The parts, by task, and their weighted sum. A part that was not computed is absent."""
+
+    total: Tensor
+    parts: Mapping[str, Tensor]
+
+
+def multi_task_loss(
+    predictions: Predictions, batch: Batch, weights: TaskWeights, value_tables: Mapping[str, Tensor]
+) -> Losses:
+    """The weighted sum over the tasks of their mean losses (nats); a weight of 0 skips the work.
+
+    `value_tables` are the multi-valued item features, `[V, M]` by name, from which coming genres are read.
+    """
+    parts = {}
+    if predictions.masked_SD is not None and batch.masked is not None and weights.item_prediction:
+        parts["item_prediction"] = _item_loss(predictions.masked_SD, predictions, batch.masked.item_S)
+    if predictions.causal_SD is not None and batch.causal is not None and weights.next_item:
+        parts["next_item"] = _item_loss(predictions.causal_SD, predictions, batch.causal.item_S)
+    read = batch.causal or batch.masked
+    if predictions.rating_SR is not None and read is not None and len(predictions.rating_SR) and weights.rating_prediction:
+        parts["rating_prediction"] = _rating_loss(predictions.rating_SR, read)
+    if predictions.taste_BD is not None and batch.coming is not None and weights.user_preference:
+        parts["user_preference"] = _preference_loss(predictions, batch.coming.item_BC, value_tables)
+    total = torch.stack([getattr(weights, task) * loss for task, loss in parts.items()]).sum()
+    return Losses(total, parts)
+
+
+def _item_loss(query_SD: Tensor, predictions: Predictions, item_S: Tensor) -> Tensor:
+    every = torch.ones(len(item_S), 1, device=item_S.device)
+    return linear_cross_entropy(query_SD, predictions.key_VD, predictions.bias_V, item_S[:, None], every)
+
+
+def _rating_loss(logit_SR: Tensor, read: Supervised) -> Tensor:
+    level_S = read.rating_S[read.rating_S != NO_RATING] - 1
+    return F.cross_entropy(logit_SR.float(), level_S)
+
+
+def _preference_loss(predictions: Predictions, item_BC: Tensor, value_tables: Mapping[str, Tensor]) -> Tensor:
+    """The coming items, each an equal share of one target; and the coming events' values of each feature likewise."""
+    assert predictions.taste_BD is not None
+    share_BC = _shares((item_BC != PAD).float())
+    loss = linear_cross_entropy(predictions.taste_BD, predictions.key_VD, predictions.bias_V, item_BC, share_BC)
+    for name, logit_BV in (predictions.values or {}).items():
+        value_BX = value_tables[name][item_BC].flatten(1)
+        share_BX = _shares((value_BX != UNKNOWN).float())
+        log_BX = logit_BV.float().log_softmax(1).gather(1, (value_BX - 1).clamp(min=0))
+        loss = loss - (share_BX * log_BX).sum(1).mean()
+    return loss
+
+
+def _shares(count_BX: Tensor) -> Tensor:
+    """Rows that sum to 1, or to 0 where nothing counts."""
+    return count_BX / count_BX.sum(1, keepdim=True).clamp(min=1)
+
+
+def linear_cross_entropy(
+    query_SD: Tensor, key_VD: Tensor, bias_V: Tensor | None, target_SC: Tensor, share_SC: Tensor
+) -> Tensor:
+    """Mean over S of the cross-entropy between `softmax(query @ key.T + bias)` over the real items and the targets.
+
+    Each row's targets weigh `share_SC`; PAD and MASK are no candidates.
+    """
+    return _LinearCrossEntropy.apply(query_SD, key_VD, bias_V, target_SC, share_SC)  # type: ignore[no-any-return,no-untyped-call]
+
+
+class _LinearCrossEntropy(torch.autograd.Function):
+    """Loss and all gradients in one walk over pieces of the rows: three matrix products in all, the least there is."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, query_SD: Tensor, key_VD: Tensor, bias_V: Tensor | None, target_SC: Tensor, share_SC: Tensor
+    ) -> Tensor:
+        S, device = len(query_SD), query_SD.device.type
+        dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else query_SD.dtype
+        query_SD, key_VD = query_SD.to(dtype), key_VD[FIRST_ITEM:].to(dtype)
+        target_SC = (target_SC - FIRST_ITEM).clamp(min=0)
+        learns = any(ctx.needs_input_grad)
+        grad_query_SD = torch.empty_like(query_SD) if learns else None
+        grad_key_VD = torch.zeros_like(key_VD, dtype=torch.float32) if learns else None
+        grad_bias_V = torch.zeros(len(key_VD), device=key_VD.device) if learns and bias_V is not None else None
+        rows = max(16, PIECE_BYTES.get(device, PIECE_BYTES["cuda"]) // (4 * len(key_VD)))
+        loss = torch.zeros((), device=query_SD.device)
+        for first in range(0, S, rows):
+            piece = slice(first, first + rows)
+            logit_NV = (query_SD[piece] @ key_VD.T).float()
+            if bias_V is not None:
+                logit_NV += bias_V[FIRST_ITEM:]
+            share_NC, target_NC = share_SC[piece], target_SC[piece]
+            weight_N1 = share_NC.sum(1, keepdim=True)
+            hit_N1 = (logit_NV.gather(1, target_NC) * share_NC).sum(1, keepdim=True)
+            top_N1 = logit_NV.amax(1, keepdim=True)
+            probability_NV = logit_NV.sub_(top_N1).exp_()
+            total_N1 = probability_NV.sum(1, keepdim=True)
+            loss += (weight_N1 * (total_N1.log() + top_N1) - hit_N1).sum()
+            if grad_query_SD is None or grad_key_VD is None:
+                continue
+            grad_NV = probability_NV.mul_(weight_N1 / total_N1).scatter_add_(1, target_NC, -share_NC)
+            if grad_bias_V is not None:
+                grad_bias_V += grad_NV.sum(0)
+            grad_NV = grad_NV.to(dtype)
+            torch.mm(grad_NV, key_VD, out=grad_query_SD[piece])
+            grad_key_VD += grad_NV.T @ query_SD[piece]
+        ctx.save_for_backward(grad_query_SD, grad_key_VD, grad_bias_V)
+        ctx.rows = S
+        return loss / S
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        query_SD, key_VD, bias_V = ctx.saved_tensors
+        scale = grad / ctx.rows
+        reserved = (0, 0, FIRST_ITEM, 0)
+        return (
+            query_SD.float() * scale,
+            F.pad(key_VD * scale, reserved),
+            None if bias_V is None else F.pad(bias_V * scale, (FIRST_ITEM, 0)),
+            None,
+            None,
+        )
