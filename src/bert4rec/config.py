@@ -1,8 +1,8 @@
 """Every setting once: its name, type, default, what it does, and its check.
 
 Frozen dataclasses, one for each step that is configured. Their fields have names of their own, so that a
-configuration file and the flags are flat: `hidden_size: 64` and `--hidden_size 64`. Precedence: defaults < file < flags.
-The docstring below a field is its `--help` text.
+configuration file and the flags are flat: `hidden_size: 64` and `--hidden_size 64`.
+Precedence: defaults < file < flags. The docstring below a field is its `--help` text.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class ModelConfig:
     dropout: float = 0.2
     """Share of activations dropped in training."""
     block: Literal["transformer", "gated"] = "transformer"
-    """transformer: pre-norm softmax attention and feed-forward; gated: HSTU's SiLU attention with an elementwise gate."""
+    """transformer: pre-norm softmax attention and feed-forward; gated: HSTU's SiLU attention with a gate."""
     position: Literal["sinusoidal", "learned", "none"] = "sinusoidal"
     """Absolute position added to each token."""
     relative_position: bool = False
@@ -44,7 +44,7 @@ class ModelConfig:
     rating_input: bool = True
     """Past ratings, added to each token."""
     user_features: Literal["cross_attention", "sum", "none"] = "cross_attention"
-    """How the user's id and demographics enter: as tokens the history attends to, as one added vector, or not at all."""
+    """How the user's id and demographics enter: as tokens to attend to, as one added vector, or not at all."""
     feature_size: int = 32
     """Width of one item or user feature value before projection."""
     user_size: int = 64
@@ -62,7 +62,7 @@ class ModelConfig:
     gradient_checkpointing: bool = False
     """Compute activations again in the backward pass: less memory, a third more time."""
     scoring: Literal["auto", "causal", "mask", "average"] = "auto"
-    """The state that scores: of the last event, of an appended MASK, their mean; auto takes what was trained, causal first."""
+    """What scores: the last event's state, an appended MASK's, or their mean; auto: what was trained, causal first."""
 
     def __post_init__(self) -> None:
         for name in ("hidden_size", "num_heads", "num_layers", "seq_length", "feature_size", "user_size"):
@@ -71,9 +71,10 @@ class ModelConfig:
             _require(0 <= getattr(self, name) < 1, self, name, "0 or more and below 1")
         _require(self.logit_scale > 0, self, "logit_scale", "above 0")
         if self.hidden_size % self.num_heads:
+            fitting = self.hidden_size // self.num_heads * self.num_heads or self.num_heads
             raise ConfigError(
                 f"hidden_size {self.hidden_size} is not a multiple of num_heads {self.num_heads}: "
-                f"take hidden_size {self.hidden_size // self.num_heads * self.num_heads or self.num_heads} or other num_heads"
+                f"take hidden_size {fitting} or other num_heads"
             )
 
 
@@ -94,7 +95,7 @@ class TaskWeights:
         for entry in fields(self):
             _require(getattr(self, entry.name) >= 0, self, entry.name, "0 or more")
         if not self.item_prediction and not self.next_item:
-            raise ConfigError("task_weights: item_prediction and next_item are both 0, so nothing learns to recommend; set one above 0")
+            raise ConfigError("task_weights: item_prediction and next_item are both 0: nothing learns to recommend")
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ class TrainingConfig:
     task_weights: TaskWeights = field(default_factory=TaskWeights)
     """The weight of each task in the loss."""
     windows: Literal["sliding", "random", "last"] = "sliding"
-    """sliding: every window of a history; random: one a user and epoch at a random offset; last: the most recent one."""
+    """sliding: all windows of a history; random: one a user and epoch at a random offset; last: the most recent."""
     window_stride: int = 0
     """Events between two sliding windows; 0 is half of seq_length."""
     mask_probability: float = 0.2
@@ -192,7 +193,9 @@ class RunConfig:
         unknown = set(settings) - set().union(*names.values())
         if unknown:
             raise ConfigError(f"unknown setting {sorted(unknown)[0]!r}; 'bert4rec train --help' lists them")
-        chosen: dict[str, dict[str, Any]] = {part: {key: settings[key] for key in settings if key in names[part]} for part in parts}
+        chosen: dict[str, dict[str, Any]] = {
+            part: {key: settings[key] for key in settings if key in names[part]} for part in parts
+        }
         weights = chosen["training"].get("task_weights")
         if isinstance(weights, Mapping):
             chosen["training"]["task_weights"] = TaskWeights(**weights)

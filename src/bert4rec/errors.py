@@ -77,5 +77,5 @@ class UnknownItem(DataError):
     def __init__(self, item_ids: Sequence[object]) -> None:
         shown = ", ".join(repr(item_id) for item_id in item_ids[:5])
         more = f" and {len(item_ids) - 5} more" if len(item_ids) > 5 else ""
-        super().__init__(f"unknown item_id {shown}{more}: the model was not trained on it; check the id or leave it out")
+        super().__init__(f"unknown item_id {shown}{more}: the model does not know it; check the id or leave it out")
         self.item_ids = list(item_ids)

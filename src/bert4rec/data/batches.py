@@ -1,10 +1,10 @@
 """Numbered histories to tensors. Sequences are packed one after another, so no step of the network meets padding.
 
-`sequences` makes what the network reads from any `Histories`; `TrainingBatches` draws windows, masks and targets.
-Both go through the same function, so that serving reads exactly what training read.
+`causal_sequences` and `masked_sequences` make what the network reads from any `Histories`; `TrainingBatches` draws
+windows, masks and targets. Both go through the same functions, so that serving reads exactly what training read.
 
 A causal sequence is `MASK, e_1, …, e_n`: a start token and the events; the state of each token answers for the event
-that follows it. A bidirectional sequence is the events with some replaced by MASK; a MASK's state answers for its place.
+that follows it. A bidirectional sequence is the events, some replaced by MASK; a MASK's state answers for its place.
 
 Legend: B sequences, T tokens of all of them together, S supervised tokens, C coming events.
 """
@@ -43,7 +43,8 @@ class OnDevice:
         return self._each(lambda value: value.pin_memory())
 
     def _each(self, change: Any) -> Self:
-        return replace(self, **{entry.name: _apply(getattr(self, entry.name), change) for entry in fields(self)})  # type: ignore[type-var]
+        names = [entry.name for entry in fields(self)]  # type: ignore[arg-type]
+        return replace(self, **{name: _apply(getattr(self, name), change) for name in names})  # type: ignore[type-var]
 
 
 def _apply(value: Any, change: Any) -> Any:
@@ -120,14 +121,15 @@ class Batch(OnDevice):
 def causal_sequences(histories: Histories, seq_length: int) -> Sequences:
     """Start token and the last `seq_length` events of each history; every token asks for the event that follows."""
     recent = last_events(histories, seq_length)
-    first_B = recent.start_B1[:-1] + np.arange(len(recent))
+    start_B = recent.start_B1[:-1]
+    first_B = start_B + np.arange(len(recent))
     return _pack(
         recent,
-        item_T=np.insert(recent.item_N, recent.start_B1[:-1], MASK),
-        time_T=np.insert(recent.time_N, recent.start_B1[:-1], NO_TIME),
-        rating_T=np.insert(recent.rating_N, recent.start_B1[:-1], NO_RATING),
+        item_T=np.insert(recent.item_N, start_B, MASK),
+        time_T=np.insert(recent.time_N, start_B, NO_TIME),
+        rating_T=np.insert(recent.rating_N, start_B, NO_RATING),
         # A token's answer is asked for when the next event happens; the last one's at the request.
-        request_time_T=_shifted(np.insert(recent.time_N, recent.start_B1[:-1], NO_TIME), first_B, recent.request_time_B),
+        request_time_T=_shifted(np.insert(recent.time_N, start_B, NO_TIME), first_B, recent.request_time_B),
         length_B=recent.length_B + 1,
     )
 
@@ -198,6 +200,10 @@ class Windows:
     def __len__(self) -> int:
         return len(self.user_W)
 
+    def take(self, which: Ints) -> Windows:
+        """Some of them, in the order asked for."""
+        return Windows(self.user_W[which], self.start_W[which], self.stop_W[which])
+
 
 def training_windows(
     dataset: PreparedDataset, split: Split, model: ModelConfig, training: TrainingConfig, epoch: int
@@ -207,7 +213,7 @@ def training_windows(
     Users with a single training event take part too: the start token and the user's tokens predict it.
     """
     start_U, stop_U = np.asarray(dataset.start_U1[:-1]), np.asarray(split.train_stop_U)
-    user_W = np.flatnonzero(stop_U > start_U)
+    user_W: Ints = np.flatnonzero(stop_U > start_U)
     size = model.seq_length + 1
     first_W, stop_W = start_U[user_W], stop_U[user_W]
     spare_W = np.maximum(stop_W - first_W - size, 0)
@@ -247,9 +253,9 @@ class TrainingBatches(Dataset[Batch]):
         # The windows are dealt out evenly, so that the few left over do not make a batch of their own.
         chosen = np.array_split(self.order, len(self) * self.shards)[number]
         random = np.random.default_rng((self.training.seed, self.epoch, 3, number))
-        user_B, start_B, stop_B = (array[chosen] for array in (self.windows.user_W, self.windows.start_W, self.windows.stop_W))
-        by_length = np.argsort(start_B - stop_B, kind="stable")
-        user_B, start_B, stop_B = user_B[by_length], start_B[by_length], stop_B[by_length]
+        windows = self.windows.take(chosen)
+        windows = windows.take(np.argsort(windows.start_W - windows.stop_W, kind="stable"))  # longest first
+        user_B, start_B, stop_B = windows.user_W, windows.start_W, windows.stop_W
         timed_B = random.random(len(user_B)) < _TIMED_SHARE[self.model.request_time]
         weights = self.training.task_weights
         causal = self._causal(user_B, start_B, stop_B, timed_B) if weights.next_item else None
@@ -326,7 +332,7 @@ _TIMED_SHARE: dict[str, float] = {"never": 0.0, "sometimes": 0.5, "always": 1.0}
 def _stretches(start_B: Ints, length_B: Ints) -> Ints:
     """The indices start … start + length − 1 of every stretch, one after another."""
     offset_B = np.cumsum(length_B) - length_B
-    return np.repeat(start_B - offset_B, length_B) + np.arange(length_B.sum())  # type: ignore[no-any-return]
+    return np.repeat(start_B - offset_B, length_B) + np.arange(length_B.sum())
 
 
 class EpochOrder(Sampler[int]):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 
 
-class Kind(str, Enum):
+class Kind(StrEnum):
     """What a feature's values are."""
 
     CATEGORICAL = "categorical"
@@ -117,7 +117,7 @@ class PreparedDataset:
 
     @cached_property
     def _vocabulary(self) -> Mapping[str, list[RawId]]:
-        return _read_json(self._file("vocabulary.json"))  # type: ignore[no-any-return]
+        return _read_json(self._file("vocabulary.json"))
 
     @cached_property
     def items(self) -> Vocabulary:
@@ -132,7 +132,7 @@ class PreparedDataset:
     @cached_property
     def titles(self) -> Sequence[str] | None:
         """The items' titles in row order from the first real item, None where the source had none."""
-        return _read_json(self._file("catalogue.json")).get("titles")  # type: ignore[no-any-return]
+        return _read_json(self._file("catalogue.json")).get("titles")
 
     def _file(self, name: str) -> Path:
         if self.folder is None:
@@ -165,7 +165,8 @@ class PreparedDataset:
         folder = Path(folder)
         if not (folder / MANIFEST).is_file():
             reason = "is not complete" if folder.is_dir() else "does not exist"
-            raise PreparedDataError(f"{folder}: the prepared folder {reason}; make it with 'bert4rec prepare --output {folder}'")
+            advice = f"make it with 'bert4rec prepare --output {folder}'"
+            raise PreparedDataError(f"{folder}: the prepared folder {reason}; {advice}")
         manifest = _read_json(folder / MANIFEST)
         version = manifest.get("format_version") if isinstance(manifest, dict) else None
         if version != FORMAT_VERSION:
@@ -199,7 +200,7 @@ def _features(
 def _map(folder: Path, name: str) -> NDArray[Any]:
     path = folder / f"{name}.npy"
     try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
+        return np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError) as problem:
         raise PreparedDataError(f"{path}: cannot be read ({problem}); prepare the data again") from problem
 

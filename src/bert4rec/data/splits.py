@@ -67,7 +67,7 @@ def make_split(dataset: PreparedDataset, config: SplitConfig) -> Split:
     """The split that the configuration names. A user too short for it trains and is not asked."""
     train_stop_U, validation, test = _RULES[config.split](dataset, config)
     if not len(test):
-        raise DataError(f"{dataset.name}: split {config.split!r} leaves no user to evaluate; it needs users with 3 events or more")
+        raise DataError(f"{dataset.name}: split {config.split!r} leaves nobody to ask; it needs users with 3 events")
     return Split(config.split, train_stop_U, validation, test, _checksum(dataset, train_stop_U, validation, test))
 
 
@@ -110,7 +110,7 @@ def _first_event_from(dataset: PreparedDataset, date: np.int64) -> Ints:
     """For each user row the index of its first event at or after the date."""
     before_N1 = np.concatenate([[0], np.cumsum(dataset.time_N < date)])
     start_U = np.asarray(dataset.start_U1[:-1])
-    return start_U + before_N1[dataset.start_U1[1:]] - before_N1[start_U]  # type: ignore[no-any-return]
+    return start_U + before_N1[dataset.start_U1[1:]] - before_N1[start_U]
 
 
 def _last_of(start_U: Ints, from_U: Ints, stop_U: Ints) -> Cases:

@@ -1,0 +1,1 @@
+"""Raw ids in, recommendations, explanations and profiles out."""

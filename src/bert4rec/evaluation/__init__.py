@@ -1,0 +1,1 @@
+"""Scores to ranks, ranks to a report with intervals; and the baselines."""

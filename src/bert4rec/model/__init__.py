@@ -1,0 +1,1 @@
+"""The network and the scorer that answers with it."""

@@ -99,8 +99,9 @@ class AttentionBias(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.reach = config.seq_length + 1
-        self.distance_WH = nn.Parameter(torch.zeros(2 * self.reach, config.num_heads)) if config.relative_position else None
-        self.time_WH = nn.Parameter(torch.zeros(4 * HALF_OCTAVES, config.num_heads)) if config.relative_time else None
+        H = config.num_heads
+        self.distance_WH = nn.Parameter(torch.zeros(2 * self.reach, H)) if config.relative_position else None
+        self.time_WH = nn.Parameter(torch.zeros(4 * HALF_OCTAVES, H)) if config.relative_time else None
 
     def forward(self, sequences: Sequences, grid: Grid) -> Tensor | None:
         """The bias `[b or 1, H, L, L]` of one grid, None where neither kind is on."""
@@ -122,7 +123,7 @@ def _time_buckets(sequences: Sequences, grid: Grid) -> Tensor:
     """0 unknown; then half-octaves into the past, then into the future; all again where no request time is known."""
     time_t, request_t = sequences.time_T[grid.tokens], sequences.request_time_T[grid.tokens]
     asked_bL = _lay(grid, torch.where(request_t < 0, time_t, request_t))
-    time_bL, unasked_bL = _lay(grid, time_t), _lay(grid, (request_t < 0).long())
+    time_bL, unasked_bL = _lay(grid, time_t), _lay(grid, (request_t < 0).long()).clamp(min=0)
     apart_bLL = asked_bL[:, :, None] - time_bL[:, None, :]
     bucket_bLL = half_octave(apart_bLL.abs()) + HALF_OCTAVES * (apart_bLL < 0)
     known_bLL = (asked_bL >= 0)[:, :, None] & (time_bL >= 0)[:, None, :]

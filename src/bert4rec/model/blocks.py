@@ -24,7 +24,7 @@ class TransformerBlock(nn.Module):
     def forward(self, x_TD: Tensor, at: Look) -> Tensor:
         """The tokens after looking at the others, then at themselves."""
         x_TD = x_TD + self.dropout(self.attention(self.attention_norm(x_TD), at))
-        return x_TD + self.dropout(self.feed_forward(self.feed_forward_norm(x_TD)))  # type: ignore[no-any-return]
+        return x_TD + self.dropout(self.feed_forward(self.feed_forward_norm(x_TD)))
 
 
 class GatedBlock(nn.Module):
@@ -38,7 +38,7 @@ class GatedBlock(nn.Module):
 
     def forward(self, x_TD: Tensor, at: Look) -> Tensor:
         """The tokens after looking at the others."""
-        return x_TD + self.dropout(self.attention(self.norm(x_TD), at))  # type: ignore[no-any-return]
+        return x_TD + self.dropout(self.attention(self.norm(x_TD), at))
 
 
 BLOCKS: dict[str, type[TransformerBlock] | type[GatedBlock]] = {"transformer": TransformerBlock, "gated": GatedBlock}

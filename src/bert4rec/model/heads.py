@@ -42,11 +42,13 @@ class RatingHead(nn.Module):
     def __init__(self, config: ModelConfig, spec: DataSpec) -> None:
         super().__init__()
         D = config.hidden_size
-        self.read = nn.Sequential(nn.Linear(2 * D, D), nn.GELU(), nn.Dropout(config.dropout), nn.Linear(D, spec.rating_levels))
+        self.read = nn.Sequential(
+            nn.Linear(2 * D, D), nn.GELU(), nn.Dropout(config.dropout), nn.Linear(D, spec.rating_levels)
+        )
 
     def forward(self, state_ND: Tensor, item_ND: Tensor) -> Tensor:
         """Logits `[N, R]`."""
-        return self.read(torch.cat([state_ND, item_ND], dim=1))  # type: ignore[no-any-return]
+        return self.read(torch.cat([state_ND, item_ND], dim=1))
 
 
 class PreferenceHead(nn.Module):
@@ -59,12 +61,11 @@ class PreferenceHead(nn.Module):
         super().__init__()
         D = config.hidden_size
         self.taste = nn.Sequential(nn.Linear(D, D), nn.GELU(), nn.Linear(D, D))
-        self.values = nn.ModuleDict(
-            {str(place): nn.Linear(D, feature.rows - 1) for place, feature in enumerate(spec.item_features) if feature.kind is Kind.MULTI}
-        )
-        self.names = {str(place): feature.name for place, feature in enumerate(spec.item_features)}
+        multi_valued = [feature for feature in spec.item_features if feature.kind is Kind.MULTI and feature.rows > 1]
+        self.values = nn.ModuleList(nn.Linear(D, feature.rows - 1) for feature in multi_valued)
+        self.names = [feature.name for feature in multi_valued]
 
     def forward(self, state_ND: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """The taste vectors `[N, D]`, and logits over the known values of each multi-valued feature, by name."""
         taste_ND = self.taste(state_ND)
-        return taste_ND, {self.names[place]: read(taste_ND) for place, read in self.values.items()}
+        return taste_ND, {name: read(taste_ND) for name, read in zip(self.names, self.values, strict=True)}

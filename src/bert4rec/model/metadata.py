@@ -1,7 +1,7 @@
 """Side information as vectors: feature tables and their encoder, for items and users alike.
 
-The tables are buffers of the network, indexed by item or user row: a batch carries ids alone, so hiding an item hides its
-genres, and a saved network knows its metadata. What the vectors are added to is left to `network`.
+The tables are buffers of the network, indexed by item or user row: a batch carries ids alone, so hiding an item hides
+its genres, and a saved network knows its metadata. What the vectors are added to is left to `network`.
 
 Legend: R rows of the table, N rows asked for, M values an item may have, W width of a value's vector.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -35,16 +36,15 @@ class FeatureEncoder(nn.Module):
 
     def value(self, row_N: Tensor) -> Tensor:
         """The stored values of rows: `[N]`, or `[N, M]` of a multi-valued feature."""
-        table: Tensor = self.table_R  # type: ignore[assignment]
-        return table[row_N]
+        return self.get_buffer("table_R")[row_N]
 
     def forward(self, value_N: Tensor) -> Tensor:
         """The vectors `[N, W]` of values."""
         if self.spec.kind is Kind.NUMERIC:
             missing_N = value_N.isnan()
-            return self.project(torch.stack([value_N.nan_to_num(), missing_N.to(value_N.dtype)], dim=1))  # type: ignore[no-any-return]
+            return self.project(torch.stack([value_N.nan_to_num(), missing_N.to(value_N.dtype)], dim=1))
         if self.spec.kind is Kind.CATEGORICAL:
-            return self.values(value_N)  # type: ignore[no-any-return]
+            return self.values(value_N)
         return self._mean_of_known(value_N)
 
     def _mean_of_known(self, value_NM: Tensor) -> Tensor:
@@ -52,7 +52,7 @@ class FeatureEncoder(nn.Module):
         real_NM = (value_NM != UNKNOWN).to(self.values.weight.dtype)
         real_NM = torch.cat([real_NM[:, :1] + (real_NM.sum(1, keepdim=True) == 0), real_NM[:, 1:]], dim=1)
         total_NW = (self.values(value_NM) * real_NM[:, :, None]).sum(1)
-        return total_NW / real_NM.sum(1, keepdim=True)  # type: ignore[no-any-return]
+        return total_NW / real_NM.sum(1, keepdim=True)
 
 
 def _empty_table(spec: FeatureSpec, rows: int) -> Tensor:
@@ -72,7 +72,7 @@ class ItemMetadata(nn.Module):
 
     def forward(self) -> Tensor:
         """The metadata vectors of all item rows, `[V, D]`."""
-        return self.project(torch.cat([feature(feature.table_R) for feature in self.features], dim=1))  # type: ignore[no-any-return]
+        return self.project(torch.cat([feature(feature.table_R) for feature in self.features], dim=1))
 
 
 class UserTokens(nn.Module):
@@ -97,7 +97,9 @@ class UserTokens(nn.Module):
         """The tokens `[B, count, D]`; each is hidden with probability `hide`, so that "unknown" is trained."""
         tokens = [self.project_user(self.user(_hide(user_B, hide)))]
         for feature, project in zip(self.features, self.project, strict=True):
-            value = given[feature.spec.name] if feature.spec.name in given else feature.value(user_B)
+            assert isinstance(feature, FeatureEncoder)
+            name = feature.spec.name
+            value = given[name] if name in given else feature.value(user_B)
             tokens.append(project(feature(_hide(value, hide))))
         return torch.stack(tokens, dim=1)
 
@@ -110,10 +112,9 @@ def _hide(value_B: Tensor, share: float) -> Tensor:
     return value_B.masked_fill(hidden_B.view(-1, *[1] * (value_B.dim() - 1)), unknown)
 
 
-def fill_tables(
-    encoders: nn.ModuleList, features: Mapping[str, tuple[Feature, NDArray[Any]]]
-) -> None:
+def fill_tables(encoders: nn.ModuleList, features: Mapping[str, tuple[Feature, NDArray[Any]]]) -> None:
     """Copies a dataset's feature tables into the encoders' buffers."""
     for encoder in encoders:
+        assert isinstance(encoder, FeatureEncoder)
         _, table = features[encoder.spec.name]
-        encoder.table_R.copy_(torch.from_numpy(table[:].copy()))
+        encoder.get_buffer("table_R").copy_(torch.tensor(np.asarray(table)))

@@ -137,7 +137,7 @@ class Bert4Rec(nn.Module):
             x_TD = self._through(block, x_TD, at)
         if record is not None and at.record is not None:
             record["layers"] = [weight for kept in at.record for weight in kept]
-        return self.norm(x_TD)  # type: ignore[no-any-return]
+        return self.norm(x_TD)
 
     def _tokens(self, sequences: Sequences, item_VD: Tensor) -> Tensor:
         """What happened, when, how it was liked, and at which place."""
@@ -162,22 +162,22 @@ class Bert4Rec(nn.Module):
         hide = self.config.user_dropout if self.training else 0.0
         user_BSD = user(sequences.user_B, sequences.user_features, hide)
         if self.user_attention is None:
-            return user_BSD.sum(1)[sequences.row_T] + context_TD  # type: ignore[no-any-return]
+            return user_BSD.sum(1)[sequences.row_T] + context_TD
         taken_TD, weight_TSH = self.user_attention(x_TD, user_BSD, context_TD, sequences.row_T)
         if record is not None:
             record["user"] = [weight_TSH]
-        return taken_TD  # type: ignore[no-any-return]
+        return taken_TD
 
     def _through(self, block: nn.Module, x_TD: Tensor, at: Look) -> Tensor:
         if self.config.gradient_checkpointing and self.training:
-            return checkpoint(block, x_TD, at, use_reentrant=False)  # type: ignore[no-any-return]
-        return block(x_TD, at)  # type: ignore[no-any-return]
+            return checkpoint(block, x_TD, at, use_reentrant=False)
+        return block(x_TD, at)
 
     def _ratings(self, state_SD: Tensor, read: Supervised, item_VD: Tensor) -> Tensor | None:
         if self.rating_head is None:
             return None
         rated_S = read.rating_S != NO_RATING
-        return self.rating_head(state_SD[rated_S], item_VD[read.item_S[rated_S]])  # type: ignore[no-any-return]
+        return self.rating_head(state_SD[rated_S], item_VD[read.item_S[rated_S]])
 
     def _preference(self, state_TD: Tensor, coming: Coming | None) -> tuple[Tensor | None, Mapping[str, Tensor] | None]:
         if coming is None or self.preference_head is None:

@@ -28,7 +28,7 @@ def _readings(run: RunConfig) -> tuple[str, ...]:
     readings = ("causal", "mask") if scoring == "average" else (scoring,)
     for reading, weight in (("causal", tasks.next_item), ("mask", tasks.item_prediction)):
         if reading in readings and not weight:
-            raise ConfigError(f"scoring {scoring!r} needs the {reading} reading, whose task weight is 0; take scoring 'auto'")
+            raise ConfigError(f"scoring {scoring!r} needs the {reading} reading, whose task has weight 0; take 'auto'")
     return readings
 
 

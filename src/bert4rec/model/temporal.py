@@ -43,10 +43,10 @@ class TemporalEmbedding(nn.Module):
             + self.weekday((1 + (day_T + _FIRST_WEEKDAY) % 7) * known_T)
             + self.hour((1 + time_T.clamp(min=0) % _DAY // _HOUR) * known_T)
         )
-        return calendar_TD + self.gap(gap_T)  # type: ignore[no-any-return]
+        return calendar_TD + self.gap(gap_T)
 
     def _day_of_year(self, day_T: Tensor) -> Tensor:
         """0 for 1 January … 364, or 365 in leap years, by the true calendar; `day_T` counts from 1970."""
-        starts: Tensor = self.year_start_Y  # type: ignore[assignment]
+        starts = self.get_buffer("year_start_Y")
         year_T = torch.searchsorted(starts, day_T, right=True) - 1
         return (day_T - starts[year_T]).clamp(max=365)

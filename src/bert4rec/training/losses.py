@@ -1,7 +1,7 @@
 """What the answers cost: four tasks, one weighted sum.
 
-The full softmax over the catalogue is most of a small model's arithmetic. `linear_cross_entropy` makes logits in pieces that
-stay in the cache, takes loss and gradients from each piece while it is there, and never holds `[S, V]`.
+The full softmax over the catalogue is most of a small model's arithmetic. `linear_cross_entropy` makes logits in pieces
+that stay in the cache, takes loss and gradients from each piece while it is there, and never holds `[S, V]`.
 
 Legend: S supervised tokens, V item rows, D width, C targets of a token, R rating levels, B sequences.
 """
@@ -36,19 +36,19 @@ class Losses:
 def multi_task_loss(
     predictions: Predictions, batch: Batch, weights: TaskWeights, value_tables: Mapping[str, Tensor]
 ) -> Losses:
-    """The weighted sum over the tasks of their mean losses (nats); a weight of 0 skips the work.
+    """The weighted sum over the tasks of their mean losses (nats); what was not asked for has no part in it.
 
     `value_tables` are the multi-valued item features, `[V, M]` by name, from which coming genres are read.
     """
     parts = {}
-    if predictions.masked_SD is not None and batch.masked is not None and weights.item_prediction:
+    if predictions.masked_SD is not None and batch.masked is not None:
         parts["item_prediction"] = _item_loss(predictions.masked_SD, predictions, batch.masked.item_S)
-    if predictions.causal_SD is not None and batch.causal is not None and weights.next_item:
+    if predictions.causal_SD is not None and batch.causal is not None:
         parts["next_item"] = _item_loss(predictions.causal_SD, predictions, batch.causal.item_S)
     read = batch.causal or batch.masked
-    if predictions.rating_SR is not None and read is not None and len(predictions.rating_SR) and weights.rating_prediction:
+    if predictions.rating_SR is not None and len(predictions.rating_SR) and read is not None:
         parts["rating_prediction"] = _rating_loss(predictions.rating_SR, read)
-    if predictions.taste_BD is not None and batch.coming is not None and weights.user_preference:
+    if predictions.taste_BD is not None and batch.coming is not None:
         parts["user_preference"] = _preference_loss(predictions, batch.coming.item_BC, value_tables)
     total = torch.stack([getattr(weights, task) * loss for task, loss in parts.items()]).sum()
     return Losses(total, parts)
@@ -89,7 +89,7 @@ def linear_cross_entropy(
 
     Each row's targets weigh `share_SC`; PAD and MASK are no candidates.
     """
-    return _LinearCrossEntropy.apply(query_SD, key_VD, bias_V, target_SC, share_SC)  # type: ignore[no-any-return,no-untyped-call]
+    return _LinearCrossEntropy.apply(query_SD, key_VD, bias_V, target_SC, share_SC)  # type: ignore[no-untyped-call]
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
@@ -134,7 +134,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         return loss / S
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         query_SD, key_VD, bias_V = ctx.saved_tensors
         scale = grad / ctx.rows
         reserved = (0, 0, FIRST_ITEM, 0)
