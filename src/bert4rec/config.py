@@ -136,7 +136,7 @@ class TrainingConfig:
     beta2: float = 0.98
     """AdamW's second-moment decay."""
     warmup_steps: int = 200
-    """Optimiser steps until the peak learning rate."""
+    """Optimiser steps until the peak learning rate; at most a tenth of all steps."""
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     """The learning rate after warm-up, down to a hundredth of its peak at max_epochs."""
     max_grad_norm: float = 1.0

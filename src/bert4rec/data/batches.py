@@ -341,6 +341,10 @@ class EpochOrder(Sampler[int]):
     def __init__(self, batches: TrainingBatches, rank: int) -> None:
         self.batches, self.rank = batches, rank
 
+    def set_epoch(self, epoch: int) -> None:
+        """Draw the windows of this epoch; the training loop calls it before each one."""
+        self.batches.start_epoch(epoch)
+
     def __len__(self) -> int:
         return len(self.batches)
 

@@ -1,13 +1,252 @@
-"""Raw tables to a prepared folder."""
+"""Raw tables to a prepared folder: clean, count, number, order, and say where every column went.
+
+Reading files is left to `sources`, feature tables to `features`, the folder to `writing`.
+
+Legend: N events.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
 
 from bert4rec.config import PrepareConfig
-from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.download import Obtained, obtain
+from bert4rec.data.features import Built, build_feature
+from bert4rec.data.prepared import MANIFEST, Kind, PreparedDataset
+from bert4rec.data.releases import RELEASES
+from bert4rec.data.schema import Schema, SideTable, read_schema
+from bert4rec.data.sources import Events, read_events, read_side
+from bert4rec.data.writing import Content, write_prepared
+from bert4rec.errors import DataError, UsageError
+from bert4rec.ids import FIRST_ITEM, FIRST_USER, NO_RATING, NO_TIME, RawId
+
+Report = Callable[[str], None]
 
 
-def prepare_dataset(config: PrepareConfig, report: Callable[[str], None] = print) -> PreparedDataset:
-    """The prepared dataset of a release or a schema."""
-    raise NotImplementedError
+def prepare_dataset(config: PrepareConfig, report: Report = print) -> PreparedDataset:
+    """The prepared dataset of a release or a schema; a folder that was made with the same settings is used again."""
+    name = _name(config)
+    folder = config.output or Path("prepared") / name
+    settings = _settings(config)
+    ready = _already_prepared(folder, settings, config.overwrite)
+    if ready is not None:
+        report(f"{folder}: already prepared ({_counts(ready)}, checksum {ready.checksum})")
+        return ready
+    with _sources(config, report) as source:
+        if source.schema.note:
+            report(source.schema.note)
+        dataset = _prepare(source, config, config.name or source.schema.name, folder, settings, report)
+    report(f"{folder}: {_counts(dataset)}, checksum {dataset.checksum}")
+    return dataset
+
+
+def _name(config: PrepareConfig) -> str:
+    if (config.dataset is None) == (config.schema is None):
+        raise UsageError("name one source: --dataset for a MovieLens release, or --schema for your own tables")
+    if config.dataset is not None and config.dataset not in RELEASES:
+        raise UsageError(f"unknown dataset {config.dataset!r}; known are {', '.join(RELEASES)}, others need --schema")
+    return config.name or config.dataset or str(config.schema and config.schema.stem)
+
+
+def _settings(config: PrepareConfig) -> dict[str, Any]:
+    """What decides the content of the folder."""
+    settings = {key: value for key, value in asdict(config).items() if key not in ("output", "overwrite", "data_dir")}
+    if config.schema is not None:
+        schema = read_schema(config.schema)
+        tables = [table.file for table in (schema.events, schema.items, schema.users) if table]
+        files = [path for path in (config.schema.parent / table for table in tables) if path.is_file()]
+        text = hashlib.sha256(config.schema.read_bytes())
+        settings["schema"] = text.hexdigest()
+        settings["files"] = [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in files]
+    return settings
+
+
+def _already_prepared(folder: Path, settings: Mapping[str, Any], overwrite: bool) -> PreparedDataset | None:
+    if overwrite or not folder.exists():
+        return None
+    if not (folder / MANIFEST).is_file():
+        raise UsageError(f"{folder}: exists and is no prepared folder; choose another --output")
+    dataset = PreparedDataset.open(folder)
+    before = dataset.manifest.get("settings", {})
+    for key, value in settings.items():
+        if before.get(key) != value:
+            other = f"with {key} {before.get(key)!r}, not {value!r}"
+            what = "from other files" if key in ("schema", "files") else other
+            raise UsageError(f"{folder}: was prepared {what}; --overwrite prepares it again")
+    return dataset
+
+
+@contextmanager
+def _sources(config: PrepareConfig, report: Report) -> Iterator[Obtained]:
+    if config.schema is not None:
+        yield Obtained(config.schema.parent, read_schema(config.schema), config.schema.name)
+        return
+    with tempfile.TemporaryDirectory(prefix="bert4rec-") as scratch:
+        yield obtain(RELEASES[str(config.dataset)], config.data_dir, Path(scratch), report)
+
+
+@dataclass(frozen=True)
+class _Numbered:
+    """Events by row numbers, and the raw ids in row order."""
+
+    frame: pl.DataFrame
+    users: pl.Series
+    items: pl.Series
+
+
+def _prepare(
+    source: Obtained, config: PrepareConfig, name: str, folder: Path, settings: Mapping[str, Any], report: Report
+) -> PreparedDataset:
+    schema = source.schema
+    events = read_events(source.folder, schema.events, config.file_order, drop=config.on_bad_rows == "drop")
+    frame, cleaning = _clean(events, config)
+    numbered = _number(frame)
+    items, titles, item_lines = _side(source.folder, schema.items, numbered.items, FIRST_ITEM, "items", cleaning)
+    users, _, user_lines = _side(source.folder, schema.users, numbered.users, FIRST_USER, "users", cleaning)
+    single = int((numbered.frame["user"].value_counts()["count"] == 1).sum())
+    if single:
+        cleaning["users with a single event (they train, and are not evaluated)"] = single
+    _report(report, source, schema, events, numbered, [*item_lines, *user_lines], cleaning)
+    return write_prepared(
+        folder,
+        Content(
+            name=name,
+            user_N=numbered.frame["user"].to_numpy(),
+            item_N=numbered.frame["item"].to_numpy(),
+            time_N=numbered.frame["time"].to_numpy() if events.has_times else np.full(len(frame), NO_TIME),
+            rating_N=_rating_rows(numbered.frame, events.levels),
+            rating_levels=events.levels,
+            user_ids=numbered.users.to_list(),
+            item_ids=numbered.items.to_list(),
+            titles=titles,
+            item_features=[(built.feature, built.table_R) for built in items],
+            user_features=[(built.feature, built.table_R) for built in users],
+            notes={"settings": dict(settings), "source": source.origin, "cleaning": cleaning},
+        ),
+    )
+
+
+def _clean(events: Events, config: PrepareConfig) -> tuple[pl.DataFrame, dict[str, int]]:
+    """The events that stay, and how many went for which reason."""
+    cleaning = {f"rows left out, {reason}": count for reason, count in events.dropped.items()}
+    if events.empty_ratings:
+        cleaning["events without a rating"] = events.empty_ratings
+    frame = events.frame.drop("rating_given", strict=False)
+    identity = [column for column in frame.columns if column != "row"]
+    if events.has_times:
+        frame = _counting(frame, frame.unique(identity, keep="first", maintain_order=True), cleaning, "repeated rows")
+    if config.repeated_pairs != "keep":
+        ordered = frame.sort("time", maintain_order=True) if events.has_times else frame
+        kept = ordered.unique(["user", "item"], keep=config.repeated_pairs, maintain_order=True).sort("row")
+        frame = _counting(frame, kept, cleaning, f"repeated pairs but the {config.repeated_pairs}")
+    frame = _frequent(frame, config, cleaning)
+    if not len(frame):
+        raise DataError("no event is left: lower --min_user_events or --min_item_events")
+    return frame, cleaning
+
+
+def _counting(before: pl.DataFrame, after: pl.DataFrame, cleaning: dict[str, int], what: str) -> pl.DataFrame:
+    if len(after) < len(before):
+        cleaning[f"rows left out, {what}"] = len(before) - len(after)
+    return after
+
+
+def _frequent(frame: pl.DataFrame, config: PrepareConfig, cleaning: dict[str, int]) -> pl.DataFrame:
+    """Users and items with enough events, again and again until both minima hold."""
+    if config.min_user_events == 1 and config.min_item_events == 1:
+        return frame
+    before = frame
+    while True:
+        enough = (pl.len().over("user") >= config.min_user_events) & (pl.len().over("item") >= config.min_item_events)
+        kept = frame.filter(enough)
+        if len(kept) == len(frame):
+            return _counting(before, kept, cleaning, "of users or items with too few events")
+        frame = kept
+
+
+def _number(frame: pl.DataFrame) -> _Numbered:
+    """Row numbers in the order of the ids: integers by size, text by the alphabet."""
+    users, items = (frame[column].unique().sort() for column in ("user", "item"))
+    for column, ids, first in (("user", users, FIRST_USER), ("item", items, FIRST_ITEM)):
+        rows = pl.DataFrame({column: ids, "number": np.arange(first, first + len(ids), dtype=np.int32)})
+        numbers = frame.select(column).join(rows, on=column, how="left", maintain_order="left")["number"]
+        frame = frame.with_columns(numbers.alias(column))
+    return _Numbered(frame, users, items)
+
+
+def _rating_rows(frame: pl.DataFrame, levels: Sequence[float]) -> np.ndarray[Any, Any]:
+    if not levels:
+        return np.full(len(frame), NO_RATING, dtype=np.uint8)
+    rows = np.searchsorted(np.asarray(levels), frame["rating"].fill_null(0).to_numpy()) + 1
+    return np.where(frame["rating"].is_null().to_numpy(), NO_RATING, rows).astype(np.uint8)
+
+
+def _side(
+    folder: Path, table: SideTable | None, ids: pl.Series, reserved: int, what: str, cleaning: dict[str, int]
+) -> tuple[list[Built], list[str] | None, list[tuple[str, str, str]]]:
+    """The features of the ids that have events, the titles, and a line for each column."""
+    if table is None:
+        return [], None, []
+    listed = read_side(folder, table)
+    raw: list[RawId] = ids.to_list()
+    keys = pl.DataFrame({table.key: [str(value) for value in raw]})
+    rows = keys.join(listed, on=table.key, how="left", maintain_order="left")
+    unknown = int(rows["row"].is_null().sum())
+    if unknown:
+        cleaning[f"{what} with events but without a row in {table.file}"] = unknown
+    built = [build_feature(column, rows, reserved, folder / table.file) for column in table.features]
+    titles = rows[table.title].fill_null("").to_list() if table.title else None
+    lines = [(f"{table.file}: {table.key}", "id", f"{len(raw) - unknown} of {len(raw)} {what} with events have a row")]
+    if table.title and titles is not None:
+        lines.append((f"{table.file}: {table.title}", "title", f"{sum(map(bool, titles))} titles"))
+    lines += [_feature_line(table, entry, len(raw)) for entry in built]
+    lines += [(f"{table.file}: {column}", "not used", "as declared") for column in table.unused]
+    return built, titles, lines
+
+
+def _feature_line(table: SideTable, built: Built, count: int) -> tuple[str, str, str]:
+    column = next(column for column in table.features if column.name == built.feature.name)
+    source = f"{len(column.one_hot)} columns" if column.one_hot else column.column
+    size = "" if built.feature.kind is Kind.NUMERIC else f", {len(built.feature.values)} values"
+    use = f"{built.feature.kind} {built.feature.name}"
+    return f"{table.file}: {source}", use, f"{built.known / count:.1%} known{size}"
+
+
+def _report(
+    report: Report,
+    source: Obtained,
+    schema: Schema,
+    events: Events,
+    numbered: _Numbered,
+    sides: Sequence[tuple[str, str, str]],
+    cleaning: Mapping[str, int],
+) -> None:
+    """Where every column went, and what was left out."""
+    cardinality = {
+        schema.events.user: f"{len(numbered.users):,} users",
+        schema.events.item: f"{len(numbered.items):,} items",
+        schema.events.rating: f"{len(events.levels)} levels",
+    }
+    lines = [
+        (f"{schema.events.file}: {column}", use, cardinality.get(column, "")) for column, use in events.columns.items()
+    ]
+    report(f"source: {source.origin}")
+    table = [("column", "used as", "coverage"), *lines, *sides]
+    widths = [max(len(line[place]) for line in table) for place in range(2)]
+    for column, use, coverage in table:
+        report(f"  {column:<{widths[0]}}  {use:<{widths[1]}}  {coverage}".rstrip())
+    for what, count in cleaning.items():
+        report(f"  {count:,} {what}")
+
+
+def _counts(dataset: PreparedDataset) -> str:
+    return f"{dataset.num_users:,} users, {dataset.num_items:,} items, {len(dataset.item_N):,} events"

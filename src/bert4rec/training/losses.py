@@ -46,7 +46,7 @@ def multi_task_loss(
     if predictions.causal_SD is not None and batch.causal is not None:
         parts["next_item"] = _item_loss(predictions.causal_SD, predictions, batch.causal.item_S)
     read = batch.causal or batch.masked
-    if predictions.rating_SR is not None and len(predictions.rating_SR) and read is not None:
+    if predictions.rating_SR is not None and read is not None:
         parts["rating_prediction"] = _rating_loss(predictions.rating_SR, read)
     if predictions.taste_BD is not None and batch.coming is not None:
         parts["user_preference"] = _preference_loss(predictions, batch.coming.item_BC, value_tables)
@@ -61,7 +61,8 @@ def _item_loss(query_SD: Tensor, predictions: Predictions, item_S: Tensor) -> Te
 
 def _rating_loss(logit_SR: Tensor, read: Supervised) -> Tensor:
     level_S = read.rating_S[read.rating_S != NO_RATING] - 1
-    return F.cross_entropy(logit_SR.float(), level_S)
+    # A batch without ratings costs nothing, yet keeps the head in the graph: DDP waits for every gradient.
+    return F.cross_entropy(logit_SR.float(), level_S, reduction="sum") / max(1, len(level_S))
 
 
 def _preference_loss(predictions: Predictions, item_BC: Tensor, value_tables: Mapping[str, Tensor]) -> Tensor:

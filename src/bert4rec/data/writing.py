@@ -1,0 +1,117 @@
+"""The writing half of the prepared folder; `prepared` reads it. Needs numpy alone.
+
+Everything is written into a folder beside the final one and renamed at the end, the manifest last.
+
+Legend: N events, U user rows, V item rows.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bert4rec.data.histories import Ints
+from bert4rec.data.prepared import FORMAT_VERSION, MANIFEST, Feature, PreparedDataset
+from bert4rec.errors import DataError
+from bert4rec.ids import FIRST_USER, NO_TIME, RawId
+
+FeatureTables = Sequence[tuple[Feature, NDArray[Any]]]
+
+
+@dataclass(frozen=True)
+class Content:
+    """All that a prepared folder holds."""
+
+    name: str
+    user_N: Ints
+    """User rows, in any order; events keep their order within a user and a time."""
+    item_N: Ints
+    time_N: Ints
+    rating_N: Ints
+    rating_levels: Sequence[float]
+    user_ids: Sequence[RawId]
+    item_ids: Sequence[RawId]
+    titles: Sequence[str] | None = None
+    item_features: FeatureTables = ()
+    user_features: FeatureTables = ()
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    """What the manifest says besides: source, settings, cleaning."""
+
+
+def write_prepared(folder: Path, content: Content) -> PreparedDataset:
+    """Sorts the events by (user, time), stably, and writes the folder; what was there is replaced."""
+    order_N = np.lexsort((content.time_N, content.user_N))
+    users = len(content.user_ids) + FIRST_USER
+    start_U1 = np.concatenate([[0], np.cumsum(np.bincount(content.user_N, minlength=users))]).astype(np.int64)
+    arrays: dict[str, NDArray[Any]] = {
+        "user_start": start_U1,
+        "event_item": content.item_N[order_N].astype(np.int32),
+        "event_time": content.time_N[order_N].astype(np.int64),
+        "event_rating": content.rating_N[order_N].astype(np.uint8),
+    }
+    checksum = _checksum([*arrays.values()], content)
+    for owner, features in (("item", content.item_features), ("user", content.user_features)):
+        arrays |= {f"{owner}_feature_{number}": table for number, (_, table) in enumerate(features)}
+    manifest = {
+        "format_version": FORMAT_VERSION,
+        "name": content.name,
+        "checksum": checksum,
+        "num_users": len(content.user_ids),
+        "num_items": len(content.item_ids),
+        "num_events": len(order_N),
+        "has_times": bool(len(order_N)) and bool((content.time_N != NO_TIME).all()),
+        "rating_levels": list(content.rating_levels),
+        "item_features": [asdict(feature) for feature, _ in content.item_features],
+        "user_features": [asdict(feature) for feature, _ in content.user_features],
+        **content.notes,
+    }
+    with replacing(folder) as unfinished:
+        for name, array in arrays.items():
+            np.save(unfinished / f"{name}.npy", array, allow_pickle=False)
+        _write(unfinished / "vocabulary.json", {"items": list(content.item_ids), "users": list(content.user_ids)})
+        _write(unfinished / "catalogue.json", {"titles": None if content.titles is None else list(content.titles)})
+        _write(unfinished / MANIFEST, manifest)
+    return PreparedDataset.open(folder)
+
+
+@contextmanager
+def replacing(folder: Path) -> Iterator[Path]:
+    """A folder to write into that takes the place of `folder` at the end, or leaves no trace."""
+    unfinished = folder.with_name(f".{folder.name}.unfinished")
+    try:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(parents=True)
+        yield unfinished
+        if folder.exists():
+            shutil.rmtree(folder)
+        unfinished.rename(folder)
+    except OSError as problem:
+        if problem.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+            raise
+        raise DataError(f"{folder}: cannot be written ({problem.strerror}); nothing was kept") from problem
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _write(path: Path, content: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
+
+
+def _checksum(arrays: Sequence[NDArray[Any]], content: Content) -> str:
+    """A fingerprint of the events in their order, and of the ids they are about."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).tobytes())
+    ids = {"users": list(content.user_ids), "items": list(content.item_ids), "levels": list(content.rating_levels)}
+    digest.update(json.dumps(ids, ensure_ascii=False).encode())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,300 @@
+"""A run from start to end: dataset and settings in, a model folder out.
+
+The rim of training: it writes, prints, seeds and picks devices. While it runs, `output/training/` holds the
+checkpoints and logs; the model folder's own files come at the end, so an unfinished run is never mistaken for a model.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import signal
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.callbacks import (
+    Callback,
+    EarlyStopping,
+    ModelCheckpoint,
+    ProgressBar,
+    RichProgressBar,
+    TQDMProgressBar,
+    WeightAveraging,
+)
+from lightning.pytorch.loggers import CSVLogger, Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from bert4rec import artefact
+from bert4rec.config import RunConfig, TrainingConfig
+from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.splits import Split, make_split
+from bert4rec.errors import ConfigError, UsageError
+from bert4rec.evaluation.evaluate import evaluate
+from bert4rec.evaluation.report import Report
+from bert4rec.model.network import Bert4Rec
+from bert4rec.model.scorer import NetworkScorer
+from bert4rec.training.module import MONITORED, TrainingData, TrainingModule, value_tables
+from bert4rec.training.plots import plot_losses
+from bert4rec.training.progress import Progress, Reseed, duration, seed_epoch
+
+RUN_FILE = "run.json"
+"""What is trained on what, in `output/training/`: a run is resumed only with the same."""
+FIGURES_FILE = "training.json"
+"""The figures of the run, in `output/training/`; its presence means that training is over."""
+
+NO_EFFECT = ("num_workers", "pin_memory", "logger", "use_wandb")
+"""Settings that may differ when a run is resumed: they change no weight."""
+
+
+def train(
+    dataset: PreparedDataset,
+    run: RunConfig,
+    output: str | Path,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    report: Callable[[str], None] = print,
+) -> Path:
+    """Trains, evaluates and saves; returns the model folder `output`.
+
+    A complete folder of the same data and settings is left as it is. `resume` goes on from the last full epoch of an
+    unfinished run; on a CPU the weights are then those of a run that was never interrupted. `overwrite` starts anew.
+
+    Raises ConfigError for settings that contradict the data or the device, UsageError where `output` holds something
+    else, KeyboardInterrupt when interrupted (the last checkpoint is kept).
+    """
+    output = Path(output)
+    split = make_split(dataset, run.split)
+    identity = {"settings": run.to_dict(), "dataset": dataset.checksum, "split": split.checksum}
+    if _first_process() and not _start_folder(output, identity, resume, overwrite):
+        report(f"{output}: already trained with these settings on this data; --overwrite trains it again")
+        return output
+    seed_epoch(run.training.seed, epoch=0)
+    network = Bert4Rec.for_dataset(run.model, dataset, run.training.task_weights)
+    NetworkScorer(network, run)  # a setting of scoring that no task trains is refused before training, not after
+    module = TrainingModule(network, run, value_tables(dataset))
+    figures = _fit(module, dataset, split, output, report)
+    if figures is not None:
+        _finish(module, dataset, split, output, figures, report)
+    return output
+
+
+def _first_process() -> bool:
+    """Whether this is the process that looks after files: with several devices there is one process for each."""
+    return int(os.environ.get("LOCAL_RANK", "0")) == 0 and int(os.environ.get("RANK", "0")) == 0
+
+
+def _start_folder(output: Path, identity: dict[str, Any], resume: bool, overwrite: bool) -> bool:
+    """Makes the folder ready; False where there is nothing left to do."""
+    training = output / "training"
+    known = _read_identity(training / RUN_FILE)
+    if overwrite or known is None:
+        if not overwrite and output.is_dir() and any(output.iterdir()):
+            raise UsageError(f"{output}: holds something that is not a run of this program; choose another --output")
+        (output / artefact.CONFIG_FILE).unlink(missing_ok=True)
+        shutil.rmtree(training, ignore_errors=True)
+    else:
+        _same_run(output, known, identity)
+        if (output / artefact.CONFIG_FILE).is_file():
+            return False
+        if not resume:
+            raise UsageError(f"{output}: holds an unfinished run; --resume goes on with it, --overwrite starts anew")
+    training.mkdir(parents=True, exist_ok=True)
+    _write_json(training / RUN_FILE, identity)
+    return True
+
+
+def _read_identity(path: Path) -> dict[str, Any] | None:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return None
+
+
+def _same_run(output: Path, known: dict[str, Any], wanted: dict[str, Any]) -> None:
+    for part in ("dataset", "split"):
+        if known.get(part) != wanted[part]:
+            raise UsageError(f"{output}: was trained on another {part}; choose another --output or --overwrite")
+    before, now = known["settings"], json.loads(json.dumps(wanted["settings"]))
+    for name in now:
+        if name not in NO_EFFECT and before.get(name) != now[name]:
+            raise UsageError(
+                f"{output}: was trained with {name} {before.get(name)!r}, not {now[name]!r}; "
+                "choose another --output or --overwrite"
+            )
+
+
+def _fit(
+    module: TrainingModule, dataset: PreparedDataset, split: Split, output: Path, report: Callable[[str], None]
+) -> dict[str, Any] | None:
+    """Runs the loop to its end and leaves the best weights in the module; None in all processes but the first."""
+    run, folder = module.config, output / "training"
+    progress = Progress(dataset, split, run, report)
+    if (folder / FIGURES_FILE).is_file():
+        figures = dict(json.loads((folder / FIGURES_FILE).read_text(encoding="utf-8")))
+    else:
+        with _quiet_lightning(), _plain_errors():
+            trainer = make_trainer(run.training, folder, [progress, *_callbacks(run.training, folder)])
+            last = folder / "last.ckpt"
+            trainer.fit(
+                module,
+                datamodule=TrainingData(dataset, split, run),
+                ckpt_path=str(last) if last.is_file() else None,
+                weights_only=True,
+            )
+        if not trainer.is_global_zero:
+            return None
+        figures = progress.summary(module)
+        _write_json(folder / FIGURES_FILE, figures)
+    best = torch.load(folder / "best.ckpt", map_location="cpu", weights_only=True)["state_dict"]
+    module.load_state_dict(best)
+    return figures
+
+
+def make_trainer(training: TrainingConfig, folder: Path, callbacks: list[Callback]) -> pl.Trainer:
+    """Lightning's trainer as the settings ask for it."""
+    bar = _progress_bar()
+    return pl.Trainer(
+        accelerator=training.accelerator,
+        devices=training.devices,
+        strategy="ddp" if training.devices > 1 else "auto",
+        precision=training.precision,
+        max_epochs=training.max_epochs,
+        accumulate_grad_batches=training.gradient_accumulation_steps,
+        gradient_clip_val=training.max_grad_norm or None,
+        callbacks=[*callbacks, *([bar] if bar else [])],
+        enable_progress_bar=bar is not None,
+        logger=_loggers(training, folder),
+        log_every_n_steps=10,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        enable_model_summary=False,
+        default_root_dir=folder,
+    )
+
+
+def _callbacks(training: TrainingConfig, folder: Path) -> list[Callback]:
+    callbacks: list[Callback] = [
+        Reseed(training.seed),
+        EarlyStopping(MONITORED, mode="max", patience=training.patience, check_on_train_epoch_end=True),
+        ModelCheckpoint(
+            folder,
+            filename="best",
+            monitor=MONITORED,
+            mode="max",
+            save_last=True,
+            save_on_train_epoch_end=True,
+            enable_version_counter=False,
+        ),
+    ]
+    if training.ema_decay:  # buffers are feature tables: row numbers, of which there is no average
+        average = get_ema_multi_avg_fn(training.ema_decay)
+        callbacks.append(WeightAveraging(use_buffers=False, multi_avg_fn=average))
+    return callbacks
+
+
+def _progress_bar() -> ProgressBar | None:
+    """A bar on a terminal; the lines of `Progress` are enough for a log."""
+    if not os.isatty(1):
+        return None
+    return RichProgressBar() if find_spec("rich") else TQDMProgressBar()
+
+
+def _loggers(training: TrainingConfig, folder: Path) -> list[Logger]:
+    """`metrics.csv`, and whatever else was asked for."""
+    loggers: list[Logger] = [CSVLogger(folder, name="log")]
+    if training.logger == "tensorboard":
+        _need("tensorboard", "tensorboard")
+        loggers.append(TensorBoardLogger(folder, name="tensorboard"))
+    if training.logger == "mlflow":
+        _need("mlflow", "mlflow")
+        store = os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{folder.resolve()}/mlflow.db")
+        loggers.append(MLFlowLogger("bert4rec", tracking_uri=store))
+    if training.use_wandb:
+        _need("wandb", "wandb")
+        loggers.append(WandbLogger(project="bert4rec", save_dir=folder))
+    settings = {**asdict(training), "task_weights": asdict(training.task_weights)}
+    for logger in loggers:
+        logger.log_hyperparams(settings)
+    return loggers
+
+
+def _need(module: str, extra: str) -> None:
+    if find_spec(module) is None:
+        raise ConfigError(f"logging to {module} needs it installed: pip install 'bert4rec[{extra}]'")
+
+
+@contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Without Lightning's advice: what it says of a run, `Progress` says in a line."""
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="lightning")
+        warnings.filterwarnings("ignore", category=DeprecationWarning)
+        try:
+            yield
+        finally:
+            logger.setLevel(level)
+
+
+@contextmanager
+def _plain_errors() -> Iterator[None]:
+    """Lightning's complaints about settings as ours; an interrupt as an interrupt, which Lightning turns into an exit."""
+    on_interrupt = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except MisconfigurationException as problem:
+        raise ConfigError(" ".join(str(problem).split())) from problem
+    except SystemExit as stopped:
+        signal.signal(signal.SIGINT, on_interrupt)
+        raise KeyboardInterrupt from stopped
+
+
+def _finish(
+    module: TrainingModule,
+    dataset: PreparedDataset,
+    split: Split,
+    output: Path,
+    figures: dict[str, Any],
+    report: Callable[[str], None],
+) -> None:
+    """Evaluates the best weights once on validation and test, draws, and saves the model folder."""
+    run = module.config
+    report(
+        f"trained {figures['epochs']} epochs in {duration(figures['seconds'])}; best after epoch {figures['best_epoch']} "
+        f"({duration(figures['seconds_to_best'])}); {figures['events_per_second']:,.0f} events/s; "
+        f"peak memory {figures['peak_memory_mb']:,.0f} MB"
+    )
+    scorer = NetworkScorer(module.network.cpu(), run, name=output.name)
+    reports = evaluate_rows(scorer, dataset, split)
+    plot_losses(figures["history"], output / "losses.png")
+    artefact.save(output, module.network, run, dataset, split, metrics=reports, training=figures)
+    report(f"model folder: {output}")
+
+
+def evaluate_rows(scorer: NetworkScorer, dataset: PreparedDataset, split: Split) -> dict[str, Any]:
+    """The reports of a run: validation and test, with and without the time of the request where there are times."""
+    rows: dict[str, Report] = {}
+    for request_time in (True, False) if dataset.has_times else (False,):
+        suffix = "request_time_on" if request_time else "request_time_off"
+        for cases in ("validation", "test"):
+            rows[f"{cases}_{suffix}"] = evaluate(scorer, dataset, split, cases=cases, request_time=request_time)
+    return {name: row.to_dict() for name, row in rows.items()}
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    unfinished = path.with_suffix(".tmp")
+    unfinished.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    unfinished.replace(path)

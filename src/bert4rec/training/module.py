@@ -1,0 +1,163 @@
+"""What Lightning asks of us: one training step, one validation step, the optimiser, and the data.
+
+The loop itself, precision, accumulation, clipping, checkpoints and devices are Lightning's; losses are in `losses`,
+and what a run leaves behind in `fit`.
+
+Legend: B users, V item rows, M values an item may have.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from bert4rec.config import RunConfig, TrainingConfig
+from bert4rec.data.batches import Batch, EpochOrder, TrainingBatches
+from bert4rec.data.histories import Histories
+from bert4rec.data.prepared import Kind, PreparedDataset
+from bert4rec.data.splits import Split
+from bert4rec.evaluation.evaluate import place_of_target
+from bert4rec.evaluation.metrics import summarise
+from bert4rec.model.network import Bert4Rec
+from bert4rec.model.scorer import NetworkScorer
+from bert4rec.training.losses import multi_task_loss
+
+MONITORED = "validation/ndcg@10"
+"""What chooses the best checkpoint and stops training: on validation, over all of its users."""
+
+USERS_IN_PIECE = 256
+
+Asked = tuple[Histories, Tensor]
+"""Histories and the item row `[B]` that each is followed by."""
+
+
+class TrainingModule(pl.LightningModule):
+    """A network in training."""
+
+    def __init__(self, network: Bert4Rec, run: RunConfig, value_tables: Mapping[str, Tensor]) -> None:
+        super().__init__()
+        self.network, self.config = network, run
+        self.multi_valued = list(value_tables)
+        for name, table_VM in value_tables.items():
+            self.register_buffer(f"table_of_{name}", table_VM, persistent=False)
+        self.scorer: NetworkScorer | None = None
+
+    def transfer_batch_to_device(self, batch: Batch | Asked, device: torch.device, dataloader_idx: int) -> Batch | Asked:
+        """Training batches move as one; histories stay, their scorer moves what it reads."""
+        return batch.to(device, non_blocking=True) if isinstance(batch, Batch) else batch
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """The weighted loss; each part is logged by its task's name."""
+        tables = {name: self.get_buffer(f"table_of_{name}") for name in self.multi_valued}
+        losses = multi_task_loss(self.network(batch), batch, self.config.training.task_weights, tables)
+        parts = {f"train/{task}": loss.detach() for task, loss in {**losses.parts, "loss": losses.total}.items()}
+        self.log_dict(parts, on_step=False, on_epoch=True, batch_size=batch.events, sync_dist=True)
+        return losses.total
+
+    def validation_step(self, asked: Asked, batch_idx: int) -> None:
+        """The metrics of one piece of the validation users, scored as the product scores."""
+        if self.scorer is None:  # the weights that validate, the averaged ones where there are any, are in place by now
+            self.scorer = NetworkScorer(self.network, self.config)
+        place_B = place_of_target(self.scorer, *asked)
+        metrics = {f"validation/{name}": value for name, value in summarise(place_B).items()}
+        self.log_dict(metrics, batch_size=len(place_B), sync_dist=True)
+
+    def on_validation_epoch_end(self) -> None:
+        """Forget the item vectors of the weights that were validated."""
+        self.scorer = None
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """AdamW that decays matrices only, and a learning rate that warms up and then falls."""
+        training = self.config.training
+        learned = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
+        optimizer = torch.optim.AdamW(
+            [
+                {"params": [p for p in learned if p.dim() > 1], "weight_decay": training.weight_decay},
+                {"params": [p for p in learned if p.dim() <= 1], "weight_decay": 0.0},
+            ],
+            lr=training.learning_rate,
+            betas=(0.9, training.beta2),
+            fused=training.precision != "16-mixed",  # gradient scaling and clipping need the steps apart
+        )
+        total = int(self.trainer.estimated_stepping_batches)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate_share(training, step, total))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def learning_rate_share(training: TrainingConfig, step: int, total: int) -> float:
+    """The share of the peak learning rate at an optimiser step, from 0 on."""
+    warmup = min(training.warmup_steps, total // 10)
+    if step < warmup:
+        return (step + 1) / warmup
+    done = min(1.0, (step - warmup) / max(1, total - warmup))
+    lowest = 0.01
+    falling = {"constant": 1.0, "linear": 1 - done, "cosine": (1 + math.cos(math.pi * done)) / 2}[training.schedule]
+    return lowest + (1 - lowest) * falling
+
+
+class TrainingData(pl.LightningDataModule):
+    """The batches of every device: training in the order of the epoch, validation dealt out in pieces."""
+
+    def __init__(self, dataset: PreparedDataset, split: Split, run: RunConfig) -> None:
+        super().__init__()
+        self.dataset, self.split, self.run = dataset, split, run
+
+    @property
+    def _devices(self) -> tuple[int, int]:
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """The batches of this device."""
+        training = self.run.training
+        rank, devices = self._devices
+        batches = TrainingBatches(self.dataset, self.split, self.run.model, training, devices)
+        return DataLoader(
+            batches,
+            batch_size=None,
+            sampler=EpochOrder(batches, rank),
+            num_workers=training.num_workers,
+            pin_memory=training.pin_memory,
+        )
+
+    def val_dataloader(self) -> DataLoader[Asked]:
+        """The pieces of the validation users of this device."""
+        rank, devices = self._devices
+        request_time = self.dataset.has_times and self.run.model.request_time != "never"
+        pieces = ValidationPieces(self.dataset, self.split, request_time, devices)
+        return DataLoader(pieces, batch_size=None, sampler=range(rank, len(pieces), devices))
+
+
+class ValidationPieces(Dataset[Asked]):
+    """Piece number → the histories of a few validation users and the item that each is asked for."""
+
+    def __init__(self, dataset: PreparedDataset, split: Split, request_time: bool, devices: int) -> None:
+        self.dataset, self.request_time = dataset, request_time
+        users = len(split.validation)
+        count = min(users, max(devices, -(-users // USERS_IN_PIECE)))
+        self.pieces = [split.validation[rows] for rows in np.array_split(np.arange(users), count)]
+
+    def __len__(self) -> int:
+        return len(self.pieces)
+
+    def __getitem__(self, number: int) -> Asked:
+        """One piece."""
+        cases = self.pieces[number]
+        return cases.histories(self.dataset, self.request_time), torch.from_numpy(
+            self.dataset.item_N[cases.target_C].astype(np.int64)
+        )
+
+
+def value_tables(dataset: PreparedDataset) -> dict[str, Tensor]:
+    """The multi-valued item features, `[V, M]` by name: from them the coming events' genres are read."""
+    return {
+        name: torch.tensor(np.asarray(table), dtype=torch.long)
+        for name, (feature, table) in dataset.item_features.items()
+        if feature.kind is Kind.MULTI
+    }

@@ -1,0 +1,170 @@
+"""What a run tells of itself: an estimate after its first steps, a line an epoch, and the figures it leaves behind.
+
+The record travels with the checkpoints, so that a run that was resumed reports all of its epochs.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import Callback
+
+from bert4rec.config import RunConfig
+from bert4rec.data.batches import Batch
+from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.splits import Split
+from bert4rec.training.cost import SMALL, multiply_adds
+from bert4rec.training.module import MONITORED, TrainingModule
+
+FIRST_STEPS = 20
+"""Steps after which the run says how long it will take; the first few, which warm up, do not count."""
+WARMING_STEPS = 5
+LONG_SECONDS = 3600.0
+
+
+class Progress(Callback):
+    """Times the epochs and reports them, one line each."""
+
+    def __init__(self, dataset: PreparedDataset, split: Split, run: RunConfig, report: Callable[[str], None]) -> None:
+        self.dataset, self.split, self.run, self.report = dataset, split, run, report
+        self.epochs: list[dict[str, Any]] = []
+        self.steps = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """The epochs so far: what a checkpoint keeps."""
+        return {"epochs": self.epochs}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self.epochs = list(state_dict["epochs"])
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock."""
+        self.started, self.events = time.perf_counter(), 0
+        self.trained = self.started
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        """Count events; after the first steps say what is to come."""
+        self.events += batch.events * trainer.world_size
+        self.trained = time.perf_counter()
+        self.steps += 1
+        if self.steps == WARMING_STEPS:
+            self.warm = self.trained
+        if self.steps == FIRST_STEPS and trainer.is_global_zero:
+            self._estimate(trainer, (self.trained - self.warm) / (FIRST_STEPS - WARMING_STEPS))
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Keep the epoch's figures and report them."""
+        figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        seconds = time.perf_counter() - self.started
+        self.epochs.append(
+            {
+                "epoch": trainer.current_epoch + 1,
+                "seconds": seconds,
+                "events_per_second": self.events / max(self.trained - self.started, 1e-9),
+                "losses": {name.removeprefix("train/"): figures[name] for name in figures if name.startswith("train/")},
+                "validation": {
+                    name.removeprefix("validation/"): figures[name] for name in figures if name.startswith("validation/")
+                },
+            }
+        )
+        if trainer.is_global_zero:
+            self._say(trainer, self._line(trainer))
+
+    def _line(self, trainer: pl.Trainer) -> str:
+        last, best = self.epochs[-1], self.best
+        losses = "  ".join(f"{task} {loss:.3f}" for task, loss in last["losses"].items())
+        metrics = "  ".join(f"{name} {last['validation'][name]:.4f}" for name in ("hit@10", "ndcg@10"))
+        mean = sum(epoch["seconds"] for epoch in self.epochs) / len(self.epochs)
+        left = mean * ((trainer.max_epochs or 0) - last["epoch"])
+        mark = " *" if best is last else ""
+        return (
+            f"epoch {last['epoch']:>3}/{trainer.max_epochs}  {losses}  {metrics}{mark}  "
+            f"{last['events_per_second']:,.0f} events/s  {duration(last['seconds'])}, {duration(left)} left at most"
+        )
+
+    def _estimate(self, trainer: pl.Trainer, seconds_a_step: float) -> None:
+        epoch = seconds_a_step * trainer.num_training_batches
+        total = epoch * (trainer.max_epochs or 0)
+        where = f"{trainer.strategy.root_device.type}, {torch.get_num_threads()} threads"
+        self._say(
+            trainer,
+            f"about {duration(epoch)} an epoch on this device ({where}), {duration(total)} for all "
+            f"{trainer.max_epochs}, validation not counted",
+        )
+        small = multiply_adds(self.dataset, self.split, SMALL) / multiply_adds(self.dataset, self.split, self.run) * epoch
+        if total > LONG_SECONDS and small * SMALL.training.max_epochs < total / 2:
+            self._say(
+                trainer,
+                f"that is over an hour: configs/small.yaml would take about {duration(small)} an epoch, "
+                f"{duration(small * SMALL.training.max_epochs)} for all {SMALL.training.max_epochs}",
+            )
+
+    def _say(self, trainer: pl.Trainer, line: str) -> None:
+        bar = trainer.progress_bar_callback
+        if bar is not None and bar.is_enabled:
+            bar.print(line)
+        else:
+            self.report(line)
+
+    @property
+    def best(self) -> dict[str, Any]:
+        """The epoch whose weights are kept."""
+        return max(self.epochs, key=lambda epoch: epoch["validation"][MONITORED.removeprefix("validation/")])
+
+    def summary(self, module: TrainingModule) -> dict[str, Any]:
+        """The figures of the whole run, as stored in `training.json`."""
+        until_best = self.epochs[: self.best["epoch"]]
+        rates = sorted(epoch["events_per_second"] for epoch in self.epochs)
+        return {
+            "epochs": len(self.epochs),
+            "best_epoch": self.best["epoch"],
+            "seconds": sum(epoch["seconds"] for epoch in self.epochs),
+            "seconds_to_best": sum(epoch["seconds"] for epoch in until_best),
+            "events_per_second": rates[len(rates) // 2],
+            "peak_memory_mb": peak_memory_mb(),
+            "parameters": sum(parameter.numel() for parameter in module.network.parameters()),
+            "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+            "threads": torch.get_num_threads(),
+            "history": self.epochs,
+        }
+
+
+class Reseed(Callback):
+    """The random numbers of an epoch depend on the seed and the epoch alone, so a resumed run draws the same ones."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the epoch's random numbers."""
+        seed_epoch(self.seed, trainer.current_epoch, trainer.global_rank)
+
+
+def seed_epoch(seed: int, epoch: int, rank: int = 0) -> None:
+    """Seed dropout and whatever else torch draws in an epoch, on every device."""
+    mixed = (seed * 1_000_003 + epoch) * 1_009 + rank
+    torch.manual_seed(mixed % 2**63)
+
+
+def peak_memory_mb() -> float:
+    """The most memory this process has held so far, in MiB: on the GPU where there is one, else in the main memory."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 2**20
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words: `45 s`, `12 min`, `3.5 h`."""
+    if seconds < 100:
+        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
