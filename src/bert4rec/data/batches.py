@@ -300,9 +300,7 @@ class TrainingBatches(Dataset[Batch]):
         )
         token_S = np.flatnonzero(hidden_T)
         event_T = _stretches(start_B, length_B)
-        return Supervised(
-            sequences, _long(token_S), _long(histories.item_N[token_S]), self._ratings(event_T[token_S])
-        )
+        return Supervised(sequences, _long(token_S), _long(histories.item_N[token_S]), self._ratings(event_T[token_S]))
 
     def _ratings(self, event_S: Ints) -> Tensor:
         """The events' ratings; none where nobody learns from them."""
@@ -350,5 +348,3 @@ class EpochOrder(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         return iter(range(self.rank, len(self.batches) * self.batches.shards, self.batches.shards))
-
-

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
@@ -79,6 +79,8 @@ class PreparedDataset:
     """Feature and its table over item rows `[V]` or `[V, M]`; PAD and MASK rows are unknown."""
     user_features: Mapping[str, tuple[Feature, NDArray[Any]]]
     """Likewise over user rows; row 0 is unknown."""
+    texts: Mapping[str, Any] = field(default_factory=dict)
+    """What vocabulary.json and catalogue.json hold, for a dataset without a folder."""
 
     @property
     def name(self) -> str:
@@ -117,7 +119,7 @@ class PreparedDataset:
 
     @cached_property
     def _vocabulary(self) -> Mapping[str, list[RawId]]:
-        return _read_json(self._file("vocabulary.json"))
+        return self._text("vocabulary.json")
 
     @cached_property
     def items(self) -> Vocabulary:
@@ -132,12 +134,10 @@ class PreparedDataset:
     @cached_property
     def titles(self) -> Sequence[str] | None:
         """The items' titles in row order from the first real item, None where the source had none."""
-        return _read_json(self._file("catalogue.json")).get("titles")
+        return self._text("catalogue.json").get("titles")
 
-    def _file(self, name: str) -> Path:
-        if self.folder is None:
-            raise PreparedDataError(f"this dataset lives in memory and has no {name}")
-        return self.folder / name
+    def _text(self, name: str) -> Any:
+        return self.texts[name] if self.folder is None else _read_json(self.folder / name)
 
     def histories(
         self, user_B: Ints, stop_B: Ints, request_time_B: Ints | None = None, start_B: Ints | None = None
@@ -192,8 +192,7 @@ def _features(
 ) -> dict[str, tuple[Feature, NDArray[Any]]]:
     features = [Feature(**{**entry, "kind": Kind(entry["kind"])}) for entry in described]
     return {
-        feature.name: (feature, _map(folder, f"{owner}_feature_{number}"))
-        for number, feature in enumerate(features)
+        feature.name: (feature, _map(folder, f"{owner}_feature_{number}")) for number, feature in enumerate(features)
     }
 
 

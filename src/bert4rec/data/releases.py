@@ -18,8 +18,8 @@ _HALF_STARS = [half / 2 for half in range(1, 11)]
 _NO_GENRE = ["(no genres listed)", "unknown"]
 
 _GENRES_100K = [
-    *("unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama", "Fantasy"),
-    *("Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western"),
+    *("unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama"),
+    *("Fantasy", "Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western"),
 ]
 
 _OCCUPATIONS = [
@@ -83,9 +83,7 @@ def _dat(name: str, scale: list[float], users: bool) -> Schema:
 
     return Schema(
         name,
-        EventTable(
-            "ratings.dat", "user", "item", "time", "rating", scale, layout("user", "item", "rating", "time")
-        ),
+        EventTable("ratings.dat", "user", "item", "time", "rating", scale, layout("user", "item", "rating", "time")),
         SideTable("movies.dat", "item", "title", _movies("title", "genres"), (), layout("item", "title", "genres")),
         SideTable(
             "users.dat",

@@ -246,9 +246,7 @@ def _leave_out(
     return {f"{names[role]}: {what}": count for (role, what), count in zip(problems, counts, strict=True) if count}
 
 
-def _bad_row(
-    raw: pl.LazyFrame, path: Path, layout: Format, row: int, role: str, name: str, what: str
-) -> SourceError:
+def _bad_row(raw: pl.LazyFrame, path: Path, layout: Format, row: int, role: str, name: str, what: str) -> SourceError:
     value = raw.filter(pl.col(ROW) == row).select(role).collect().item()
     line = row + 1 + (0 if layout.header or path.suffix == ".parquet" else 1)
     shown = "" if value is None else f"{str(value)!r} is "

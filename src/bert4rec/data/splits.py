@@ -119,6 +119,21 @@ def _last_of(start_U: Ints, from_U: Ints, stop_U: Ints) -> Cases:
     return Cases(np.flatnonzero(asked_U), start_U[asked_U], stop_U[asked_U] - 1)
 
 
+def training_counts(dataset: PreparedDataset, split: Split) -> Ints:
+    """Training events of each item row."""
+    trains_N = training_events(dataset, split)
+    return np.bincount(dataset.item_N[trains_N], minlength=dataset.item_rows)
+
+
+def training_events(dataset: PreparedDataset, split: Split) -> Ints:
+    """The indices of the events that train."""
+    start_U, stop_U = np.asarray(dataset.start_U1[:-1]), np.asarray(split.train_stop_U)
+    mark_N1 = np.zeros(len(dataset.item_N) + 1, dtype=np.int64)
+    np.add.at(mark_N1, start_U, 1)
+    np.add.at(mark_N1, stop_U, -1)
+    return np.flatnonzero(np.cumsum(mark_N1)[:-1])
+
+
 _RULES: dict[str, Callable[[PreparedDataset, SplitConfig], tuple[Ints, Cases, Cases]]] = {
     "leave-one-out": _leave_one_out,
     "global-time": _global_time,

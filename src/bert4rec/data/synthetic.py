@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from bert4rec.data.prepared import Feature, Kind, PreparedDataset
-from bert4rec.data.writing import Content, write_prepared
+from bert4rec.data.writing import Content, in_memory, write_prepared
+from bert4rec.errors import UsageError
 from bert4rec.ids import FIRST_ITEM, FIRST_USER
 
 GROUPS = 4
@@ -24,13 +25,15 @@ _START, _DAY = 978_307_200, 86_400  # 1 January 2001
 
 
 def synthetic_dataset(
-    folder: Path, seed: int = 0, num_users: int = 200, num_items: int = 60, events_per_user: int = 30
+    seed: int = 0, num_users: int = 200, num_items: int = 60, events_per_user: int = 30, folder: Path | None = None
 ) -> PreparedDataset:
-    """The world as a prepared folder: items 101, 102, …, users 1, 2, …; item 101 + i has genre i mod 4.
+    """The world, in memory or as a prepared folder: items 101, 102, …, users 1, 2, …; item 101 + i has genre i mod 4.
 
     Histories hold `events_per_user` events, or half as many for every other user. After item 101 + i usually comes
     the next one of its genre, 101 + (i + 4) mod `num_items` (a multiple of 4).
     """
+    if num_items % GROUPS or num_items < GROUPS:
+        raise UsageError(f"num_items is {num_items}: it must be a multiple of {GROUPS}, so that the circles are alike")
     random = np.random.default_rng(seed)
     user_N, item_N, time_N, rating_N = [], [], [], []
     liked_B = np.arange(num_users) % GROUPS
@@ -42,23 +45,21 @@ def synthetic_dataset(
         item_N += items.tolist()
         time_N += (_START + user * _DAY + np.cumsum(random.integers(60, _DAY, events))).tolist()
         rating_N += (np.where(loved, 4, 1) + random.integers(0, 2, events)).tolist()
-    return write_prepared(
-        folder,
-        Content(
-            name="synthetic",
-            user_N=np.array(user_N) + FIRST_USER,
-            item_N=np.array(item_N) + FIRST_ITEM,
-            time_N=np.array(time_N),
-            rating_N=np.array(rating_N),
-            rating_levels=[1.0, 2.0, 3.0, 4.0, 5.0],
-            user_ids=list(range(FIRST_USER_ID, FIRST_USER_ID + num_users)),
-            item_ids=list(range(FIRST_ITEM_ID, FIRST_ITEM_ID + num_items)),
-            titles=[f"Item {number}" for number in range(num_items)],
-            item_features=_item_features(num_items),
-            user_features=_user_features(random, liked_B),
-            notes={"source": f"synthetic, seed {seed}", "cleaning": {}},
-        ),
+    content = Content(
+        name="synthetic",
+        user_N=np.array(user_N, dtype=np.int64) + FIRST_USER,
+        item_N=np.array(item_N, dtype=np.int64) + FIRST_ITEM,
+        time_N=np.array(time_N, dtype=np.int64),
+        rating_N=np.array(rating_N, dtype=np.int64),
+        rating_levels=[1.0, 2.0, 3.0, 4.0, 5.0],
+        user_ids=list(range(FIRST_USER_ID, FIRST_USER_ID + num_users)),
+        item_ids=list(range(FIRST_ITEM_ID, FIRST_ITEM_ID + num_items)),
+        titles=[f"Item {number}" for number in range(num_items)],
+        item_features=_item_features(num_items),
+        user_features=_user_features(random, liked_B),
+        notes={"source": f"synthetic, seed {seed}", "cleaning": {}},
     )
+    return in_memory(content) if folder is None else write_prepared(folder, content)
 
 
 def _walk(random: np.random.Generator, liked: int, events: int, num_items: int) -> np.ndarray:

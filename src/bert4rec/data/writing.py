@@ -50,6 +50,39 @@ class Content:
 
 def write_prepared(folder: Path, content: Content) -> PreparedDataset:
     """Sorts the events by (user, time), stably, and writes the folder; what was there is replaced."""
+    arrays = _arrays(content)
+    with replacing(folder) as unfinished:
+        for name, array in arrays.items():
+            np.save(unfinished / f"{name}.npy", array, allow_pickle=False)
+        for name, text in _texts(content).items():
+            _write(unfinished / name, text)
+        _write(unfinished / MANIFEST, _manifest(content, arrays))
+    return PreparedDataset.open(folder)
+
+
+def in_memory(content: Content) -> PreparedDataset:
+    """The same dataset without a folder."""
+    arrays = _arrays(content)
+    item, user = (
+        {feature.name: (feature, table) for feature, table in features}
+        for features in (content.item_features, content.user_features)
+    )
+    return PreparedDataset(
+        folder=None,
+        manifest=_manifest(content, arrays),
+        start_U1=arrays["user_start"],
+        item_N=arrays["event_item"],
+        time_N=arrays["event_time"],
+        rating_N=arrays["event_rating"],
+        rating_levels=np.asarray(content.rating_levels, dtype=np.float64),
+        item_features=item,
+        user_features=user,
+        texts=_texts(content),
+    )
+
+
+def _arrays(content: Content) -> dict[str, NDArray[Any]]:
+    """The arrays by file name: the sorted events, then the feature tables."""
     order_N = np.lexsort((content.time_N, content.user_N))
     users = len(content.user_ids) + FIRST_USER
     start_U1 = np.concatenate([[0], np.cumsum(np.bincount(content.user_N, minlength=users))]).astype(np.int64)
@@ -59,29 +92,32 @@ def write_prepared(folder: Path, content: Content) -> PreparedDataset:
         "event_time": content.time_N[order_N].astype(np.int64),
         "event_rating": content.rating_N[order_N].astype(np.uint8),
     }
-    checksum = _checksum([*arrays.values()], content)
     for owner, features in (("item", content.item_features), ("user", content.user_features)):
         arrays |= {f"{owner}_feature_{number}": table for number, (_, table) in enumerate(features)}
-    manifest = {
+    return arrays
+
+
+def _texts(content: Content) -> dict[str, Any]:
+    titles = None if content.titles is None else list(content.titles)
+    vocabulary = {"items": list(content.item_ids), "users": list(content.user_ids)}
+    return {"vocabulary.json": vocabulary, "catalogue.json": {"titles": titles}}
+
+
+def _manifest(content: Content, arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+    time_N = arrays["event_time"]
+    return {
         "format_version": FORMAT_VERSION,
         "name": content.name,
-        "checksum": checksum,
+        "checksum": _checksum(content, arrays),
         "num_users": len(content.user_ids),
         "num_items": len(content.item_ids),
-        "num_events": len(order_N),
-        "has_times": bool(len(order_N)) and bool((content.time_N != NO_TIME).all()),
+        "num_events": len(time_N),
+        "has_times": bool(len(time_N)) and bool((time_N != NO_TIME).all()),
         "rating_levels": list(content.rating_levels),
         "item_features": [asdict(feature) for feature, _ in content.item_features],
         "user_features": [asdict(feature) for feature, _ in content.user_features],
         **content.notes,
     }
-    with replacing(folder) as unfinished:
-        for name, array in arrays.items():
-            np.save(unfinished / f"{name}.npy", array, allow_pickle=False)
-        _write(unfinished / "vocabulary.json", {"items": list(content.item_ids), "users": list(content.user_ids)})
-        _write(unfinished / "catalogue.json", {"titles": None if content.titles is None else list(content.titles)})
-        _write(unfinished / MANIFEST, manifest)
-    return PreparedDataset.open(folder)
 
 
 @contextmanager
@@ -107,11 +143,11 @@ def _write(path: Path, content: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
 
 
-def _checksum(arrays: Sequence[NDArray[Any]], content: Content) -> str:
+def _checksum(content: Content, arrays: Mapping[str, NDArray[Any]]) -> str:
     """A fingerprint of the events in their order, and of the ids they are about."""
     digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(np.ascontiguousarray(array).tobytes())
+    for name in ("user_start", "event_item", "event_time", "event_rating"):
+        digest.update(np.ascontiguousarray(arrays[name]).tobytes())
     ids = {"users": list(content.user_ids), "items": list(content.item_ids), "levels": list(content.rating_levels)}
     digest.update(json.dumps(ids, ensure_ascii=False).encode())
     return digest.hexdigest()[:16]

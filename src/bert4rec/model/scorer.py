@@ -106,4 +106,3 @@ class NetworkScorer:
     def _sequences(self, histories: Histories, reading: str) -> tuple[Sequences, bool]:
         make, causal = _READERS[reading]
         return make(histories, self.network.config.seq_length).to(self.item_VD.device), causal
-

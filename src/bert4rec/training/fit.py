@@ -251,7 +251,7 @@ def _quiet_lightning() -> Iterator[None]:
 
 @contextmanager
 def _plain_errors() -> Iterator[None]:
-    """Lightning's complaints about settings as ours; an interrupt as an interrupt, which Lightning turns into an exit."""
+    """Lightning's complaints about settings as ours; an interrupt, which it turns into an exit, as an interrupt."""
     on_interrupt = signal.getsignal(signal.SIGINT)
     try:
         yield
@@ -273,8 +273,8 @@ def _finish(
     """Evaluates the best weights once on validation and test, draws, and saves the model folder."""
     run = module.config
     report(
-        f"trained {figures['epochs']} epochs in {duration(figures['seconds'])}; best after epoch {figures['best_epoch']} "
-        f"({duration(figures['seconds_to_best'])}); {figures['events_per_second']:,.0f} events/s; "
+        f"trained {figures['epochs']} epochs in {duration(figures['seconds'])}; "
+        f"best after epoch {figures['best_epoch']} ({duration(figures['seconds_to_best'])}); {figures['events_per_second']:,.0f} events/s; "
         f"peak memory {figures['peak_memory_mb']:,.0f} MB"
     )
     scorer = NetworkScorer(module.network.cpu(), run, name=output.name)

@@ -49,7 +49,9 @@ class TrainingModule(pl.LightningModule):
             self.register_buffer(f"table_of_{name}", table_VM, persistent=False)
         self.scorer: NetworkScorer | None = None
 
-    def transfer_batch_to_device(self, batch: Batch | Asked, device: torch.device, dataloader_idx: int) -> Batch | Asked:
+    def transfer_batch_to_device(
+        self, batch: Batch | Asked, device: torch.device, dataloader_idx: int
+    ) -> Batch | Asked:
         """Training batches move as one; histories stay, their scorer moves what it reads."""
         return batch.to(device, non_blocking=True) if isinstance(batch, Batch) else batch
 

@@ -72,7 +72,9 @@ class Progress(Callback):
                 "events_per_second": self.events / max(self.trained - self.started, 1e-9),
                 "losses": {name.removeprefix("train/"): figures[name] for name in figures if name.startswith("train/")},
                 "validation": {
-                    name.removeprefix("validation/"): figures[name] for name in figures if name.startswith("validation/")
+                    name.removeprefix("validation/"): figures[name]
+                    for name in figures
+                    if name.startswith("validation/")
                 },
             }
         )
@@ -100,7 +102,9 @@ class Progress(Callback):
             f"about {duration(epoch)} an epoch on this device ({where}), {duration(total)} for all "
             f"{trainer.max_epochs}, validation not counted",
         )
-        small = multiply_adds(self.dataset, self.split, SMALL) / multiply_adds(self.dataset, self.split, self.run) * epoch
+        small = (
+            multiply_adds(self.dataset, self.split, SMALL) / multiply_adds(self.dataset, self.split, self.run) * epoch
+        )
         if total > LONG_SECONDS and small * SMALL.training.max_epochs < total / 2:
             self._say(
                 trainer,

@@ -1,0 +1,164 @@
+"""`Report`: metrics with intervals and the protocol they were made by, as JSON and as Markdown; and paired comparison.
+
+Legend: C cases (users).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bert4rec.data.histories import Ints
+from bert4rec.errors import DataError
+from bert4rec.evaluation.intervals import bootstrap
+from bert4rec.evaluation.metrics import place_metrics
+
+COMPARED = ("hit@10", "ndcg@10")
+_SIGN_FLIPS = 10_000
+_FLIPS_IN_PIECE = 2**22
+
+
+@dataclass(frozen=True)
+class Report:
+    """What one scorer reached."""
+
+    name: str
+    metrics: Mapping[str, float]
+    intervals: Mapping[str, tuple[float, float]]
+    """95 % by metric; coverage has none."""
+    protocol: Mapping[str, Any]
+    slices: Mapping[str, Sequence[Mapping[str, Any]]]
+    place_C: Ints
+    """The place of each case's target, in the order of the split: what a paired comparison needs."""
+
+    def to_dict(self, places: bool = False) -> dict[str, Any]:
+        """Plain values for a JSON file; with `places`, enough to compare it with another report."""
+        content = {
+            "name": self.name,
+            "metrics": dict(self.metrics),
+            "intervals": {name: list(interval) for name, interval in self.intervals.items()},
+            "protocol": dict(self.protocol),
+            "slices": {name: [dict(part) for part in parts] for name, parts in self.slices.items()},
+        }
+        return {**content, "places": np.asarray(self.place_C).tolist()} if places else content
+
+    def protocol_line(self) -> str:
+        """The protocol in one line, to stand below a table."""
+        return protocol_line(self.protocol)
+
+
+def protocol_line(protocol: Mapping[str, Any]) -> str:
+    """Dataset, split, candidates, filter, ties, request time and intervals in one line."""
+    known = "known" if protocol["request_time"] else "unknown"
+    return (
+        f"{protocol['dataset']} (checksum {protocol['dataset_checksum']}), {protocol['split']} "
+        f"(checksum {protocol['split_checksum']}), {protocol['cases']}, {protocol['users']} users, "
+        f"{protocol['candidates']} as candidates, filtered: {protocol['filter']}, ties {protocol['ties']}, "
+        f"request time {known}, intervals: {protocol['intervals']}"
+    )
+
+
+def to_markdown(reports: Sequence[Report], metrics: Sequence[str] = ("hit@10", "ndcg@10", "mrr", "rating_rmse")) -> str:
+    """One table of several reports with the same protocol, the protocol line below it."""
+    shown = [metric for metric in metrics if any(metric in report.metrics for report in reports)]
+    lines = ["| model | " + " | ".join(shown) + " |", "|---" * (len(shown) + 1) + "|"]
+    lines += [
+        f"| {report.name} | " + " | ".join(with_interval(report, metric) for metric in shown) + " |"
+        for report in reports
+    ]
+    return "\n".join([*lines, "", *dict.fromkeys(report.protocol_line() for report in reports)])
+
+
+def with_interval(report: Report, metric: str) -> str:
+    """`.3250 [.3132, .3368]`, or a dash where there is no such metric."""
+    if metric not in report.metrics:
+        return "–"
+    value = f"{report.metrics[metric]:.4f}"
+    if metric not in report.intervals:
+        return value
+    low, high = report.intervals[metric]
+    return f"{value} [{low:.4f}, {high:.4f}]"
+
+
+def save_report(report: Report, path: Path) -> None:
+    """The report as a JSON file that `load_report` reads."""
+    unfinished = path.with_suffix(".tmp")
+    unfinished.write_text(json.dumps(report.to_dict(places=True), indent=1), encoding="utf-8")
+    unfinished.replace(path)
+
+
+def load_report(path: Path) -> Report:
+    """A report that `save_report` wrote."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        places = np.asarray(content.pop("places"), dtype=np.int64)
+        intervals = {name: (low, high) for name, (low, high) in content.pop("intervals").items()}
+        return Report(**content, intervals=intervals, place_C=places)
+    except (OSError, ValueError, KeyError, TypeError) as problem:
+        raise DataError(f"{path}: not a report of 'bert4rec evaluate --output' ({problem})") from problem
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How much better the first is than the second, on the same users."""
+
+    first: str
+    second: str
+    difference: Mapping[str, float]
+    intervals: Mapping[str, tuple[float, float]]
+    p_value: Mapping[str, float]
+    """Of a two-sided paired sign-flip test: how often chance alone gives a difference as large."""
+    protocol: Mapping[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for a JSON file."""
+        return {
+            "first": self.first,
+            "second": self.second,
+            "difference": dict(self.difference),
+            "intervals": {name: list(interval) for name, interval in self.intervals.items()},
+            "p_value": dict(self.p_value),
+            "protocol": dict(self.protocol),
+        }
+
+
+def compare(first: Report, second: Report, seed: int = 0) -> Comparison:
+    """The paired differences of Hit@10 and NDCG@10, first minus second; both must answer the same cases."""
+    for part in ("dataset_checksum", "split_checksum", "cases", "users"):
+        if first.protocol[part] != second.protocol[part]:
+            raise DataError(
+                f"{first.name} and {second.name} cannot be compared: their {part.replace('_', ' ')} differ "
+                f"({first.protocol[part]} and {second.protocol[part]}); evaluate both on the same data and split"
+            )
+    one, other = place_metrics(first.place_C), place_metrics(second.place_C)
+    gain = {metric: one[metric] - other[metric] for metric in COMPARED}
+    protocol = dict(first.protocol)
+    if first.protocol["request_time"] != second.protocol["request_time"]:
+        protocol["request_time"] = f"{first.protocol['request_time']} and {second.protocol['request_time']}"
+    return Comparison(
+        first.name,
+        second.name,
+        {metric: float(gain_C.mean()) for metric, gain_C in gain.items()},
+        bootstrap(gain, seed),
+        {metric: sign_flip_p_value(gain_C, seed) for metric, gain_C in gain.items()},
+        protocol,
+    )
+
+
+def sign_flip_p_value(gain_C: Any, seed: int = 0) -> float:
+    """How often random signs give a mean at least as far from 0: the paired randomisation test (Fisher 1935)."""
+    gain_C = gain_C[gain_C != 0]
+    if not len(gain_C):
+        return 1.0
+    random, observed, extreme, done = np.random.default_rng(seed), abs(gain_C.sum()), 0, 0
+    while done < _SIGN_FLIPS:
+        flips = min(_SIGN_FLIPS - done, max(1, _FLIPS_IN_PIECE // len(gain_C)))
+        sign_FC = random.integers(0, 2, (flips, len(gain_C)), dtype=np.int8) * 2 - 1
+        extreme += int((np.abs(sign_FC @ gain_C) >= observed - 1e-12).sum())
+        done += flips
+    return (extreme + 1) / (_SIGN_FLIPS + 1)
