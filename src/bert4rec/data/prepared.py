@@ -57,6 +57,25 @@ class Feature:
         """Rows of an embedding table of this feature, the unknown one included."""
         return len(self.values) + 1
 
+    @classmethod
+    def from_dict(cls, entry: Mapping[str, Any]) -> Feature:
+        """The feature that `asdict` described."""
+        return cls(**{**entry, "kind": Kind(entry["kind"])})
+
+
+@dataclass(frozen=True)
+class Names:
+    """Raw ids, and the items' titles in row order from the first real item, None where the source had none."""
+
+    items: Vocabulary
+    users: Vocabulary
+    titles: Sequence[str] | None
+
+    @classmethod
+    def of(cls, items: Sequence[RawId], users: Sequence[RawId], titles: Sequence[str] | None) -> Names:
+        """From lists in row order."""
+        return cls(Vocabulary(items, FIRST_ITEM), Vocabulary(users, FIRST_USER), titles)
+
 
 @dataclass(frozen=True)
 class PreparedDataset:
@@ -79,6 +98,8 @@ class PreparedDataset:
     """Feature and its table over item rows `[V]` or `[V, M]`; PAD and MASK rows are unknown."""
     user_features: Mapping[str, tuple[Feature, NDArray[Any]]]
     """Likewise over user rows; row 0 is unknown."""
+    given_names: Names | None = None
+    """Ids and titles where they are not in a folder."""
     texts: Mapping[str, Any] = field(default_factory=dict)
     """What vocabulary.json and catalogue.json hold, for a dataset without a folder."""
 
@@ -118,26 +139,29 @@ class PreparedDataset:
         return bool(self.manifest["has_times"])
 
     @cached_property
-    def _vocabulary(self) -> Mapping[str, list[RawId]]:
-        return self._text("vocabulary.json")
+    def names(self) -> Names:
+        """Raw ids and titles, read when first asked for: training needs none."""
+        if self.given_names is not None:
+            return self.given_names
+        if self.folder is None:
+            raise PreparedDataError(f"{self.name}: this dataset was made without names")
+        ids = _read_json(self.folder / "vocabulary.json")
+        return Names.of(ids["items"], ids["users"], _read_json(self.folder / "catalogue.json").get("titles"))
 
-    @cached_property
+    @property
     def items(self) -> Vocabulary:
         """Raw item ids."""
-        return Vocabulary(self._vocabulary["items"], FIRST_ITEM)
+        return self.names.items
 
-    @cached_property
+    @property
     def users(self) -> Vocabulary:
         """Raw user ids."""
-        return Vocabulary(self._vocabulary["users"], FIRST_USER)
+        return self.names.users
 
-    @cached_property
+    @property
     def titles(self) -> Sequence[str] | None:
         """The items' titles in row order from the first real item, None where the source had none."""
-        return self._text("catalogue.json").get("titles")
-
-    def _text(self, name: str) -> Any:
-        return self.texts[name] if self.folder is None else _read_json(self.folder / name)
+        return self.names.titles
 
     def histories(
         self, user_B: Ints, stop_B: Ints, request_time_B: Ints | None = None, start_B: Ints | None = None
@@ -190,7 +214,7 @@ class PreparedDataset:
 def _features(
     folder: Path, owner: str, described: Sequence[Mapping[str, Any]]
 ) -> dict[str, tuple[Feature, NDArray[Any]]]:
-    features = [Feature(**{**entry, "kind": Kind(entry["kind"])}) for entry in described]
+    features = [Feature.from_dict(entry) for entry in described]
     return {
         feature.name: (feature, _map(folder, f"{owner}_feature_{number}")) for number, feature in enumerate(features)
     }

@@ -30,10 +30,10 @@ def synthetic_dataset(
     """The world, in memory or as a prepared folder: items 101, 102, …, users 1, 2, …; item 101 + i has genre i mod 4.
 
     Histories hold `events_per_user` events, or half as many for every other user. After item 101 + i usually comes
-    the next one of its genre, 101 + (i + 4) mod `num_items` (a multiple of 4).
+    the next one of its genre, 101 + i + 4, after the last the first.
     """
-    if num_items % GROUPS or num_items < GROUPS:
-        raise UsageError(f"num_items is {num_items}: it must be a multiple of {GROUPS}, so that the circles are alike")
+    if num_items < GROUPS:
+        raise UsageError(f"num_items is {num_items}: it must be {GROUPS} or more, one for each group")
     random = np.random.default_rng(seed)
     user_N, item_N, time_N, rating_N = [], [], [], []
     liked_B = np.arange(num_users) % GROUPS
@@ -64,7 +64,7 @@ def synthetic_dataset(
 
 def _walk(random: np.random.Generator, liked: int, events: int, num_items: int) -> np.ndarray:
     """Items along the liked group's circle; a jump goes anywhere, the walk goes on from there and then returns."""
-    circle = num_items // GROUPS
+    circle = len(range(liked, num_items, GROUPS))
     place, items = int(random.integers(circle)), []
     for _ in range(events):
         if random.random() < FOLLOWS:

@@ -78,7 +78,7 @@ def _followers(dataset: PreparedDataset, split: Split, reach: int) -> tuple[Ints
         key_P = (item_N[:-distance] * dataset.item_rows + item_N[distance:])[same_N]
         found, count = np.unique(key_P, return_counts=True)
         keys, place = np.unique(np.concatenate([keys, found]), return_inverse=True)
-        weights = np.bincount(place, np.concatenate([weights, count / distance]))
+        weights = np.bincount(place, np.concatenate([weights, count / distance])).astype(float)
     return keys // dataset.item_rows, keys % dataset.item_rows, weights
 
 

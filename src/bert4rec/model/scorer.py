@@ -46,29 +46,29 @@ class NetworkScorer:
         return self.network.rating_head is not None
 
     @cached_property
-    @torch.inference_mode()
+    @torch.no_grad()
     def item_VD(self) -> Tensor:
         """The vectors of all item rows."""
         return self.network.item_vectors().detach()
 
     @cached_property
-    @torch.inference_mode()
+    @torch.no_grad()
     def key_VD(self) -> Tensor:
         """The items' side of every score."""
         return self.network.item_head.keys(self.item_VD)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def states(self, histories: Histories) -> list[Tensor]:
         """The state `[B, D]` that answers for each user, one for each reading of the history; both share the heads."""
         return [self._read(histories, reading) for reading in self.readings]
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def score(self, histories: Histories) -> Tensor:
         """Scores of every item row, `[B, V]`; PAD and MASK have a column that means nothing."""
         scores = [self.network.item_head.scores(state_BD, self.key_VD) for state_BD in self.states(histories)]
         return torch.stack(scores).mean(0).float() if len(scores) > 1 else scores[0].float()
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def rating_distribution(self, histories: Histories, item_B: Tensor) -> Tensor:
         """How likely each rating level is when each user rates the item next, `[B, R]`."""
         head = self.network.rating_head
@@ -77,7 +77,7 @@ class NetworkScorer:
         item_BD = self.item_VD[item_B.to(self.item_VD.device)]
         return torch.stack([head(state_BD, item_BD).softmax(1) for state_BD in self.states(histories)]).mean(0).float()
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def preference(self, histories: Histories) -> dict[str, Tensor]:
         """How likely each value of each multi-valued item feature is in the coming events, `[B, values]`, by name."""
         if self.network.preference_head is None:
@@ -85,7 +85,7 @@ class NetworkScorer:
         _, values = self.network.preference_head(self.states(histories)[0])
         return {name: logits.softmax(1).float() for name, logits in values.items()}
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def attention(self, histories: Histories) -> dict[str, list[Tensor]]:
         """Attention weights: `layers`, one `[1, H, L, L]` a block; `user`, `[L, S + 1, H]`. One user at a time."""
         if len(histories) != 1:

@@ -272,11 +272,9 @@ def _finish(
 ) -> None:
     """Evaluates the best weights once on validation and test, draws, and saves the model folder."""
     run = module.config
-    report(
-        f"trained {figures['epochs']} epochs in {duration(figures['seconds'])}; "
-        f"best after epoch {figures['best_epoch']} ({duration(figures['seconds_to_best'])}); {figures['events_per_second']:,.0f} events/s; "
-        f"peak memory {figures['peak_memory_mb']:,.0f} MB"
-    )
+    kept = f"best after epoch {figures['best_epoch']}, {duration(figures['seconds_to_best'])}"
+    rate = f"{figures['events_per_second']:,.0f} events/s, peak memory {figures['peak_memory_mb']:,.0f} MB"
+    report(f"trained {figures['epochs']} epochs in {duration(figures['seconds'])} ({kept}); {rate}")
     scorer = NetworkScorer(module.network.cpu(), run, name=output.name)
     reports = evaluate_rows(scorer, dataset, split)
     plot_losses(figures["history"], output / "losses.png")

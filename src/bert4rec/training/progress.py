@@ -114,7 +114,7 @@ class Progress(Callback):
 
     def _say(self, trainer: pl.Trainer, line: str) -> None:
         bar = trainer.progress_bar_callback
-        if bar is not None and bar.is_enabled:
+        if bar is not None:
             bar.print(line)
         else:
             self.report(line)

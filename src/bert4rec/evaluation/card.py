@@ -1,0 +1,74 @@
+"""The model card: what a run is, what it reached and under which protocol, in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bert4rec.config import RunConfig
+from bert4rec.evaluation.report import protocol_line
+
+_SHOWN = ("hit@10", "ndcg@10", "mrr", "rating_rmse")
+
+
+def model_card(
+    name: str, run: RunConfig, data: Mapping[str, Any], metrics: Mapping[str, Any], training: Mapping[str, Any]
+) -> str:
+    """The text of a model folder's README. `metrics` holds reports by row, `training` the figures of the run."""
+    return "\n".join(
+        [
+            f"# {name}",
+            "",
+            f"A sequential recommender trained on {data['name']}: {data['num_items']:,} items, "
+            f"data checksum {data['checksum']}. Made with bert4rec; load it with "
+            "`RecommendationEngine.load(folder)` or `bert4rec recommend --model folder`.",
+            "",
+            *_results(metrics),
+            "## Settings that differ from the defaults",
+            "",
+            *_settings(run),
+            "",
+            *_cost(training),
+            "## Limits",
+            "",
+            "Scores rank items for one user; they are no probabilities and not comparable between users. The licence",
+            "of the data holds for this folder too: MovieLens allows research use and no redistribution.",
+            "",
+        ]
+    )
+
+
+def _results(metrics: Mapping[str, Any]) -> list[str]:
+    if not metrics:
+        return []
+    shown = [metric for metric in _SHOWN if any(metric in report["metrics"] for report in metrics.values())]
+    lines = ["## Results", "", "| row | " + " | ".join(shown) + " |", "|---" * (len(shown) + 1) + "|"]
+    for row, report in metrics.items():
+        lines.append(f"| {row.replace('_', ' ')} | " + " | ".join(_cell(report, metric) for metric in shown) + " |")
+    return [*lines, "", *(protocol_line(report["protocol"]) + "\n" for report in metrics.values())]
+
+
+def _cell(report: Mapping[str, Any], metric: str) -> str:
+    if metric not in report["metrics"]:
+        return "–"
+    low, high = report["intervals"][metric]
+    return f"{report['metrics'][metric]:.4f} [{low:.4f}, {high:.4f}]"
+
+
+def _settings(run: RunConfig) -> list[str]:
+    defaults = RunConfig().to_dict()
+    changed = [f"- {name}: {value}" for name, value in run.to_dict().items() if value != defaults[name]]
+    return changed or ["none"]
+
+
+def _cost(training: Mapping[str, Any]) -> list[str]:
+    if not training:
+        return []
+    return [
+        "## Cost",
+        "",
+        f"{training['parameters']:,} parameters; {training['epochs']} epochs in {training['seconds']:,.0f} s "
+        f"(best after epoch {training['best_epoch']}, {training['seconds_to_best']:,.0f} s) on {training['device']}, "
+        f"{training['events_per_second']:,.0f} events/s, peak memory {training['peak_memory_mb']:,.0f} MB.",
+        "",
+    ]
