@@ -1,0 +1,80 @@
+"""Sequential recommendation with side information, time, several heads, honest evaluation and answers that explain.
+
+The public names, imported when first used: `import bert4rec` alone is instant.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bert4rec.config import ModelConfig, PrepareConfig, RunConfig, SplitConfig, TaskWeights, TrainingConfig
+    from bert4rec.data.prepare import prepare_dataset
+    from bert4rec.data.prepared import PreparedDataset
+    from bert4rec.data.splits import make_split
+    from bert4rec.engine.engine import RecommendationEngine
+    from bert4rec.errors import Bert4RecError, DataError, UnknownItem, UnknownUser, UsageError
+    from bert4rec.evaluation.baselines import fit_baselines
+    from bert4rec.evaluation.evaluate import evaluate
+    from bert4rec.evaluation.report import Report, compare
+    from bert4rec.training.fit import train
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "ModelConfig": "config",
+    "PrepareConfig": "config",
+    "RunConfig": "config",
+    "SplitConfig": "config",
+    "TaskWeights": "config",
+    "TrainingConfig": "config",
+    "prepare_dataset": "data.prepare",
+    "PreparedDataset": "data.prepared",
+    "make_split": "data.splits",
+    "RecommendationEngine": "engine.engine",
+    "Bert4RecError": "errors",
+    "DataError": "errors",
+    "UnknownItem": "errors",
+    "UnknownUser": "errors",
+    "UsageError": "errors",
+    "fit_baselines": "evaluation.baselines",
+    "evaluate": "evaluation.evaluate",
+    "Report": "evaluation.report",
+    "compare": "evaluation.report",
+    "train": "training.fit",
+}
+
+__all__ = [
+    "Bert4RecError",
+    "DataError",
+    "ModelConfig",
+    "PrepareConfig",
+    "PreparedDataset",
+    "RecommendationEngine",
+    "Report",
+    "RunConfig",
+    "SplitConfig",
+    "TaskWeights",
+    "TrainingConfig",
+    "UnknownItem",
+    "UnknownUser",
+    "UsageError",
+    "__version__",
+    "compare",
+    "evaluate",
+    "fit_baselines",
+    "make_split",
+    "prepare_dataset",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'bert4rec' has no attribute {name!r}")
+    return getattr(import_module(f"bert4rec.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

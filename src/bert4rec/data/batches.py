@@ -181,8 +181,13 @@ def _pack(histories: Histories, *, length_B: Ints, **token_arrays: Ints) -> Sequ
         row_T=_long(np.repeat(np.arange(len(length_B)), length_B)),
         user_B=_long(histories.user_B),
         lengths=tuple(length_B.tolist()),
-        user_features={name: _long(row_B) for name, row_B in histories.user_features.items()},
+        user_features={name: _exact(row_B) for name, row_B in histories.user_features.items()},
     )
+
+
+def _exact(value_B: NDArray[Any]) -> Tensor:
+    """Value rows as int64; numbers stay numbers."""
+    return torch.from_numpy(value_B.astype(np.float32)) if value_B.dtype.kind == "f" else _long(value_B)
 
 
 def _long(array: NDArray[Any]) -> Tensor:

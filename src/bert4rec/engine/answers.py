@@ -1,0 +1,102 @@
+"""What the engine answers: frozen values with `to_dict()`, in raw ids."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bert4rec.ids import RawId
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """One item of a list."""
+
+    item_id: RawId
+    rank: int
+    """From 1."""
+    score: float
+    """A logit: higher is better; only comparable within one list."""
+    title: str | None = None
+    expected_rating: float | None = None
+    """The mean of the predicted rating distribution, on the data's scale; None for a model without ratings."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, without what is unknown."""
+        return _without_none(vars(self))
+
+
+@dataclass(frozen=True)
+class Recommendations(Sequence[Recommendation]):
+    """A list, best first; it is a sequence of its items."""
+
+    user_id: RawId | None
+    items: Sequence[Recommendation]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, place: Any) -> Any:
+        return self.items[place]
+
+    def __iter__(self) -> Iterator[Recommendation]:
+        return iter(self.items)
+
+    @property
+    def item_ids(self) -> list[RawId]:
+        """The ids alone, best first."""
+        return [item.item_id for item in self.items]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {"user_id": self.user_id, "items": [item.to_dict() for item in self.items]}
+
+
+@dataclass(frozen=True)
+class EventEffect:
+    """What one past event does to the score of an item."""
+
+    item_id: RawId
+    effect: float
+    """The item's score with all events minus its score without this one."""
+    rank_without: int
+    """Where the item would stand among the unseen ones without this event."""
+    position: int
+    """Place in the history, 0 is the oldest."""
+    title: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, without what is unknown."""
+        return _without_none(vars(self))
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why an item stands where it stands: measured on the model by leaving things out."""
+
+    user_id: RawId | None
+    item_id: RawId
+    title: str | None
+    score: float
+    rank: int
+    """Among the items that the user has not seen; 1 is the top of the list."""
+    events: Sequence[EventEffect]
+    """Strongest effect first, whichever its sign. Events that the model no longer reads are not listed."""
+    side_information: Mapping[str, float]
+    """The same difference for each piece of what is known of the user and of the request: `user_id`, each demographic
+    feature, `request_time`."""
+    expected_rating: float | None
+    sentence: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            **_without_none(vars(self)),
+            "events": [event.to_dict() for event in self.events],
+            "side_information": dict(self.side_information),
+        }
+
+
+def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
