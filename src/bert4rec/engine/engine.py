@@ -64,7 +64,8 @@ class RecommendationEngine:
             raise UsageError("name a model folder, or model_path and metadata_path together")
         if folder is not None:
             return cls(artefact.load(folder))
-        assert model_path is not None and metadata_path is not None
+        assert model_path is not None
+        assert metadata_path is not None
         return cls(artefact.load_files(model_path, metadata_path))
 
     def get_recommendations(

@@ -20,7 +20,7 @@ from bert4rec.model.network import Bert4Rec
 _READERS = {"causal": (causal_sequences, True), "mask": (masked_sequences, False)}
 
 
-def _readings(run: RunConfig) -> tuple[str, ...]:
+def readings_of(run: RunConfig) -> tuple[str, ...]:
     """The readings whose scores are averaged; what was not trained is not asked."""
     scoring, tasks = run.model.scoring, run.training.task_weights
     if scoring == "auto":
@@ -37,7 +37,7 @@ class NetworkScorer:
 
     def __init__(self, network: Bert4Rec, run: RunConfig, name: str = "bert4rec") -> None:
         self.network = network.eval()
-        self.readings = _readings(run)
+        self.readings = readings_of(run)
         self.name = name
 
     @property

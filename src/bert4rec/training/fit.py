@@ -42,7 +42,7 @@ from bert4rec.errors import ConfigError, UsageError
 from bert4rec.evaluation.evaluate import evaluate
 from bert4rec.evaluation.report import Report
 from bert4rec.model.network import Bert4Rec
-from bert4rec.model.scorer import NetworkScorer
+from bert4rec.model.scorer import NetworkScorer, readings_of
 from bert4rec.training.module import MONITORED, TrainingData, TrainingModule, value_tables
 from bert4rec.training.plots import plot_losses
 from bert4rec.training.progress import Progress, Reseed, duration, seed_epoch
@@ -76,12 +76,12 @@ def train(
     output = Path(output)
     split = make_split(dataset, run.split)
     identity = {"settings": run.to_dict(), "dataset": dataset.checksum, "split": split.checksum}
-    if _first_process() and not _start_folder(output, identity, resume, overwrite):
+    if is_first_process() and not _start_folder(output, identity, resume, overwrite):
         report(f"{output}: already trained with these settings on this data; --overwrite trains it again")
         return output
     seed_epoch(run.training.seed, epoch=0)
+    readings_of(run)  # a setting of scoring that no task trains is refused before training, not after
     network = Bert4Rec.for_dataset(run.model, dataset, run.training.task_weights)
-    NetworkScorer(network, run)  # a setting of scoring that no task trains is refused before training, not after
     module = TrainingModule(network, run, value_tables(dataset))
     figures = _fit(module, dataset, split, output, report)
     if figures is not None:
@@ -89,7 +89,7 @@ def train(
     return output
 
 
-def _first_process() -> bool:
+def is_first_process() -> bool:
     """Whether this is the process that looks after files: with several devices there is one process for each."""
     return int(os.environ.get("LOCAL_RANK", "0")) == 0 and int(os.environ.get("RANK", "0")) == 0
 
@@ -146,6 +146,7 @@ def _fit(
         with _quiet_lightning(), _plain_errors():
             trainer = make_trainer(run.training, folder, [progress, *_callbacks(run.training, folder)])
             last = folder / "last.ckpt"
+            module.train()  # Lightning trains in whatever mode it finds
             trainer.fit(
                 module,
                 datamodule=TrainingData(dataset, split, run),

@@ -1,0 +1,91 @@
+"""The flags that name a model and a user, shared by `recommend`, `explain` and `profile`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bert4rec.errors import UsageError
+
+if TYPE_CHECKING:
+    from bert4rec.engine.engine import RecommendationEngine
+    from bert4rec.ids import Vocabulary
+
+
+@dataclass(frozen=True)
+class ModelFlags:
+    """Which model."""
+
+    model: Path | None = None
+    """The model folder."""
+    model_path: Path | None = None
+    """The model file of trainer.py, with --metadata_path, in place of --model."""
+    metadata_path: Path | None = None
+    """The metadata file that belongs to --model_path."""
+
+    def engine(self) -> RecommendationEngine:
+        """The engine of the model."""
+        from bert4rec.engine.engine import RecommendationEngine
+
+        if self.model is None and self.model_path is None:
+            raise UsageError("name a model: --model FOLDER, or --model_path FILE --metadata_path FILE")
+        return RecommendationEngine.load(self.model, model_path=self.model_path, metadata_path=self.metadata_path)
+
+
+@dataclass(frozen=True)
+class HistoryFlags:
+    """Who asks, and what they did."""
+
+    item_sequence: str | None = None
+    """Item ids, oldest first, separated by commas; default: the stored history of --user_id."""
+    ratings: str | None = None
+    """A rating for each item of --item_sequence, separated by commas."""
+    timestamps: str | None = None
+    """Seconds since 1970 for each item of --item_sequence, separated by commas."""
+    request_time: str | None = None
+    """When the list is asked for: seconds since 1970 or 'now'; default: unknown."""
+    user_features: str | None = None
+    """Demographics in place of the stored ones: gender=F,age_group=25-34."""
+    ignore_unknown_items: bool = False
+    """Leave unknown items of --item_sequence out."""
+
+    def arguments(self, engine: RecommendationEngine, user_id: str | None) -> dict[str, Any]:
+        """The engine's arguments: words as the ids and numbers that they mean."""
+        return {
+            "user_id": None if user_id is None else engine.dataset.users.parse(user_id),
+            "item_sequence": None if self.item_sequence is None else self._items(engine.dataset.items),
+            "ratings": None if self.ratings is None else [_number("ratings", word) for word in _words(self.ratings)],
+            "timestamps": None
+            if self.timestamps is None
+            else [int(_number("timestamps", word)) for word in _words(self.timestamps)],
+            "request_time": self._request_time(),
+            "user_features": None if self.user_features is None else dict(map(_pair, _words(self.user_features))),
+            "ignore_unknown_items": self.ignore_unknown_items,
+        }
+
+    def _items(self, items: Vocabulary) -> list[Any]:
+        return [items.parse(word) for word in _words(self.item_sequence or "")]
+
+    def _request_time(self) -> Any:
+        if self.request_time in (None, "now"):
+            return self.request_time
+        return int(_number("request_time", str(self.request_time)))
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _number(name: str, word: str) -> float:
+    try:
+        return float(word)
+    except ValueError:
+        raise UsageError(f"--{name}: {word!r} is not a number") from None
+
+
+def _pair(word: str) -> tuple[str, str]:
+    name, equals, value = word.partition("=")
+    if not equals:
+        raise UsageError(f"--user_features: {word!r} is not of the form name=value")
+    return name.strip(), value.strip()

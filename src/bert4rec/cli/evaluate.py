@@ -1,0 +1,144 @@
+"""Evaluates a model over the whole catalogue, with the time of the request known and unknown, beside baselines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from jsonargparse import ArgumentParser, Namespace
+
+from bert4rec.cli.flags import add_json
+from bert4rec.cli.output import console, notes, show_json, show_table
+from bert4rec.errors import DataError
+
+if TYPE_CHECKING:
+    from bert4rec.artefact import Artefact
+    from bert4rec.data.prepared import PreparedDataset
+    from bert4rec.data.splits import Split
+    from bert4rec.evaluation.report import Report
+
+ON, OFF = "request_time_on", "request_time_off"
+SHOWN = ("hit@10", "ndcg@10", "mrr", "rating_rmse", "coverage@10")
+
+
+def add_flags(parser: ArgumentParser) -> None:
+    """The flags of `evaluate`."""
+    parser.add_argument("--model", type=Path, required=True, help="The model folder.")
+    parser.add_argument("--data", type=Path, help="The prepared folder; default: the data stored with the model.")
+    parser.add_argument("--cases", type=Literal["test", "validation"], default="test", help="Which cases are asked.")
+    parser.add_argument("--baselines", action="store_true", help="Fit and evaluate the baselines too.")
+    parser.add_argument("--output", type=Path, help="A folder for the reports (JSON, Markdown) and the picture.")
+    parser.add_argument("--batch_size", type=int, default=256, help="Users scored at once.")
+    add_json(parser)
+
+
+def run(args: Namespace) -> None:
+    """Evaluates and reports."""
+    from bert4rec.artefact import load
+    from bert4rec.evaluation.ratings import rating_baselines
+
+    model = load(args.model)
+    dataset, split = data_of(model, args.data)
+    say = notes(to_stderr=args.json)
+    rows = model_rows(model, dataset, split, args.cases, args.batch_size)
+    baselines = baseline_reports(dataset, split, args.cases, args.batch_size, say) if args.baselines else []
+    ratings = rating_baselines(dataset, split, getattr(split, args.cases)) if args.baselines else {}
+    if args.output:
+        write_reports(args.output, rows, baselines)
+    if args.json:
+        first = next(iter(rows.values())).to_dict()
+        show_json(
+            {
+                **{key: first[key] for key in ("metrics", "intervals", "protocol", "slices")},
+                "rows": {name: row.to_dict() for name, row in rows.items()},
+                "baselines": {report.name: report.to_dict() for report in baselines},
+                "rating_baselines": ratings,
+            }
+        )
+        return
+    _show(rows, baselines, ratings)
+    if args.output:
+        print(f"reports and picture: {args.output}")
+
+
+def data_of(model: Artefact, folder: Path | None) -> tuple[PreparedDataset, Split]:
+    """The data that a model is evaluated on, once it is certain that it was trained on the same."""
+    from bert4rec.data.prepared import PreparedDataset
+    from bert4rec.data.splits import make_split
+
+    dataset = model.dataset if folder is None else PreparedDataset.open(folder)
+    if dataset.checksum != model.dataset.checksum:
+        raise DataError(
+            f"{folder}: has checksum {dataset.checksum}, but {model.source} was trained on {model.dataset.checksum} "
+            f"({model.dataset.name}); name the data it was trained on"
+        )
+    split = make_split(dataset, model.run.split)
+    if split.checksum != model.split["checksum"]:
+        raise DataError(
+            f"{model.source}: was trained on another split ({model.split['checksum']}, not {split.checksum})"
+        )
+    return dataset, split
+
+
+def model_rows(
+    model: Artefact, dataset: PreparedDataset, split: Split, cases: Literal["test", "validation"], batch_size: int = 256
+) -> dict[str, Report]:
+    """The model's reports, the request time known first; unknown alone where the data has no times."""
+    from bert4rec.evaluation.evaluate import evaluate
+
+    scorer = model.scorer()
+    known = {ON: True, OFF: False} if dataset.has_times else {OFF: False}
+    return {
+        name: evaluate(scorer, dataset, split, cases=cases, request_time=request_time, batch_size=batch_size)
+        for name, request_time in known.items()
+    }
+
+
+def baseline_reports(
+    dataset: PreparedDataset, split: Split, cases: Literal["test", "validation"], batch_size: int, say: Any
+) -> list[Report]:
+    """The reports of the baselines, best first."""
+    from bert4rec.evaluation.baselines import fit_baselines
+    from bert4rec.evaluation.evaluate import evaluate
+
+    say("fitting baselines")
+    reports = [
+        evaluate(scorer, dataset, split, cases=cases, batch_size=batch_size) for scorer in fit_baselines(dataset, split)
+    ]
+    return sorted(reports, key=lambda report: -report.metrics["ndcg@10"])
+
+
+def write_reports(folder: Path, rows: dict[str, Report], baselines: list[Report]) -> None:
+    """A JSON file for each report (`compare` reads them), one table, one picture."""
+    from bert4rec.evaluation.plots import plot_comparison
+    from bert4rec.evaluation.report import save_report, to_markdown
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, row in rows.items():
+        save_report(row, folder / f"model_{name}.json")
+    for report in baselines:
+        save_report(report, folder / f"{report.name.replace(' ', '_')}.json")
+    text = "\n\n".join(
+        to_markdown([row, *baselines]) if row is first else to_markdown([row]) for row, first in _with_first(rows)
+    )
+    (folder / "report.md").write_text(text + "\n", encoding="utf-8")
+    plot_comparison([next(iter(rows.values())), *baselines], folder / "comparison.png")
+
+
+def _with_first(rows: dict[str, Report]) -> list[tuple[Report, Report]]:
+    reports = list(rows.values())
+    return [(report, reports[0]) for report in reports]
+
+
+def _show(rows: dict[str, Report], baselines: list[Report], ratings: dict[str, dict[str, float]]) -> None:
+    from bert4rec.evaluation.report import with_interval
+
+    named = [(f"{row.name}, {name.replace('_', ' ')}", row) for name, row in rows.items()]
+    named += [(report.name, report) for report in baselines]
+    shown = [metric for metric in SHOWN if any(metric in report.metrics for _, report in named)]
+    lines = [[name, *(with_interval(report, metric) for metric in shown)] for name, report in named]
+    for name, errors in ratings.items():
+        lines.append([name, *(f"{errors[metric]:.4f}" if metric in errors else "–" for metric in shown)])
+    show_table("", ["", *shown], lines)
+    for line in dict.fromkeys(report.protocol_line() for _, report in named):
+        console().print(line, style="dim")

@@ -1,0 +1,102 @@
+"""`bert4rec`: one command with verbs. Finds the verb's file, reads its flags, and turns errors into one line.
+
+A verb's file holds its flags and `run`; whatever it needs is imported when it runs, so that `--help` is instant.
+Exit codes: 0 done, 1 the data cannot be used, 2 the request is wrong, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import errno
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from importlib import import_module
+
+from bert4rec.errors import Bert4RecError, UsageError
+
+COMMANDS = {
+    "prepare": "raw ratings to a prepared folder",
+    "train": "a prepared folder to a model folder",
+    "evaluate": "a model beside baselines, with intervals and the protocol",
+    "recommend": "the best next items for a user",
+    "explain": "what makes an item stand where it stands",
+    "profile": "what is known and predicted of a user",
+    "compare": "two models or reports on the same users",
+    "doctor": "what is installed, which device is used, whether data and models are whole",
+}
+
+INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The exit code of one command line."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    return guarded(lambda: _dispatch(words), debug="--debug" in words)
+
+
+def _dispatch(words: list[str]) -> None:
+    if not words or words[0] in ("-h", "--help"):
+        print(usage())
+        return
+    if words[0] == "--version":
+        from bert4rec import __version__
+
+        print(f"bert4rec {__version__}")
+        return
+    if words[0] not in COMMANDS:
+        near = difflib.get_close_matches(words[0], COMMANDS, n=1)
+        advice = f"; did you mean {near[0]!r}?" if near else f"; the commands are {', '.join(COMMANDS)}"
+        raise UsageError(f"unknown command {words[0]!r}{advice}")
+    run_command(words[0], words[1:])
+
+
+def run_command(name: str, words: Sequence[str], program: str = "") -> None:
+    """Reads the flags of a verb and runs it."""
+    from bert4rec.cli.flags import make_parser, parse
+
+    command = import_module(f"bert4rec.cli.{name}")
+    parser = make_parser(program or f"bert4rec {name}", command.__doc__ or "")
+    command.add_flags(parser)
+    command.run(parse(parser, words))
+
+
+def usage() -> str:
+    """The help of the bare command."""
+    lines = [f"  {name:<10} {summary}" for name, summary in COMMANDS.items()]
+    return "\n".join(
+        ["usage: bert4rec COMMAND [flags]", "", *lines, "", "'bert4rec COMMAND --help' lists the flags of a command."]
+    )
+
+
+def guarded(work: Callable[[], None], debug: bool) -> int:
+    """The exit code of some work; its errors as one line on stderr, with a traceback only where it was asked for."""
+    try:
+        work()
+    except Bert4RecError as problem:
+        return _complain(str(problem), problem.exit_code, debug)
+    except argparse.ArgumentError as problem:
+        return _complain(str(problem), UsageError.exit_code, debug)
+    except KeyboardInterrupt:
+        return _complain("interrupted; what was saved before is kept", INTERRUPTED, debug)
+    except BrokenPipeError:  # whoever read the output has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as problem:
+        if problem.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+            raise
+        return _complain(f"{problem.filename or 'output'}: {problem.strerror}", 1, debug)
+    return 0
+
+
+def _complain(message: str, code: int, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    print(f"bert4rec: error: {message}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

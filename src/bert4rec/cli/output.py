@@ -1,0 +1,45 @@
+"""What people see: tables in the terminal; and JSON for machines."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+LOG_WIDTH = 120
+
+
+def console() -> Console:
+    """stdout, as wide as the terminal, or as a log."""
+    return Console(width=None if sys.stdout.isatty() else LOG_WIDTH, highlight=False)
+
+
+def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """A table; columns of numbers stand to the right."""
+    table = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    for place, column in enumerate(columns):
+        numbers = all(isinstance(row[place], (int, float)) for row in rows) and bool(rows)
+        table.add_column(column, justify="right" if numbers else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row))
+    console().print(table)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def show_json(document: Any) -> None:
+    """One document on stdout."""
+    print(json.dumps(document, ensure_ascii=False, indent=1))
+
+
+def notes(to_stderr: bool) -> Callable[[str], None]:
+    """Where a command's running remarks go: to stdout, or out of the way of a JSON document."""
+    return lambda line: print(line, file=sys.stderr if to_stderr else sys.stdout, flush=True)

@@ -1,0 +1,21 @@
+"""Raw ratings to a prepared folder: a MovieLens release by name, or your own tables by a schema (docs/data.md)."""
+
+from __future__ import annotations
+
+from jsonargparse import ArgumentParser, Namespace
+
+from bert4rec.cli.flags import add_settings, settings_of
+from bert4rec.config import PrepareConfig
+
+
+def add_flags(parser: ArgumentParser) -> None:
+    """The flags of `prepare`."""
+    add_settings(parser, PrepareConfig)
+
+
+def run(args: Namespace) -> None:
+    """Prepares, and says where every column went."""
+    config = settings_of(PrepareConfig, args)
+    from bert4rec.data.prepare import prepare_dataset
+
+    prepare_dataset(config)

@@ -1,0 +1,41 @@
+"""What is known and predicted of a user: demographics, activity, favourite and expected genres."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jsonargparse import ArgumentParser, Namespace
+
+from bert4rec.cli.asking import ModelFlags
+from bert4rec.cli.flags import add_json, add_settings, settings_of
+from bert4rec.cli.output import show_json, show_table
+
+
+def add_flags(parser: ArgumentParser) -> None:
+    """The flags of `profile`."""
+    add_settings(parser, ModelFlags)
+    parser.add_argument("--user_id", type=str, required=True, help="The user's id.")
+    add_json(parser)
+
+
+def run(args: Namespace) -> None:
+    """Shows the profile."""
+    engine = settings_of(ModelFlags, args).engine()
+    known = engine.get_user_profile(engine.dataset.users.parse(args.user_id))
+    if args.json:
+        show_json(known)
+        return
+    show_table(f"user {args.user_id}", ["what", ""], [[name, _text(value)] for name, value in known.items()])
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(_entry(entry) for entry in value)
+    return f"{value:.2f}" if isinstance(value, float) else "–" if value is None else str(value)
+
+
+def _entry(entry: Any) -> str:
+    if not isinstance(entry, dict):
+        return str(entry)
+    share = entry.get("share", entry.get("probability"))
+    return f"{entry['value']} {share:.0%}"

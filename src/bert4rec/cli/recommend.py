@@ -1,0 +1,36 @@
+"""The best next items for a known user, or for anyone whose history you pass."""
+
+from __future__ import annotations
+
+from jsonargparse import ArgumentParser, Namespace
+
+from bert4rec.cli.asking import HistoryFlags, ModelFlags
+from bert4rec.cli.flags import add_json, add_settings, settings_of
+from bert4rec.cli.output import show_json, show_table
+
+
+def add_flags(parser: ArgumentParser) -> None:
+    """The flags of `recommend`."""
+    add_settings(parser, ModelFlags)
+    parser.add_argument("--user_id", type=str, help="The user's id.")
+    parser.add_argument("--k", type=int, default=10, help="How many items.")
+    parser.add_argument("--filter_seen", type=bool, default=True, help="Leave out what the history holds.")
+    add_settings(parser, HistoryFlags)
+    add_json(parser)
+
+
+def run(args: Namespace) -> None:
+    """Recommends."""
+    engine = settings_of(ModelFlags, args).engine()
+    asked = settings_of(HistoryFlags, args).arguments(engine, args.user_id)
+    found = engine.get_recommendations(**asked, k=args.k, filter_seen=args.filter_seen)
+    if args.json:
+        show_json(found.to_dict())
+        return
+    rated = any(item.expected_rating is not None for item in found)
+    rows = [
+        [item.rank, item.item_id, item.title or "", item.score, *([item.expected_rating] if rated else [])]
+        for item in found
+    ]
+    who = f"user {args.user_id}" if args.user_id is not None else "this history"
+    show_table(f"recommended to {who}", ["rank", "item_id", "title", "score", *(["rating"] if rated else [])], rows)
