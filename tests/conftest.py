@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
+from bert4rec.config import PrepareConfig
+from bert4rec.data.prepare import prepare_dataset
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.synthetic import synthetic_dataset
 
@@ -35,3 +38,30 @@ def movielens() -> Path:
     if not folder:
         pytest.skip("BERT4REC_DATA names no folder with MovieLens archives")
     return Path(folder)
+
+
+OwnTables = Callable[..., PreparedDataset]
+
+
+@pytest.fixture
+def own_tables(tmp_path: Path) -> OwnTables:
+    """Prepares tables written in the test: `own_tables(events, declared, items=…, users=…, name="e.csv", **settings)`.
+
+    `declared` is the rest of the schema's `events`, and after it any other table; files lie in `tmp_path`.
+    """
+
+    def prepare(
+        events: str | bytes,
+        declared: str = "time: t, rating: r",
+        name: str = "e.csv",
+        more: str = "",
+        **settings: object,
+    ) -> PreparedDataset:
+        (tmp_path / name).write_bytes(events if isinstance(events, bytes) else events.encode())
+        schema = tmp_path / "own.yaml"
+        schema.write_text(f"events: {{file: {name}, user: u, item: i, {declared}}}\n{more}")
+        settings = {"report": lambda line: None, **settings}
+        report = settings.pop("report")
+        return prepare_dataset(PrepareConfig(schema=schema, output=tmp_path / "out", **settings), report)  # type: ignore[arg-type]
+
+    return prepare

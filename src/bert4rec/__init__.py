@@ -8,6 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from bert4rec.version import __version__
+
 if TYPE_CHECKING:
     from bert4rec.config import ModelConfig, PrepareConfig, RunConfig, SplitConfig, TaskWeights, TrainingConfig
     from bert4rec.data.prepare import prepare_dataset
@@ -19,8 +21,6 @@ if TYPE_CHECKING:
     from bert4rec.evaluation.evaluate import evaluate
     from bert4rec.evaluation.report import Report, compare
     from bert4rec.training.fit import train
-
-__version__ = "0.1.0"
 
 _HOME = {
     "ModelConfig": "config",

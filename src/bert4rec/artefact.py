@@ -13,6 +13,7 @@ The same content fits into the documented pair: `best_model.pt` (plain tensors, 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -31,16 +32,18 @@ from bert4rec.config import RunConfig
 from bert4rec.data.prepared import Feature, Names, PreparedDataset
 from bert4rec.data.splits import Split
 from bert4rec.errors import ArtefactError, ConfigError
-from bert4rec.evaluation.card import model_card
 from bert4rec.model.network import Bert4Rec
 from bert4rec.model.scorer import NetworkScorer
 from bert4rec.model.spec import DataSpec
+from bert4rec.version import __version__
 
 FORMAT_VERSION = 1
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 METADATA_FILE = "metadata.json"
 DATA_FILE = "data.safetensors"
+METRICS_FILE = "metrics.json"
+_FINGERPRINTED = (WEIGHTS_FILE, DATA_FILE, METADATA_FILE, METRICS_FILE)
 
 
 @dataclass(frozen=True)
@@ -72,74 +75,101 @@ def save(
     *,
     metrics: Mapping[str, Any] | None = None,
     training: Mapping[str, Any] | None = None,
+    card: str = "",
 ) -> None:
-    """Writes a model folder, or replaces one; until the last file is there it is no model folder."""
+    """Writes a model folder, or replaces one; until the last file is there it is no model folder.
+
+    Raises ArtefactError, and leaves no half-written file, where it cannot be written.
+    """
+    files = {
+        WEIGHTS_FILE: safetensors.torch.save(_weights(network)),
+        DATA_FILE: safetensors.torch.save(_data(dataset)),
+        METADATA_FILE: _json(_metadata(dataset)),
+        METRICS_FILE: _json(metrics or {}),
+        "training.json": _json(training or {}),
+        "README.md": card.encode(),
+    }
+    config = {
+        **_described(network, run, dataset),
+        "split": {"name": split.name, "checksum": split.checksum},
+        "files": {name: _sha256(files[name]) for name in _FINGERPRINTED},
+    }
     with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / CONFIG_FILE).unlink(missing_ok=True)
-        _write(folder / WEIGHTS_FILE, safetensors.torch.save(_weights(network)))
-        _write(folder / DATA_FILE, safetensors.torch.save(_data(dataset)))
-        _write(folder / METADATA_FILE, _json(_metadata(dataset)))
-        _write(folder / "metrics.json", _json(metrics or {}))
-        _write(folder / "training.json", _json(training or {}))
-        card = model_card(folder.name, run, dataset.manifest, metrics or {}, training or {})
-        _write(folder / "README.md", card.encode())
-        hashes = {name: _sha256((folder / name).read_bytes()) for name in (WEIGHTS_FILE, DATA_FILE, METADATA_FILE)}
-        _write(folder / CONFIG_FILE, _json({**_config(network, run, dataset, split), "files": hashes}))
+        for name, content in files.items():
+            _write(folder / name, content)
+        _write(folder / CONFIG_FILE, _json(config))
 
 
 def load(folder: str | Path) -> Artefact:
-    """The model of a folder."""
+    """The model of a folder.
+
+    Raises ArtefactError where the folder is absent or incomplete, was written by a newer version, or holds a file that
+    is truncated or of another model.
+    """
     folder = Path(folder)
     if not (folder / CONFIG_FILE).is_file():
-        reason = "is not a complete model folder" if folder.is_dir() else "does not exist"
+        reason = "is not a complete model folder" if folder.exists() else "does not exist"
         raise ArtefactError(f"{folder}: {reason}; 'bert4rec train --output {folder}' makes one")
     config = _read_json(folder / CONFIG_FILE)
     _check_version(folder / CONFIG_FILE, config)
-    content = {name: _read(folder / name) for name in (WEIGHTS_FILE, DATA_FILE, METADATA_FILE)}
-    for name, read in content.items():
-        if _sha256(read) != config.get("files", {}).get(name):
-            raise ArtefactError(
-                f"{folder / name}: truncated or of another model, it is not the file that {CONFIG_FILE} names"
-            )
+    content = {name: _read(folder / name) for name in _FINGERPRINTED}
+    mixed = [name for name, read in content.items() if _sha256(read) != _named_sha256(config, name)]
+    if mixed:
+        raise ArtefactError(
+            f"{folder}: {', '.join(mixed)} truncated or of another model, not what {CONFIG_FILE} names; "
+            "copy the whole folder again or train it again"
+        )
     try:
         weights, data = (safetensors.torch.load(content[name]) for name in (WEIGHTS_FILE, DATA_FILE))
     except SafetensorError as problem:
         raise ArtefactError(f"{folder}: {problem}") from problem
-    metrics = _read_json(folder / "metrics.json") if (folder / "metrics.json").is_file() else {}
-    return _assemble(folder, config, weights, data, json.loads(content[METADATA_FILE]), metrics)
+    return _assemble(
+        folder, config, weights, data, *(json.loads(content[name]) for name in (METADATA_FILE, METRICS_FILE))
+    )
 
 
 def save_files(source: Artefact, model_path: Path, metadata_path: Path) -> None:
-    """The documented pair of files with the same content as a model folder."""
-    with _writing(model_path):
-        metadata = _json(_metadata(source.dataset))
-        for path in (model_path, metadata_path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-        content = {
-            "config": {**_described(source.network, source.run, source.dataset), "split": dict(source.split)},
+    """The documented pair of files with the same content as a model folder; it belongs together by a fingerprint.
+
+    Raises ArtefactError where they cannot be written.
+    """
+    metadata = _json(_metadata(source.dataset))
+    config = _json({**_described(source.network, source.run, source.dataset), "split": dict(source.split)})
+    model = io.BytesIO()
+    torch.save(
+        {
+            "config": json.loads(config),  # plain values: a dataclass's own types would not load without running code
             "weights": _weights(source.network),
             "data": _data(source.dataset),
             "metadata_sha256": _sha256(metadata),
-        }
-        unfinished = model_path.with_name(f".{model_path.name}.unfinished")
-        torch.save(content, unfinished)
-        _write(metadata_path, metadata)
-        unfinished.replace(model_path)
+        },
+        model,
+    )
+    for path, content in ((metadata_path, metadata), (model_path, model.getvalue())):
+        with _writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _write(path, content)
 
 
 def load_files(model_path: str | Path, metadata_path: str | Path) -> Artefact:
-    """The model of a pair of files."""
+    """The model of a pair of files; `metrics` stay empty.
+
+    Raises ArtefactError as `load` does, and with both paths where they are not of one run.
+    """
     model_path, metadata_path = Path(model_path), Path(metadata_path)
-    metadata = _read(metadata_path)
-    if not model_path.is_file():
-        raise ArtefactError(f"{model_path}: no such file; 'python trainer.py' makes one")
+    for path in (model_path, metadata_path):
+        if not path.is_file():
+            raise ArtefactError(f"{path}: no such file; 'python trainer.py' makes one")
     try:
         content = torch.load(model_path, map_location="cpu", weights_only=True)
         config, weights, data, of = (content[key] for key in ("config", "weights", "data", "metadata_sha256"))
+        config = dict(config)
     except Exception as problem:  # torch raises many kinds for a file that is cut off or not its own
         raise ArtefactError(f"{model_path}: truncated, or not a model of this program") from problem
     _check_version(model_path, config)
+    metadata = _read(metadata_path)
     if of != _sha256(metadata):
         raise ArtefactError(f"{model_path} and {metadata_path} do not belong together; name the pair of one run")
     return _assemble(model_path, config, weights, data, json.loads(metadata), {})
@@ -157,21 +187,18 @@ def _assemble(
         run = RunConfig.from_dict(config["settings"])
         network = Bert4Rec(run.model, DataSpec.from_dict(config["spec"]), run.training.task_weights)
         network.load_state_dict(weights)
-        dataset = _dataset(metadata, data)
-    except (KeyError, TypeError, RuntimeError, ValueError, ConfigError) as problem:
+        dataset, split = _dataset(metadata, data), dict(config["split"])
+    except (AttributeError, KeyError, TypeError, RuntimeError, ValueError, ConfigError) as problem:
         raise ArtefactError(
             f"{source}: {' '.join(str(problem).split())}; the model cannot be put together"
         ) from problem
-    return Artefact(source, run, network.eval(), dataset, config["split"], metrics)
-
-
-def _config(network: Bert4Rec, run: RunConfig, dataset: PreparedDataset, split: Split) -> dict[str, Any]:
-    return {**_described(network, run, dataset), "split": {"name": split.name, "checksum": split.checksum}}
+    return Artefact(source, run, network.eval(), dataset, split, metrics)
 
 
 def _described(network: Bert4Rec, run: RunConfig, dataset: PreparedDataset) -> dict[str, Any]:
     return {
         "format_version": FORMAT_VERSION,
+        "bert4rec_version": __version__,
         "settings": run.to_dict(),
         "spec": network.spec.to_dict(),
         "dataset": {"name": dataset.name, "checksum": dataset.checksum},
@@ -232,10 +259,17 @@ def _dataset(metadata: Mapping[str, Any], data: Mapping[str, Tensor]) -> Prepare
 
 def _check_version(path: Path, config: Mapping[str, Any]) -> None:
     version = config.get("format_version")
-    if not isinstance(version, int) or version > FORMAT_VERSION:
+    if not isinstance(version, int):
+        raise ArtefactError(f"{path}: names no format version; it is not of a model of this program")
+    if version > FORMAT_VERSION:
         raise ArtefactError(
             f"{path}: format version {version} is newer than this program reads ({FORMAT_VERSION}); update bert4rec"
         )
+
+
+def _named_sha256(config: Mapping[str, Any], name: str) -> str | None:
+    files = config.get("files")
+    return files.get(name) if isinstance(files, dict) else None
 
 
 @contextmanager
@@ -243,20 +277,23 @@ def _writing(path: Path) -> Iterator[None]:
     """Turns a failure to write into one line about the place that could not be written."""
     try:
         yield
-    except (OSError, RuntimeError) as problem:  # torch.save says RuntimeError when the disk is full
-        reason = getattr(problem, "strerror", None) or str(problem).splitlines()[0]
-        for unfinished in (path if path.is_dir() else path.parent).glob(".*.unfinished"):
-            unfinished.unlink(missing_ok=True)
-        raise ArtefactError(f"{path}: cannot be written ({reason}); the model was not saved") from problem
+    except OSError as problem:
+        raise ArtefactError(
+            f"{path}: cannot be written ({problem.strerror or problem}); the model was not saved"
+        ) from problem
 
 
 def _write(path: Path, content: bytes) -> None:
+    """The whole file or nothing: what is not yet on the disk has another name, and goes if it cannot be finished."""
     unfinished = path.with_name(f".{path.name}.unfinished")
-    with unfinished.open("wb") as out:
-        out.write(content)
-        out.flush()
-        os.fsync(out.fileno())
-    unfinished.replace(path)
+    try:
+        with unfinished.open("wb") as out:
+            out.write(content)
+            out.flush()
+            os.fsync(out.fileno())
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def _json(content: Mapping[str, Any]) -> bytes:
@@ -272,9 +309,12 @@ def _read(path: Path) -> bytes:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        return dict(json.loads(_read(path)))
+        content = json.loads(_read(path))
     except ValueError as problem:
         raise ArtefactError(f"{path}: is damaged (not JSON)") from problem
+    if not isinstance(content, dict):
+        raise ArtefactError(f"{path}: is damaged (not a JSON object)")
+    return content
 
 
 def _sha256(content: bytes) -> str:

@@ -6,6 +6,7 @@ The result is a folder with the release's files; what is in them is left to `rel
 from __future__ import annotations
 
 import hashlib
+import http.client
 import os
 import shutil
 import subprocess
@@ -14,18 +15,22 @@ import tempfile
 import urllib.error
 import urllib.request
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
-from bert4rec.data.releases import Release, ml_100k_in_recbole
+from bert4rec.data.releases import RELEASES, Release, ml_100k_in_recbole
 from bert4rec.data.schema import Schema
 from bert4rec.errors import DataError, SourceError, UsageError
 
 URL = "https://files.grouplens.org/datasets/movielens/{name}.zip"
-CONNECT_SECONDS = 10
+NETWORK_SECONDS = 10
+"""How long to wait for a connection, and for each piece of the answer."""
 
 WHEEL = "recbole==1.2.1"
+WHEEL_FILE = "recbole-1.2.1-py3-none-any.whl"
 WHEEL_SHA256 = "9c9948202011f37eb0a7c6768129313f00d6403ad221ec940d5e2d5d5f33a407"
 """A wheel with MovieLens 100K among its examples (RecBole's atomic files); fetched, never installed."""
 
@@ -34,25 +39,35 @@ Report = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Obtained:
-    """A release's files, their layout, and where they came from."""
+    """Files, their layout, and where they came from."""
 
     folder: Path
     schema: Schema
     origin: str
+    published_rows: int | None = None
+    """Events that the files are known to hold."""
 
 
 def obtain(release: Release, data_dir: Path | None, scratch: Path, report: Report) -> Obtained:
     """The release's files, from what is at hand or from the network; archives are unpacked into `scratch`."""
-    named = data_dir or (Path(os.environ["BERT4REC_DATA"]) if os.environ.get("BERT4REC_DATA") else None)
+    found = find_at_hand(release, data_dir)
+    if found is not None:
+        return _open_local(release, found, scratch, report)
+    if data_dir is not None:
+        raise DataError(
+            f"{data_dir}: holds neither {release.name}.zip nor a folder {release.folder}; {_advice(release)}"
+        )
+    return _from_network(release, scratch, report)
+
+
+def find_at_hand(release: Release, data_dir: Path | None) -> Path | None:
+    """The release's archive or folder: in `data_dir` alone if given, else in `$BERT4REC_DATA` or the cache."""
+    environment = os.environ.get("BERT4REC_DATA")
+    named = data_dir or (Path(environment) if environment else None)
     if named is not None and not named.exists():
         raise UsageError(f"{named}: no such folder; data_dir (or BERT4REC_DATA) names where {release.name} lies")
-    for folder in (named, cache_folder()):
-        found = find_local(release, folder) if folder is not None else None
-        if found is not None:
-            return _open_local(release, found, scratch, report)
-    if data_dir is not None:
-        raise DataError(f"{data_dir}: holds neither {release.name}.zip nor a folder {release.name}; {_advice(release)}")
-    return _from_network(release, scratch, report)
+    places = [named] if data_dir else [place for place in (named, cache_folder()) if place]
+    return next((found for place in places if place and (found := _find(release, place))), None)
 
 
 def cache_folder() -> Path:
@@ -60,83 +75,104 @@ def cache_folder() -> Path:
     return Path(os.environ.get("BERT4REC_CACHE") or Path.home() / ".cache" / "bert4rec")
 
 
-def find_local(release: Release, folder: Path) -> Path | None:
-    """The folder with the release's events, or its archive, in or at `folder`."""
-    events = release.schema.events.file
-    if folder.is_file():
-        return folder if folder.suffix == ".zip" else None
-    for candidate in (folder / release.name, folder):
-        if (candidate / events).is_file() and (candidate.name == release.name or _all_files(release.schema, candidate)):
-            return candidate
-    archive = folder / f"{release.name}.zip"
-    return archive if archive.is_file() else None
-
-
-def _all_files(schema: Schema, folder: Path) -> bool:
-    return all((folder / table.file).is_file() for table in (schema.events, schema.items, schema.users) if table)
+def _find(release: Release, place: Path) -> Path | None:
+    """The folder with the release's files, or its archive, in or at `place`."""
+    if place.is_file():
+        return place if place.suffix == ".zip" else None
+    archive, inside = place / f"{release.name}.zip", place / release.folder
+    if (inside / release.schema.events.file).is_file():
+        return inside
+    others = {other.folder for other in RELEASES.values()} - {release.folder}
+    whole = all((place / table.file).is_file() for table in release.schema.tables)
+    if place.name == release.folder or (whole and place.name not in others):
+        return place
+    if archive.is_file():
+        return archive
+    return inside if inside.is_dir() else None  # a folder without its files: reading says which is missing
 
 
 def _open_local(release: Release, found: Path, scratch: Path, report: Report) -> Obtained:
     if found.is_dir():
-        return Obtained(found, release.schema, f"folder {found.name}")
-    md5 = _md5(found)
+        return Obtained(found, release.schema, f"folder {found.name}", release.rows)
+    md5 = md5_of(found)
     if release.md5 and md5 != release.md5:
         report(f"note: {found.name} is not the published archive (md5 {md5}, not {release.md5}); used as it is")
-    return Obtained(unpack(found, release.schema, scratch), release.schema, f"{found.name} (md5 {md5})")
+    folder = unpack(found, release.schema, scratch)
+    return Obtained(folder, release.schema, f"{found.name} (md5 {md5})", release.rows)
 
 
 def unpack(archive: Path, schema: Schema, scratch: Path) -> Path:
     """The files of a release out of its archive, each checked against the archive's own checksum."""
-    names = [table.file for table in (schema.events, schema.items, schema.users) if table]
     try:
         with zipfile.ZipFile(archive) as contents:
-            for name in names:
+            for name in (table.file for table in schema.tables):
                 members = [member for member in contents.namelist() if Path(member).name == name]
                 if not members:
                     raise SourceError(f"holds no file {name}; it is not the archive of {schema.name}", archive)
                 with contents.open(min(members, key=len)) as packed, (scratch / name).open("wb") as out:
                     shutil.copyfileobj(packed, out, 2**20)
-    except (zipfile.BadZipFile, EOFError, OSError) as problem:
-        if isinstance(problem, OSError) and not isinstance(problem, zipfile.BadZipFile) and problem.errno:
-            raise
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as problem:
         raise SourceError(f"truncated or damaged ({problem}); fetch it again", archive) from problem
+    except OSError as problem:
+        raise DataError(f"{archive}: cannot be unpacked into {scratch} ({problem.strerror or problem})") from problem
     return scratch
 
 
 def _from_network(release: Release, scratch: Path, report: Report) -> Obtained:
+    if release.name == "ml-100k" and _is_the_wheel(cache_folder() / WHEEL_FILE):
+        return _open_wheel(release, cache_folder() / WHEEL_FILE, scratch)
     url = URL.format(name=release.name)
     try:
         archive = _download(url, release, report)
-    except (urllib.error.URLError, OSError) as problem:
-        reason = getattr(problem, "reason", problem)
+    except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as problem:
+        reason = getattr(problem, "reason", None) or repr(problem)
         if release.name != "ml-100k":
             raise DataError(f"{url}: cannot be reached ({reason}); {_advice(release)}") from problem
         report(f"{url}: cannot be reached ({reason}); taking the copy in the wheel {WHEEL}")
-        return _from_wheel(release, scratch)
+        return _open_wheel(release, _fetch_wheel(release), scratch)
     return _open_local(release, archive, scratch, report)
 
 
 def _download(url: str, release: Release, report: Report) -> Path:
     """Fetches the archive into the cache; a file that is not the published one is not kept."""
     target = cache_folder() / f"{release.name}.zip"
-    target.parent.mkdir(parents=True, exist_ok=True)
     unfinished = target.with_suffix(".part")
-    try:
-        with urllib.request.urlopen(url, timeout=CONNECT_SECONDS) as answer, unfinished.open("wb") as out:
-            size = int(answer.headers.get("Content-Length") or 0)
-            report(f"downloading {url} ({size / 2**20:.1f} MB)")
-            shutil.copyfileobj(answer, out, 2**20)
-        md5 = _md5(unfinished)
-        if release.md5 and md5 != release.md5:
-            raise DataError(f"{url}: the download has md5 {md5}, not the published {release.md5}; try again later")
-        unfinished.replace(target)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with urllib.request.urlopen(url, timeout=NETWORK_SECONDS) as answer:
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with unfinished.open("wb") as out:
+                _copy(answer, out, url, report)
+            md5 = md5_of(unfinished)
+            if release.md5 and md5 != release.md5:
+                raise DataError(f"{url}: the download has md5 {md5}, not the published {release.md5}; try again later")
+            unfinished.replace(target)
+        except (ConnectionError, TimeoutError):
+            raise
+        except OSError as problem:
+            raise DataError(f"{target}: cannot be written ({problem.strerror or problem})") from problem
+        finally:
+            unfinished.unlink(missing_ok=True)
     return target
 
 
-def _from_wheel(release: Release, scratch: Path) -> Obtained:
-    """MovieLens 100K out of a wheel that the user's own pip fetches; nothing of it is installed or run."""
+def _copy(answer: http.client.HTTPResponse, out: BinaryIO, url: str, report: Report) -> None:
+    """Copies the answer piece by piece; a line for each tenth of a large one."""
+    size = int(answer.headers.get("Content-Length") or 0)
+    report(f"downloading {url} ({size / 2**20:.1f} MB)")
+    done = shown = 0
+    while piece := answer.read(2**18):
+        out.write(piece)
+        done += len(piece)
+        if size > 2**24 and done * 10 // size > shown:
+            shown = done * 10 // size
+            report(f"  {shown * 10} %")
+    if size and done != size:
+        raise http.client.IncompleteRead(b"", size - done)
+
+
+def _fetch_wheel(release: Release) -> Path:
+    """The wheel with MovieLens 100K in the cache, fetched by the user's own pip; nothing is installed or run."""
+    kept = cache_folder() / WHEEL_FILE
     with tempfile.TemporaryDirectory() as folder:
         wanted = Path(folder, "wheel.txt")
         wanted.write_text(f"{WHEEL} --hash=sha256:{WHEEL_SHA256}\n", encoding="utf-8")
@@ -144,11 +180,27 @@ def _from_wheel(release: Release, scratch: Path) -> Obtained:
         done = subprocess.run(
             [*pip, "--require-hashes", "-r", str(wanted), "-d", folder], capture_output=True, text=True, check=False
         )
-        wheels = list(Path(folder).glob("*.whl"))
-        if done.returncode or not wheels:
+        fetched = Path(folder, WHEEL_FILE)
+        if done.returncode or not fetched.is_file():
             raise DataError(f"{release.name}: neither GroupLens nor a package index can be reached; {_advice(release)}")
-        schema = ml_100k_in_recbole()
-        return Obtained(unpack(wheels[0], schema, scratch), schema, f"wheel {WHEEL}, RecBole's atomic files")
+        try:
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(fetched, kept.with_suffix(".part"))
+            kept.with_suffix(".part").replace(kept)
+        except OSError as problem:
+            raise DataError(f"{kept}: cannot be written ({problem.strerror or problem})") from problem
+        finally:
+            kept.with_suffix(".part").unlink(missing_ok=True)
+    return kept
+
+
+def _is_the_wheel(path: Path) -> bool:
+    return path.is_file() and _digest(path, "sha256") == WHEEL_SHA256
+
+
+def _open_wheel(release: Release, wheel: Path, scratch: Path) -> Obtained:
+    schema = ml_100k_in_recbole()
+    return Obtained(unpack(wheel, schema, scratch), schema, f"wheel {WHEEL}, RecBole's atomic files", release.rows)
 
 
 def _advice(release: Release) -> str:
@@ -158,6 +210,11 @@ def _advice(release: Release) -> str:
     )
 
 
-def _md5(path: Path) -> str:
+def md5_of(path: Path) -> str:
+    """The md5 of a file, the checksum that GroupLens publishes."""
+    return _digest(path, "md5")
+
+
+def _digest(path: Path, algorithm: str) -> str:
     with path.open("rb") as content:
-        return hashlib.file_digest(content, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+        return hashlib.file_digest(content, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()

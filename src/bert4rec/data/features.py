@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from bert4rec.data.prepared import Feature, Kind
 from bert4rec.data.schema import FeatureColumn
-from bert4rec.errors import SourceError
+from bert4rec.errors import ConfigError, SourceError
 from bert4rec.ids import RawId
 
 
@@ -44,7 +44,10 @@ def _values(column: FeatureColumn, text: pl.Series) -> pl.Series:
     if column.map:
         text = text.replace(dict(column.map))
     if column.extract:
-        text = text.str.extract(column.extract)
+        try:
+            text = text.str.extract(column.extract)
+        except pl.exceptions.ComputeError as problem:  # Rust's regular expressions, without look-around
+            raise ConfigError(f"feature {column.name!r}: extract {column.extract!r} is not supported") from problem
     if column.bins:
         number = text.cast(pl.Float64, strict=False)
         bin_R = np.searchsorted(np.asarray(column.bins), number.fill_null(0).to_numpy(), side="right")
@@ -56,8 +59,11 @@ def _values(column: FeatureColumn, text: pl.Series) -> pl.Series:
     return text
 
 
+_YES = ["1", "1.0", "true", "True"]
+
+
 def _one_hot(column: FeatureColumn, rows: pl.DataFrame) -> pl.Series:
-    marks = [pl.when(pl.col(name) == "1").then(pl.lit(value)) for name, value in column.one_hot.items()]
+    marks = [pl.when(pl.col(name).is_in(_YES)).then(pl.lit(value)) for name, value in column.one_hot.items()]
     return rows.select(pl.concat_str(marks, separator=column.separator, ignore_nulls=True)).to_series()
 
 
@@ -80,10 +86,14 @@ def _multi(column: FeatureColumn, value_R: pl.Series, reserved: int) -> Built:
     return Built(_feature(column, values), table_RM, sum(map(bool, lists)))
 
 
+_NAN = ["NaN", "nan"]
+
+
 def _numeric(column: FeatureColumn, rows: pl.DataFrame, reserved: int, path: Path) -> Built:
     text = rows[column.column]
-    number_R = _values(column, text).cast(pl.Float64, strict=False)
-    wrong = (number_R.is_null() & text.is_not_null() & ~text.is_in(list(column.missing))).arg_true()
+    number_R = _values(column, text).cast(pl.Float64, strict=False).fill_nan(None)
+    unknown_R = text.is_null() | text.is_in([*column.missing, *_NAN])
+    wrong = ((number_R.is_null() & ~unknown_R) | number_R.is_infinite().fill_null(False)).arg_true()
     if len(wrong):
         raise SourceError(f"{text[int(wrong[0])]!r} is not a number", path, field=column.column)
     known = number_R.drop_nulls()

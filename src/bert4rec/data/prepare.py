@@ -19,15 +19,15 @@ import numpy as np
 import polars as pl
 
 from bert4rec.config import PrepareConfig
-from bert4rec.data.download import Obtained, obtain
+from bert4rec.data.download import Obtained, find_at_hand, md5_of, obtain
 from bert4rec.data.features import Built, build_feature
 from bert4rec.data.prepared import MANIFEST, Kind, PreparedDataset
 from bert4rec.data.releases import RELEASES
-from bert4rec.data.schema import Schema, SideTable, read_schema
+from bert4rec.data.schema import EventTable, FeatureColumn, SideTable, read_schema
 from bert4rec.data.sources import Events, read_events, read_side
-from bert4rec.data.writing import Content, write_prepared
-from bert4rec.errors import DataError, UsageError
-from bert4rec.ids import FIRST_ITEM, FIRST_USER, NO_RATING, NO_TIME, RawId
+from bert4rec.data.writing import Content, refuse_foreign, write_prepared
+from bert4rec.errors import DataError, SourceError, UsageError
+from bert4rec.ids import FIRST_ITEM, FIRST_USER, NO_RATING, NO_TIME
 
 Report = Callable[[str], None]
 
@@ -58,27 +58,29 @@ def _name(config: PrepareConfig) -> str:
 
 
 def _settings(config: PrepareConfig) -> dict[str, Any]:
-    """What decides the content of the folder."""
+    """What decides the content of the folder: the settings, the schema's text, and which files are read."""
     settings = {key: value for key, value in asdict(config).items() if key not in ("output", "overwrite", "data_dir")}
     if config.schema is not None:
-        schema = read_schema(config.schema)
-        tables = [table.file for table in (schema.events, schema.items, schema.users) if table]
-        files = [path for path in (config.schema.parent / table for table in tables) if path.is_file()]
-        text = hashlib.sha256(config.schema.read_bytes())
-        settings["schema"] = text.hexdigest()
-        settings["files"] = [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in files]
+        folder, tables = config.schema.parent, read_schema(config.schema).tables
+        settings["schema"] = hashlib.sha256(config.schema.read_bytes()).hexdigest()
+        files = [folder / table.file for table in tables]
+    else:
+        release = RELEASES[str(config.dataset)]
+        found = find_at_hand(release, config.data_dir)
+        files = [found] if found and found.is_file() else [found / t.file for t in release.schema.tables if found]
+    settings["files"] = [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in files if path.is_file()]
     return settings
 
 
 def _already_prepared(folder: Path, settings: Mapping[str, Any], overwrite: bool) -> PreparedDataset | None:
-    if overwrite or not folder.exists():
+    refuse_foreign(folder)
+    if overwrite or not (folder / MANIFEST).is_file():
         return None
-    if not (folder / MANIFEST).is_file():
-        raise UsageError(f"{folder}: exists and is no prepared folder; choose another --output")
     dataset = PreparedDataset.open(folder)
     before = dataset.manifest.get("settings", {})
     for key, value in settings.items():
-        if before.get(key) != value:
+        # A release that is no longer at hand, or came from the network, cannot be compared.
+        if before.get(key) != value and not (key == "files" and not (value and before.get(key))):
             other = f"with {key} {before.get(key)!r}, not {value!r}"
             what = "from other files" if key in ("schema", "files") else other
             raise UsageError(f"{folder}: was prepared {what}; --overwrite prepares it again")
@@ -88,7 +90,7 @@ def _already_prepared(folder: Path, settings: Mapping[str, Any], overwrite: bool
 @contextmanager
 def _sources(config: PrepareConfig, report: Report) -> Iterator[Obtained]:
     if config.schema is not None:
-        yield Obtained(config.schema.parent, read_schema(config.schema), config.schema.name)
+        yield Obtained(config.schema.parent, read_schema(config.schema), f"schema {config.schema.name}")
         return
     with tempfile.TemporaryDirectory(prefix="bert4rec-") as scratch:
         yield obtain(RELEASES[str(config.dataset)], config.data_dir, Path(scratch), report)
@@ -115,7 +117,11 @@ def _prepare(
     single = int((numbered.frame["user"].value_counts()["count"] == 1).sum())
     if single:
         cleaning["users with a single event (they train, and are not evaluated)"] = single
-    _report(report, source, schema, events, numbered, [*item_lines, *user_lines], cleaning)
+    report(f"source: {source.origin}")
+    _check_rows(source, events, report)
+    table = [*_event_lines(schema.events, events, numbered), *item_lines, *user_lines]
+    _report(report, table, len(frame), events.rows, cleaning)
+    files = {table.file: md5_of(source.folder / table.file) for table in schema.tables}
     return write_prepared(
         folder,
         Content(
@@ -130,17 +136,22 @@ def _prepare(
             titles=titles,
             item_features=[(built.feature, built.table_R) for built in items],
             user_features=[(built.feature, built.table_R) for built in users],
-            notes={"settings": dict(settings), "source": source.origin, "cleaning": cleaning},
+            notes={"settings": dict(settings), "source": source.origin, "source_md5": files, "cleaning": cleaning},
         ),
     )
+
+
+def _check_rows(source: Obtained, events: Events, report: Report) -> None:
+    """A note where a release has not as many rows as it was published with: cut off, or changed."""
+    if source.published_rows not in (None, events.rows):
+        what = f"{source.schema.events.file} has {events.rows:,} rows, the published file {source.published_rows:,}"
+        report(f"note: {what}; it was cut off or changed")
 
 
 def _clean(events: Events, config: PrepareConfig) -> tuple[pl.DataFrame, dict[str, int]]:
     """The events that stay, and how many went for which reason."""
     cleaning = {f"rows left out, {reason}": count for reason, count in events.dropped.items()}
-    if events.empty_ratings:
-        cleaning["events without a rating"] = events.empty_ratings
-    frame = events.frame.drop("rating_given", strict=False)
+    frame = events.frame
     identity = [column for column in frame.columns if column != "row"]
     if events.has_times:
         frame = _counting(frame, frame.unique(identity, keep="first", maintain_order=True), cleaning, "repeated rows")
@@ -151,6 +162,8 @@ def _clean(events: Events, config: PrepareConfig) -> tuple[pl.DataFrame, dict[st
     frame = _frequent(frame, config, cleaning)
     if not len(frame):
         raise DataError("no event is left: lower --min_user_events or --min_item_events")
+    if "rating" in frame.columns and frame["rating"].null_count():
+        cleaning["events without a rating"] = frame["rating"].null_count()
     return frame, cleaning
 
 
@@ -190,62 +203,73 @@ def _rating_rows(frame: pl.DataFrame, levels: Sequence[float]) -> np.ndarray[Any
     return np.where(frame["rating"].is_null().to_numpy(), NO_RATING, rows).astype(np.uint8)
 
 
+Line = tuple[str, str, str]
+"""A column of a file, what it is used as, and its coverage."""
+
+
 def _side(
     folder: Path, table: SideTable | None, ids: pl.Series, reserved: int, what: str, cleaning: dict[str, int]
-) -> tuple[list[Built], list[str] | None, list[tuple[str, str, str]]]:
+) -> tuple[list[Built], list[str] | None, list[Line]]:
     """The features of the ids that have events, the titles, and a line for each column."""
     if table is None:
         return [], None, []
-    listed = read_side(folder, table)
-    raw: list[RawId] = ids.to_list()
-    keys = pl.DataFrame({table.key: [str(value) for value in raw]})
-    rows = keys.join(listed, on=table.key, how="left", maintain_order="left")
+    side = read_side(folder, table)
+    keys = pl.DataFrame({table.key: ids.cast(pl.String)})
+    rows = keys.join(side.frame, on=table.key, how="left", maintain_order="left")
     unknown = int(rows["row"].is_null().sum())
+    if unknown == len(ids):
+        example = f"{side.frame[table.key][0] if len(side.frame) else ''!r} is not like {str(ids[0])!r}"
+        raise SourceError(f"none of the {what} with events has a row ({example})", folder / table.file, None, table.key)
     if unknown:
         cleaning[f"{what} with events but without a row in {table.file}"] = unknown
     built = [build_feature(column, rows, reserved, folder / table.file) for column in table.features]
+    for column, entry in zip(table.features, built, strict=True):
+        if not entry.known:
+            reason = f"gives feature {column.name!r} no value at all; correct its declaration or leave it out"
+            raise SourceError(reason, folder / table.file, None, column.columns[0])
     titles = rows[table.title].fill_null("").to_list() if table.title else None
-    lines = [(f"{table.file}: {table.key}", "id", f"{len(raw) - unknown} of {len(raw)} {what} with events have a row")]
+    lines = [(table.key, "id", f"{_share(len(ids) - unknown, len(ids))} of {len(ids):,} {what} have a row")]
     if table.title and titles is not None:
-        lines.append((f"{table.file}: {table.title}", "title", f"{sum(map(bool, titles))} titles"))
-    lines += [_feature_line(table, entry, len(raw)) for entry in built]
-    lines += [(f"{table.file}: {column}", "not used", "as declared") for column in table.unused]
-    return built, titles, lines
+        lines.append((table.title, "title", _share(sum(map(bool, titles)), len(ids))))
+    lines += [_feature_line(*pair, len(ids)) for pair in zip(table.features, built, strict=True)]
+    lines += [(column, "not used", "on purpose") for column in table.unused]
+    lines += [(column, "not used", "") for column in side.other_columns]
+    return built, titles, [(f"{table.file}: {column}", use, coverage) for column, use, coverage in lines]
 
 
-def _feature_line(table: SideTable, built: Built, count: int) -> tuple[str, str, str]:
-    column = next(column for column in table.features if column.name == built.feature.name)
+def _share(part: int, whole: int) -> str:
+    return f"{part / whole:6.1%}"
+
+
+def _feature_line(column: FeatureColumn, built: Built, count: int) -> Line:
     source = f"{len(column.one_hot)} columns" if column.one_hot else column.column
-    size = "" if built.feature.kind is Kind.NUMERIC else f", {len(built.feature.values)} values"
-    use = f"{built.feature.kind} {built.feature.name}"
-    return f"{table.file}: {source}", use, f"{built.known / count:.1%} known{size}"
+    size = f", mean {built.feature.mean:g}" if column.kind is Kind.NUMERIC else f", {len(built.feature.values)} values"
+    return source, f"{column.kind} {column.name}", f"{_share(built.known, count)}{size}"
 
 
-def _report(
-    report: Report,
-    source: Obtained,
-    schema: Schema,
-    events: Events,
-    numbered: _Numbered,
-    sides: Sequence[tuple[str, str, str]],
-    cleaning: Mapping[str, int],
-) -> None:
+def _event_lines(table: EventTable, events: Events, numbered: _Numbered) -> list[Line]:
+    frame = numbered.frame
+    details = {table.user: f"{_share(1, 1)}, {len(numbered.users):,} users"}
+    details[table.item] = f"{_share(1, 1)}, {len(numbered.items):,} items"
+    if table.rating:
+        rated = len(frame) - frame["rating"].null_count()
+        details[table.rating] = f"{_share(rated, len(frame))}, {len(events.levels)} levels"
+    if table.time and events.has_times:
+        time_N = frame["time"].to_numpy().astype("datetime64[s]").astype("datetime64[D]")
+        details[table.time] = f"{_share(1, 1)}, {time_N.min()} to {time_N.max()}"
+    details |= dict.fromkeys(table.unused, "on purpose")
+    return [(f"{table.file}: {column}", use, details.get(column, "")) for column, use in events.columns.items()]
+
+
+def _report(report: Report, lines: Sequence[Line], kept: int, rows: int, cleaning: Mapping[str, int]) -> None:
     """Where every column went, and what was left out."""
-    cardinality = {
-        schema.events.user: f"{len(numbered.users):,} users",
-        schema.events.item: f"{len(numbered.items):,} items",
-        schema.events.rating: f"{len(events.levels)} levels",
-    }
-    lines = [
-        (f"{schema.events.file}: {column}", use, cardinality.get(column, "")) for column, use in events.columns.items()
-    ]
-    report(f"source: {source.origin}")
-    table = [("column", "used as", "coverage"), *lines, *sides]
+    table = [("column", "used as", "  known"), *lines]
     widths = [max(len(line[place]) for line in table) for place in range(2)]
     for column, use, coverage in table:
         report(f"  {column:<{widths[0]}}  {use:<{widths[1]}}  {coverage}".rstrip())
+    report(f"  {kept:>10,} events of {rows:,} rows")
     for what, count in cleaning.items():
-        report(f"  {count:,} {what}")
+        report(f"  {count:>10,} {what}")
 
 
 def _counts(dataset: PreparedDataset) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
@@ -100,8 +100,6 @@ class PreparedDataset:
     """Likewise over user rows; row 0 is unknown."""
     given_names: Names | None = None
     """Ids and titles where they are not in a folder."""
-    texts: Mapping[str, Any] = field(default_factory=dict)
-    """What vocabulary.json and catalogue.json hold, for a dataset without a folder."""
 
     @property
     def name(self) -> str:

@@ -43,12 +43,21 @@ class Release:
 
     schema: Schema
     md5: str | None
-    """Of the archive, as published; None where none is."""
+    """Of the archive, as published; None where none is known."""
+    rows: int | None
+    """Ratings, as the release's README counts them; None where the release changes."""
+    folder_name: str = ""
+    """The folder in the archive, where it is not called like the archive."""
 
     @property
     def name(self) -> str:
-        """The name of the archive and of the folder in it."""
+        """What the release is asked for by, and its archive is called."""
         return self.schema.name
+
+    @property
+    def folder(self) -> str:
+        """The name of the unpacked folder."""
+        return self.folder_name or self.name
 
 
 def _demographics(age: str, gender: str, occupation: str, codes: dict[str, int] | None = None) -> list[FeatureColumn]:
@@ -168,13 +177,13 @@ def ml_100k_in_recbole() -> Schema:
 RELEASES = {
     release.name: release
     for release in (
-        Release(_ml_100k(), "0e33842e24a9c977be4e0107933c0723"),
-        Release(_dat("ml-1m", _WHOLE_STARS, users=True), "c4d9eecfca2ab87c1945afe126590906"),
-        Release(_dat("ml-10m", _HALF_STARS, users=False), None),
-        Release(_csv("ml-20m"), "cd245b17a1ae2cc31bb14903e1204af3"),
-        Release(_csv("ml-25m"), "6b51fb2759a8657d3bfcbfc42b592ada"),
-        Release(_csv("ml-32m"), "d472be332d4daa821edc399621853b57"),
-        Release(_csv("ml-latest-small"), None),
+        Release(_ml_100k(), "0e33842e24a9c977be4e0107933c0723", 100_000),
+        Release(_dat("ml-1m", _WHOLE_STARS, users=True), "c4d9eecfca2ab87c1945afe126590906", 1_000_209),
+        Release(_dat("ml-10m", _HALF_STARS, users=False), None, 10_000_054, "ml-10M100K"),
+        Release(_csv("ml-20m"), "cd245b17a1ae2cc31bb14903e1204af3", 20_000_263),
+        Release(_csv("ml-25m"), "6b51fb2759a8657d3bfcbfc42b592ada", 25_000_095),
+        Release(_csv("ml-32m"), "d472be332d4daa821edc399621853b57", 32_000_204),
+        Release(_csv("ml-latest-small"), None, None),
     )
 }
-"""By name. (The ml-10m archive's folder is called ml-10M100K; `download` looks for the files, not the folder.)"""
+"""By name."""

@@ -5,6 +5,9 @@ A schema of one's own is a YAML file; `docs/data.md` is its reference. Reading t
 
 from __future__ import annotations
 
+import codecs
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -70,6 +73,8 @@ class EventTable:
     scale: Sequence[float] = ()
     """The possible ratings; by default those that occur, if there are few."""
     format: Format = field(default_factory=Format)
+    unused: Sequence[str] = ()
+    """Columns left out on purpose."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +90,11 @@ class SideTable:
     """Columns left out on purpose."""
     format: Format = field(default_factory=Format)
 
+    @property
+    def feature_columns(self) -> list[str]:
+        """The columns of the file that features are made from."""
+        return [column for feature in self.features for column in feature.columns]
+
 
 @dataclass(frozen=True)
 class Schema:
@@ -96,6 +106,11 @@ class Schema:
     users: SideTable | None = None
     note: str = ""
     """Something to know about this data, printed at preparation."""
+
+    @property
+    def tables(self) -> list[EventTable | SideTable]:
+        """Those that there are."""
+        return [table for table in (self.events, self.items, self.users) if table]
 
 
 def read_schema(path: Path) -> Schema:
@@ -133,44 +148,115 @@ def _only(path: Path, where: str, content: object, allowed: Sequence[str], requi
 
 
 _FORMAT_KEYS = ("separator", "header", "encoding", "quoted")
+_TEXT = ("file", "user", "item", "time", "rating", "title", "separator", "encoding", "column", "extract", "kind")
+_TEXT_LISTS = ("header", "unused", "bin_labels", "missing")
+_NUMBER_LISTS = ("scale", "bins")
+_MAPPINGS = ("map", "labels", "one_hot")
 
 
-def _format(content: Mapping[str, Any]) -> Format:
-    return Format(**{key: content[key] for key in _FORMAT_KEYS if key in content})
+def _checked(path: Path, where: str, content: Mapping[str, Any]) -> dict[str, Any]:
+    """The values by key, each of the type that the key asks for; what is empty is left out."""
+    given = {key: value for key, value in content.items() if value is not None}
+    for key, value in given.items():
+        numbers = key in _NUMBER_LISTS
+        if key in _TEXT and not isinstance(value, str):
+            raise ConfigError(f"{path}: {where}.{key} is {value!r}: it must be text")
+        if (key in _TEXT_LISTS or numbers) and not isinstance(value, list):
+            raise ConfigError(f"{path}: {where}.{key} is {value!r}: it must be a list")
+        if numbers and not all(type(entry) in (int, float) for entry in value):
+            raise ConfigError(f"{path}: {where}.{key} is {value!r}: it must hold numbers only")
+        if key in _MAPPINGS and not isinstance(value, Mapping):
+            raise ConfigError(f"{path}: {where}.{key} is {value!r}: it must be a mapping")
+        if key == "quoted" and not isinstance(value, bool):
+            raise ConfigError(f"{path}: {where}.quoted is {value!r}: it must be true or false")
+    texts = {key: [str(entry) for entry in given[key]] for key in _TEXT_LISTS if key in given}
+    maps = {key: {str(word): str(value) for word, value in given[key].items()} for key in _MAPPINGS if key in given}
+    return given | texts | maps
+
+
+def _format(path: Path, where: str, content: Mapping[str, Any]) -> Format:
+    layout = Format(**{key: content[key] for key in _FORMAT_KEYS if key in content})
+    try:
+        codecs.lookup(layout.encoding)
+    except LookupError:
+        raise ConfigError(f"{path}: {where}.encoding {layout.encoding!r} is not known; try iso-8859-1") from None
+    return layout
 
 
 def _events(path: Path, content: Any) -> EventTable:
-    own = ("file", "user", "item", "time", "rating", "scale")
+    own = ("file", "user", "item", "time", "rating", "scale", "unused")
     _only(path, "events", content, (*own, *_FORMAT_KEYS), ("file", "user", "item"))
-    return EventTable(**{key: content[key] for key in own if key in content}, format=_format(content))
+    given = _checked(path, "events", content)
+    table = EventTable(**{key: given[key] for key in own if key in given}, format=_format(path, "events", given))
+    roles = [name for name in (table.user, table.item, table.time, table.rating) if name]
+    _each_once(path, "events", [*roles, *table.unused])
+    _all_used(path, "events", table.format.header, [*roles, *table.unused])
+    if table.scale and not table.rating:
+        raise ConfigError(f"{path}: events.scale is declared but no column of ratings; add 'rating'")
+    if len(set(table.scale)) > 255:
+        raise ConfigError(f"{path}: events.scale has {len(table.scale)} levels; 255 are the most")
+    return table
+
+
+def _each_once(path: Path, where: str, names: Sequence[str]) -> None:
+    for name, count in Counter(names).items():
+        if count > 1:
+            raise ConfigError(f"{path}: {where} declares the column {name!r} {count} times; each has one use")
+
+
+def _all_used(path: Path, where: str, header: Sequence[str], used: Sequence[str]) -> None:
+    """A header that the schema declares names only columns that are used, or left out on purpose."""
+    _each_once(path, f"{where}.header", header)
+    for name in header:
+        if name not in used:
+            raise ConfigError(f"{path}: {where}.header declares {name!r}, which is not used; list it under 'unused'")
 
 
 def _side(path: Path, where: str, key: str, content: Any) -> SideTable:
     _only(path, where, content, ("file", key, "title", "features", "unused", *_FORMAT_KEYS), ("file", key))
-    described = content.get("features") or {}
+    given = _checked(path, where, content)
+    described = given.get("features", {})
     if not isinstance(described, Mapping):
         raise ConfigError(f"{path}: {where}.features must map names to kinds; see docs/data.md")
-    return SideTable(
-        file=content["file"],
-        key=content[key],
-        title=content.get("title"),
-        features=[_feature(path, f"{where}.features", name, entry) for name, entry in described.items()],
-        unused=content.get("unused", ()),
-        format=_format(content),
+    table = SideTable(
+        file=given["file"],
+        key=given[key],
+        title=given.get("title"),
+        features=[_feature(path, f"{where}.features", str(name), entry) for name, entry in described.items()],
+        unused=given.get("unused", ()),
+        format=_format(path, where, given),
     )
+    used = [table.key, *([table.title] if table.title else []), *table.feature_columns]
+    for name in table.unused:
+        if name in used:
+            raise ConfigError(f"{path}: {where}.unused names {name!r}, which is used")
+    _all_used(path, where, table.format.header, [*used, *table.unused])
+    return table
 
 
 def _feature(path: Path, where: str, name: str, entry: Any) -> FeatureColumn:
     entry = {"kind": entry} if isinstance(entry, str) else entry
-    allowed = tuple(item.name for item in fields(FeatureColumn) if item.name != "name")
-    _only(path, f"{where}.{name}", entry, allowed, ("kind",))
+    where = f"{where}.{name}"
+    _only(path, where, entry, tuple(item.name for item in fields(FeatureColumn) if item.name != "name"), ("kind",))
+    given = {"column": name, **_checked(path, where, entry)}
     kinds = [kind.value for kind in Kind]
-    if entry["kind"] not in kinds:
-        raise ConfigError(f"{path}: {where}.{name} has kind {entry['kind']!r}; known are {', '.join(kinds)}")
-    given = {"column": name, **entry, "kind": Kind(entry["kind"])}
-    for mapping in ("map", "labels", "one_hot"):
-        given[mapping] = {str(key): str(value) for key, value in dict(given.get(mapping) or {}).items()}
-    return FeatureColumn(name=name, **given)
+    if given["kind"] not in kinds:
+        raise ConfigError(f"{path}: {where} has kind {given['kind']!r}; known are {', '.join(kinds)}")
+    column = FeatureColumn(**{**given, "name": name, "kind": Kind(given["kind"])})
+    if column.bins and (len(column.bin_labels) != len(column.bins) + 1 or sorted(column.bins) != column.bins):
+        raise ConfigError(f"{path}: {where} needs bins in ascending order and one more of bin_labels than of them")
+    if column.extract and not _has_group(column.extract):
+        raise ConfigError(f"{path}: {where}.extract {column.extract!r} is no regular expression with a (group)")
+    if column.one_hot and column.kind is not Kind.MULTI:
+        raise ConfigError(f"{path}: {where} has one_hot, which makes a feature of kind multi")
+    return column
+
+
+def _has_group(pattern: str) -> bool:
+    try:
+        return re.compile(pattern).groups > 0
+    except re.error:
+        return False
 
 
 def recbole_schema(path: Path) -> Schema:
@@ -183,14 +269,14 @@ def recbole_schema(path: Path) -> Schema:
     roles = {role: name for name, role in known.items() if name in columns}
     return Schema(
         name=path.stem,
-        events=EventTable(file=path.name, **roles),  # type: ignore[arg-type]
+        events=EventTable(file=path.name, **roles, format=Format(quoted=False)),  # type: ignore[arg-type]
         items=_atomic_side(path.with_suffix(".item"), "item_id"),
         users=_atomic_side(path.with_suffix(".user"), "user_id"),
     )
 
 
 def _atomic_header(path: Path) -> dict[str, str]:
-    with path.open(encoding="utf-8") as lines:
+    with path.open(encoding="utf-8", errors="replace") as lines:
         header = lines.readline().rstrip("\r\n")
     columns = dict(column.partition(":")[::2] for column in header.split("\t"))
     if not all(columns.values()):
@@ -199,14 +285,17 @@ def _atomic_header(path: Path) -> dict[str, str]:
 
 
 def _atomic_side(path: Path, key: str) -> SideTable | None:
+    """All columns of a `.item` or `.user` file; a text column with "title" in its name is the title."""
     if not path.is_file():
         return None
     kinds = {"token": Kind.CATEGORICAL, "token_seq": Kind.MULTI, "float": Kind.NUMERIC}
     columns = _atomic_header(path)
+    title = next((name for name, kind in columns.items() if "title" in name and kind == "token_seq"), None)
     features = [
         FeatureColumn(name=name, kind=kinds[kind], column=name, separator=" ")
         for name, kind in columns.items()
-        if name != key and kind in kinds
+        if name not in (key, title) and kind in kinds
     ]
     unused = [name for name, kind in columns.items() if kind not in kinds]
-    return SideTable(file=path.name, key=key, features=features, unused=unused)
+    layout = Format(quoted=False)
+    return SideTable(file=path.name, key=key, title=title, features=features, unused=unused, format=layout)

@@ -6,28 +6,24 @@ What cannot be used is named with file, row and field; what becomes of the table
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 
 import polars as pl
 
 from bert4rec.data.schema import EventTable, Format, SideTable
+from bert4rec.data.sources_columns import NOT_A_TIME, ROW, YEAR_3000, as_text, ids, rating, seconds
+from bert4rec.data.sources_lines import line_of, one_character, separator_of, short_rows, unreadable
 from bert4rec.errors import SourceError
 
-ROW = "row"
-YEAR_3000 = 32_503_680_000
-"""Seconds; a time from here on is a mistake, or milliseconds."""
 MOST_LEVELS = 20
 """More distinct ratings than this are no scale of levels."""
-
-_TAB_FILES = {".tsv", ".inter", ".item", ".user"}
 
 
 @dataclass(frozen=True)
 class Events:
-    """The events in the file's order: `user`, `item`, `time` (seconds) and `rating`, and what was left out."""
+    """The events in the file's order: `row`, `user`, `item`, `time` (seconds), `rating`, and what was left out."""
 
     frame: pl.DataFrame
     levels: Sequence[float]
@@ -35,90 +31,64 @@ class Events:
     has_times: bool
     columns: Mapping[str, str]
     """Where each column of the file went."""
+    rows: int
+    """Rows of the file, blank ones left out."""
     dropped: Mapping[str, int] = field(default_factory=dict)
     """Rows left out, by reason."""
-    empty_ratings: int = 0
 
 
 def scan(path: Path, layout: Format) -> pl.LazyFrame:
     """A file's rows with their number in `row`, counted from 0; text stays text, Parquet keeps its types."""
     if not path.is_file():
         raise SourceError("no such file", path)
-    if path.suffix == ".parquet":
-        return _guarded(path, lambda: pl.scan_parquet(path).with_row_index(ROW))
-    text: Path | bytes = path
-    separator = layout.separator or ("\t" if path.suffix in _TAB_FILES else ",")
-    if len(separator) > 1 or layout.encoding.lower() not in ("utf-8", "utf8"):
-        content = path.read_bytes().decode(layout.encoding)
-        if len(separator) > 1:  # the unit separator of ASCII: no text contains it
-            content, separator = content.replace(separator, "\x1f"), "\x1f"
-        text = content.encode()
-    if not (path.stat().st_size and text):
+    if not path.stat().st_size:
         raise SourceError("the file is empty", path)
-    return _guarded(
-        path,
-        lambda: pl.scan_csv(
-            text,
-            separator=separator,
-            has_header=not layout.header,
-            quote_char='"' if layout.quoted else None,
-            infer_schema=False,
-            row_index_name=ROW,
-        ),
-        layout,
+    if path.suffix == ".parquet":
+        frame = _guarded(path, layout, lambda: pl.scan_parquet(path).with_row_index(ROW))
+    else:
+        frame = _guarded(path, layout, lambda: _scan_text(path, layout))
+    names = [name for name in frame.collect_schema().names() if name != ROW]
+    if not layout.header:  # RecBole's headers say the type after the name
+        return frame.rename({name: name.partition(":")[0] for name in names if ":" in name})
+    if len(names) < len(layout.header):
+        expected = f"{len(layout.header)} are expected ({', '.join(layout.header)})"
+        raise SourceError(f"{len(names)} fields where {expected}", path, row=1)
+    return frame.rename(dict(zip(names, layout.header, strict=False)))
+
+
+def _scan_text(path: Path, layout: Format) -> pl.LazyFrame:
+    text: Path | bytes = path
+    separator = separator_of(path, layout)
+    if len(separator) > 1 or layout.encoding.lower() not in ("utf-8", "utf8"):
+        content, separator = one_character(path.read_bytes().decode(layout.encoding), separator)
+        text = content.encode()
+    return pl.scan_csv(
+        text,
+        separator=separator,
+        has_header=not layout.header,
+        quote_char='"' if layout.quoted else None,
+        infer_schema=False,
+        row_index_name=ROW,
     )
 
 
-def _guarded(path: Path, scanned: object, layout: Format | None = None) -> pl.LazyFrame:
-    """The lazy frame, columns renamed to the declared header."""
+def _guarded(path: Path, layout: Format, scanned: Callable[[], pl.LazyFrame]) -> pl.LazyFrame:
+    """The lazy frame, its schema read."""
     try:
-        frame: pl.LazyFrame = scanned()  # type: ignore[operator]
-        names = frame.collect_schema().names()[1:]
+        frame = scanned()
+        frame.collect_schema()
     except (pl.exceptions.PolarsError, UnicodeDecodeError) as problem:
-        raise _unreadable(path, problem, layout or Format()) from problem
-    header = list(layout.header) if layout and layout.header else []
-    if not header:  # RecBole's headers say the type after the name
-        return frame.rename({name: name.partition(":")[0] for name in names if ":" in name})
-    if len(names) < len(header):
-        raise SourceError(f"{len(names)} fields where {len(header)} are expected ({', '.join(header)})", path, row=1)
-    return frame.rename(dict(zip(names, header, strict=False)))
+        raise unreadable(path, problem, layout) from problem
+    return frame
 
 
-def _unreadable(path: Path, problem: Exception, layout: Format) -> SourceError:
-    """What polars could not read, with the line found by looking."""
-    if path.suffix == ".parquet":
-        return SourceError("not a Parquet file, or truncated", path)
-    if "utf" in str(problem).lower():
-        with path.open("rb") as raw_lines:
-            for number, raw_line in enumerate(raw_lines, 1):
-                try:
-                    raw_line.decode("utf-8")
-                except UnicodeDecodeError:
-                    return SourceError("not UTF-8; say its 'encoding' in the schema, or convert it", path, row=number)
-    if "more fields" in str(problem):
-        separator = layout.separator or ("\t" if path.suffix in _TAB_FILES else ",")
-        with path.open(encoding=layout.encoding, errors="replace") as lines:
-            expected = len(layout.header) or lines.readline().count(separator) + 1
-            for number, line in enumerate(lines, 1 if layout.header else 2):
-                if line.count(separator) + 1 > expected:
-                    return SourceError(f"more than the {expected} fields of the header", path, row=number)
-    return SourceError(" ".join(str(problem).split()), path)
-
-
-def collect(frame: pl.LazyFrame, path: Path, layout: Format) -> pl.DataFrame:
-    """The rows, read in pieces where the plan allows it."""
-    try:
-        return frame.collect(engine="streaming")
-    except (pl.exceptions.PolarsError, UnicodeDecodeError) as problem:
-        raise _unreadable(path, problem, layout) from problem
-
-
-def require_columns(frame: pl.LazyFrame, path: Path, wanted: Sequence[str]) -> list[str]:
+def _require_columns(frame: pl.LazyFrame, path: Path, wanted: Sequence[str]) -> list[str]:
     """The file's columns, once all that are wanted have been found among them."""
     names = [name for name in frame.collect_schema().names() if name != ROW]
     for name in wanted:
         if name not in names:
-            raise SourceError(f"no such column; the file has {', '.join(names)}", path, field=name)
+            shown = ", ".join(name if name.isprintable() else "?" for name in names[:20])
+            raise SourceError(f"no such column; the file has {shown}", path, field=name)
     return names
 
 
@@ -126,143 +96,98 @@ def read_events(folder: Path, table: EventTable, file_order: bool, drop: bool) -
     """The events of a table. `drop` leaves out rows that cannot be used, else the first of them is an error."""
     path = folder / table.file
     frame = scan(path, table.format)
-    roles = {table.user: "user", table.item: "item"}
-    if table.rating:
-        roles[table.rating] = "rating"
-    if table.time and not file_order:
-        roles[table.time] = "time"
-    names = require_columns(frame, path, [*roles, *([table.time] if table.time else [])])
+    columns = {"user": table.user, "item": table.item, "rating": table.rating, "time": table.time}
+    given = {role: name for role, name in columns.items() if name}
+    names = _require_columns(frame, path, [*given.values(), *table.unused])
     if not table.time and not file_order:
         raise SourceError("no column of times is declared; --file_order takes the order of the rows instead", path)
-    raw = frame.select(ROW, **{role: pl.col(name) for name, role in roles.items()})
-    typed = collect(_typed(raw, path, table.format), path, table.format)
+    use = dict.fromkeys(names, "not used") | {name: _USES[role] for role, name in given.items()}
+    if table.time and file_order:
+        use[given.pop("time")] = "not used: file order is"
+    raw = frame.select(ROW, **{role: pl.col(name) for role, name in given.items()})
+    try:
+        typed = _typed(raw, path, given).collect(engine="streaming").sort(ROW)
+    except pl.exceptions.PolarsError as problem:
+        raise unreadable(path, problem, table.format) from problem
+    kept, rows, dropped = _usable(typed, raw, path, table, given, drop)
+    return Events(kept, _levels(kept, table, path), "time" in given, use, rows, dropped)
+
+
+_USES = {"user": "user", "item": "item", "rating": "rating", "time": "event order and time"}
+
+
+def _typed(raw: pl.LazyFrame, path: Path, given: Mapping[str, str]) -> pl.LazyFrame:
+    kinds = raw.collect_schema()
+    columns = [pl.col(ROW), ids(raw, "user", kinds["user"]), ids(raw, "item", kinds["item"])]
+    if "time" in given:
+        columns.append(seconds(raw, kinds["time"], path, given["time"]))
+    if "rating" in given:
+        columns += rating(kinds["rating"])
+    blank = pl.all_horizontal(pl.col(role).is_null() for role in given)
+    return raw.select(*columns, blank=blank)
+
+
+def _usable(
+    typed: pl.DataFrame, raw: pl.LazyFrame, path: Path, table: EventTable, given: Mapping[str, str], drop: bool
+) -> tuple[pl.DataFrame, int, dict[str, int]]:
+    """The rows that can be used, how many there were, and how many are left out for which reason."""
+    short = _short(typed, path, table.format)
+    blank = int(typed["blank"].sum())
+    typed = typed.filter(~pl.col("blank")).drop("blank")
     if not len(typed):
         raise SourceError("the table has no rows", path)
-    problems = _problems(typed, table)
-    dropped = _leave_out(typed, raw, problems, path, table, {role: name for name, role in roles.items()}, drop)
-    bad = pl.any_horizontal(*problems.values())
-    kept = typed.filter(~bad) if dropped else typed
+    problems = _problems(typed, table, short)
+    counts = typed.select(**{str(number): rows.sum() for number, rows in enumerate(problems.values())}).row(0)
+    if any(counts) and not drop:
+        raise _first_problem(typed, raw, problems, path, table.format, given)
+    kept = typed.filter(~pl.any_horizontal(*problems.values())) if any(counts) else typed
     if not len(kept):
         raise SourceError("no row is left after the ones that cannot be used", path)
-    used = {name: {"time": "event order and time"}.get(role, role) for name, role in roles.items()}
-    return Events(
-        kept,
-        _levels(kept, table, path),
-        "time" in typed.columns,
-        {name: used.get(name, "not used: file order is" if name == table.time else "not used") for name in names},
-        dropped,
-        int(kept["rating"].is_null().sum()) if "rating" in kept.columns else 0,
-    )
+    dropped = {f"{given[role]}: {what}": count for (role, what), count in zip(problems, counts, strict=True) if count}
+    return kept.drop("rating_given", strict=False), len(typed), dropped | ({"blank": blank} if blank else {})
 
 
-def _typed(raw: pl.LazyFrame, path: Path, layout: Format) -> pl.LazyFrame:
-    """Ids as they are, whole numbers as integers; seconds as int64; ratings as floats. Null where that fails."""
-    kinds = raw.collect_schema()
-    columns = [pl.col(ROW), *(_id_column(raw, role, kinds[role], path, layout) for role in ("user", "item"))]
-    if "time" in kinds:
-        columns.append(_seconds(raw, kinds["time"], path, layout))
-    if "rating" in kinds:
-        columns.append(_stripped("rating", kinds["rating"]).cast(pl.Float64, strict=False))
-        columns.append((_stripped("rating", kinds["rating"]).is_not_null()).alias("rating_given"))
-    return raw.select(columns)
+def _short(typed: pl.DataFrame, path: Path, layout: Format) -> list[int]:
+    """Rows that end before their rating. (A missing time or id is noticed by itself.)"""
+    if "rating" not in typed.columns or path.suffix == ".parquet" or not typed["rating"].null_count():
+        return []
+    return short_rows(path, layout, len(typed))
 
 
-def _stripped(name: str, kind: pl.DataType) -> pl.Expr:
-    """The column, with blank text as null."""
-    if kind != pl.String:
-        return pl.col(name)
-    text = pl.col(name).str.strip_chars()
-    return pl.when(text != "").then(text)
-
-
-def _id_column(raw: pl.LazyFrame, role: str, kind: pl.DataType, path: Path, layout: Format) -> pl.Expr:
-    if kind.is_integer():
-        return pl.col(role).cast(pl.Int64)
-    column = _stripped(role, pl.String()) if kind == pl.String else pl.col(role).cast(pl.String)
-    number = column.cast(pl.Int64, strict=False)
-    # Text ids that are whole numbers in their plain form are integers; '007' is text, and makes all of them text.
-    plain = collect(raw.select((number.cast(pl.String) == column).fill_null(column.is_null()).all()), path, layout)
-    return (number if plain.item() else column).alias(role)
-
-
-def _seconds(raw: pl.LazyFrame, kind: pl.DataType, path: Path, layout: Format) -> pl.Expr:
-    """Whole seconds since 1970, from seconds, milliseconds (told by their size) or dates."""
-    column = _stripped("time", kind)
-    if kind.is_temporal():
-        return pl.col("time").cast(pl.Datetime("us")).dt.epoch("s").alias("time")
-    number = column.cast(pl.Float64, strict=False)
-    facts = collect(
-        raw.select(
-            smallest=number.filter(number >= 0).min(),
-            numbers=number.is_not_null().sum(),
-            given=column.is_not_null().sum(),
-        ),
-        path,
-        layout,
-    ).row(0, named=True)
-    if facts["given"] and not facts["numbers"]:
-        dates = column.str.to_datetime(strict=False, time_unit="us", ambiguous="null")
-        return dates.dt.replace_time_zone(None).dt.epoch("s").alias("time")
-    exact = pl.coalesce(column.cast(pl.Int64, strict=False), number.cast(pl.Int64, strict=False))
-    milliseconds = facts["smallest"] is not None and facts["smallest"] >= 3 * YEAR_3000
-    return (exact // 1000 if milliseconds else exact).alias("time")
-
-
-def _problems(typed: pl.DataFrame, table: EventTable) -> dict[tuple[str, str], pl.Expr]:
+def _problems(typed: pl.DataFrame, table: EventTable, short: Sequence[int]) -> dict[tuple[str, str], pl.Expr]:
     """What makes a row unusable: (role, what is wrong) to the rows it is true of."""
     problems = {(role, "missing"): pl.col(role).is_null() for role in ("user", "item")}
     if "time" in typed.columns:
-        problems["time", "missing or not a time"] = pl.col("time").is_null()
+        problems["time", NOT_A_TIME] = pl.col("time").is_null()
         problems["time", "a time before 1970"] = pl.col("time") < 0
-        problems["time", "a time in or after the year 3000; times are seconds, milliseconds or dates"] = (
-            pl.col("time") >= YEAR_3000
-        )
+        late = "a time in or after the year 3000; times are seconds, milliseconds or dates"
+        problems["time", late] = pl.col("time") >= YEAR_3000
     if "rating" in typed.columns:
         problems["rating", "not a number"] = pl.col("rating_given") & ~pl.col("rating").is_finite().fill_null(False)
+        if short:
+            problems["rating", "missing"] = pl.col("rating").is_null() & pl.col(ROW).is_in(list(short))
         if table.scale:
-            scale = f"{min(table.scale):g} to {max(table.scale):g}"
-            problems["rating", f"not on the scale ({scale})"] = ~pl.col("rating").is_in(list(table.scale))
+            scale = [float(level) for level in table.scale]
+            problems["rating", f"not on the scale ({min(scale):g} to {max(scale):g})"] = ~pl.col("rating").is_in(scale)
     return {what: rows.fill_null(False) for what, rows in problems.items()}
 
 
-def _leave_out(
+def _first_problem(
     typed: pl.DataFrame,
     raw: pl.LazyFrame,
     problems: Mapping[tuple[str, str], pl.Expr],
     path: Path,
-    table: EventTable,
-    names: Mapping[str, str],
-    drop: bool,
-) -> dict[str, int]:
-    """How many rows have each problem; without `drop` the first such row is an error."""
+    layout: Format,
+    given: Mapping[str, str],
+) -> SourceError:
     first = typed.select(
         **{str(number): pl.col(ROW).filter(rows).first() for number, rows in enumerate(problems.values())}
     ).row(0)
-    found = [(row, what) for row, what in zip(first, problems, strict=True) if row is not None]
-    if found and not drop:
-        row, (role, what) = min(found)
-        raise _bad_row(raw, path, table.format, row, role, names[role], what)
-    counts = typed.select(**{str(number): rows.sum() for number, rows in enumerate(problems.values())}).row(0)
-    return {f"{names[role]}: {what}": count for (role, what), count in zip(problems, counts, strict=True) if count}
-
-
-def _bad_row(raw: pl.LazyFrame, path: Path, layout: Format, row: int, role: str, name: str, what: str) -> SourceError:
+    row, (role, what) = min((row, what) for row, what in zip(first, problems, strict=True) if row is not None)
     value = raw.filter(pl.col(ROW) == row).select(role).collect().item()
-    line = row + 1 + (0 if layout.header or path.suffix == ".parquet" else 1)
-    shown = "" if value is None else f"{str(value)!r} is "
-    if value is None and path.suffix != ".parquet":
-        what += _field_count(path, layout, line)
-    return SourceError(f"{shown}{what}; correct it, or leave such rows out with --on_bad_rows drop", path, line, name)
-
-
-def _field_count(path: Path, layout: Format, line: int) -> str:
-    """How many fields a line has, where they are too few."""
-    separator = layout.separator or ("\t" if path.suffix in _TAB_FILES else ",")
-    with path.open(encoding=layout.encoding, errors="replace") as lines:
-        text = list(islice(lines, line))
-    expected = len(layout.header) or text[0].count(separator) + 1
-    fields = text[-1].count(separator) + 1
-    return f" (the row has {fields} of {expected} fields)" if fields < expected else ""
+    line, remark = line_of(path, layout, row)
+    shown = f"missing{remark}" if value is None else f"{str(value)!r} is {what.removeprefix('missing or ')}"
+    return SourceError(f"{shown}; correct it, or leave such rows out with --on_bad_rows drop", path, line, given[role])
 
 
 def _levels(events: pl.DataFrame, table: EventTable, path: Path) -> list[float]:
@@ -280,21 +205,34 @@ def _levels(events: pl.DataFrame, table: EventTable, path: Path) -> list[float]:
     return levels
 
 
-def read_side(folder: Path, table: SideTable) -> pl.DataFrame:
-    """An item or user table as text, `row` first, `key` with its ids; an id that comes twice is an error."""
+@dataclass(frozen=True)
+class Side:
+    """An item or user table as text: `row`, the key and all declared columns; and what the file has besides."""
+
+    frame: pl.DataFrame
+    other_columns: Sequence[str]
+
+
+def read_side(folder: Path, table: SideTable) -> Side:
+    """An item or user table; an id that is missing or comes twice is an error."""
     path = folder / table.file
     frame = scan(path, table.format)
-    wanted = [table.key, *([table.title] if table.title else []), *table.unused]
-    wanted += [column for feature in table.features for column in feature.columns]
-    require_columns(frame, path, wanted)
+    wanted = list(dict.fromkeys([table.key, *([table.title] if table.title else []), *table.feature_columns]))
+    names = _require_columns(frame, path, [*wanted, *table.unused])
     kinds = frame.collect_schema()
-    text = [_stripped(name, kinds[name]).cast(pl.String).alias(name) for name in dict.fromkeys(wanted)]
-    rows = collect(frame.select(ROW, *text), path, table.format)
-    line = 1 if table.format.header or path.suffix == ".parquet" else 2
+    separators = {column: feature.separator for feature in table.features for column in feature.columns}
+    text = [as_text(name, kinds[name], separators.get(name, "|")) for name in wanted]
+    try:
+        rows = frame.select(ROW, *text).collect(engine="streaming").sort(ROW)
+    except pl.exceptions.PolarsError as problem:
+        raise unreadable(path, problem, table.format) from problem
+    rows = rows.filter(~pl.all_horizontal(pl.col(name).is_null() for name in wanted))
     key = pl.col(table.key)
-    for problem, what in ((key.is_null(), "missing"), (key.is_duplicated(), "appears twice")):
-        bad = rows.filter(problem)
-        if len(bad):
-            which = f"{bad[table.key][0]!r} " if what == "appears twice" else ""
-            raise SourceError(f"{which}{what}; each id has one row", path, int(bad[ROW][-1]) + line, table.key)
-    return rows
+    nameless, repeated = rows.filter(key.is_null()), rows.filter(~key.is_first_distinct())
+    if len(nameless):
+        line, remark = line_of(path, table.format, nameless[ROW][0])
+        raise SourceError(f"missing{remark}; each row needs an id", path, line, table.key)
+    if len(repeated):
+        line, _ = line_of(path, table.format, repeated[ROW][0])
+        raise SourceError(f"{repeated[table.key][0]!r} appears again; each id has one row", path, line, table.key)
+    return Side(rows, [name for name in names if name not in wanted and name not in table.unused])

@@ -68,6 +68,8 @@ def make_split(dataset: PreparedDataset, config: SplitConfig) -> Split:
     train_stop_U, validation, test = _RULES[config.split](dataset, config)
     if not len(test):
         raise DataError(f"{dataset.name}: split {config.split!r} leaves nobody to ask; it needs users with 3 events")
+    if not (train_stop_U > np.asarray(dataset.start_U1[:-1])).any():
+        raise DataError(f"{dataset.name}: split {config.split!r} leaves nothing to train on; take 'leave-one-out'")
     return Split(config.split, train_stop_U, validation, test, _checksum(dataset, train_stop_U, validation, test))
 
 

@@ -7,7 +7,6 @@ Legend: N events, U user rows, V item rows.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import shutil
@@ -21,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bert4rec.data.histories import Ints
-from bert4rec.data.prepared import FORMAT_VERSION, MANIFEST, Feature, PreparedDataset
-from bert4rec.errors import DataError
+from bert4rec.data.prepared import FORMAT_VERSION, MANIFEST, Feature, Names, PreparedDataset
+from bert4rec.errors import DataError, UsageError
 from bert4rec.ids import FIRST_USER, NO_TIME, RawId
 
 FeatureTables = Sequence[tuple[Feature, NDArray[Any]]]
@@ -77,7 +76,7 @@ def in_memory(content: Content) -> PreparedDataset:
         rating_levels=np.asarray(content.rating_levels, dtype=np.float64),
         item_features=item,
         user_features=user,
-        texts=_texts(content),
+        given_names=Names.of(content.item_ids, content.user_ids, content.titles),
     )
 
 
@@ -123,6 +122,8 @@ def _manifest(content: Content, arrays: Mapping[str, NDArray[Any]]) -> dict[str,
 @contextmanager
 def replacing(folder: Path) -> Iterator[Path]:
     """A folder to write into that takes the place of `folder` at the end, or leaves no trace."""
+    refuse_foreign(folder)
+    folder = folder.absolute()
     unfinished = folder.with_name(f".{folder.name}.unfinished")
     try:
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -131,12 +132,19 @@ def replacing(folder: Path) -> Iterator[Path]:
         if folder.exists():
             shutil.rmtree(folder)
         unfinished.rename(folder)
-    except OSError as problem:
-        if problem.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
-            raise
-        raise DataError(f"{folder}: cannot be written ({problem.strerror}); nothing was kept") from problem
+    except OSError as problem:  # numpy reports a full disk without an errno
+        reason = problem.strerror or f"is the disk full? {problem}"
+        raise DataError(f"{folder}: cannot be written ({reason}); nothing was kept") from problem
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def refuse_foreign(folder: Path) -> None:
+    """An error where the folder holds something that no preparation wrote, which must not be replaced."""
+    if folder.is_dir() and not any(folder.iterdir()):
+        return
+    if folder.exists() and not (folder / MANIFEST).is_file():
+        raise UsageError(f"{folder}: exists and is no prepared folder; choose another --output")
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:

@@ -61,7 +61,7 @@ class EventEffect:
     effect: float
     """The item's score with all events minus its score without this one."""
     rank_without: int
-    """Where the item would stand among the unseen ones without this event."""
+    """Where the item would stand without this event, among the same items."""
     position: int
     """Place in the history, 0 is the oldest."""
     title: str | None = None
@@ -80,9 +80,11 @@ class Explanation:
     title: str | None
     score: float
     rank: int
-    """Among the items that the user has not seen; 1 is the top of the list."""
+    """Among the items that the user has not seen (and this one); 1 is the top of the list."""
+    seen: bool
+    """Whether the item is in the history, so that a list that filters what is seen does not hold it."""
     events: Sequence[EventEffect]
-    """Strongest effect first, whichever its sign. Events that the model no longer reads are not listed."""
+    """Strongest effect first, whichever its sign. Events before the last `seq_length` have none and are not listed."""
     side_information: Mapping[str, float]
     """The same difference for each piece of what is known of the user and of the request: `user_id`, each demographic
     feature, `request_time`."""

@@ -5,9 +5,11 @@ Legend: N events, B users (one here), M values a feature may have.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -15,16 +17,20 @@ import numpy as np
 from bert4rec.data.histories import Histories, Ints
 from bert4rec.data.prepared import Feature, Kind, PreparedDataset
 from bert4rec.errors import UnknownItem, UnknownUser, UsageError
-from bert4rec.ids import NO_RATING, NO_TIME, UNKNOWN, RawId
+from bert4rec.ids import NO_RATING, NO_TIME, UNKNOWN, RawId, Vocabulary
 
 When = int | float | datetime | str
+
+YEAR_3000 = 32_503_680_000
+SHOWN_VALUES = 30
+"""How many known values an error lists."""
 
 
 def stored_history(dataset: PreparedDataset, user_id: RawId) -> Histories:
     """All events of a known user."""
-    user = user_row(dataset, user_id)
-    if user == UNKNOWN:
-        raise UnknownUser(user_id)
+    user = known_row(dataset.users, user_id)
+    if user is None:
+        raise UnknownUser(plain_id(user_id))
     user_B = np.array([user])
     return dataset.histories(user_B, np.asarray(dataset.start_U1)[user_B + 1])
 
@@ -33,70 +39,98 @@ def given_history(
     dataset: PreparedDataset,
     user_id: RawId | None,
     item_sequence: Sequence[RawId],
-    timestamps: Sequence[When] | None,
+    timestamps: Sequence[When | None] | None,
     ratings: Sequence[float | None] | None,
     ignore_unknown_items: bool,
 ) -> Histories:
     """A history that the caller gives, oldest first; of a user who may be new."""
+    if isinstance(item_sequence, (str, bytes)):
+        raise UsageError(f"item_sequence is the text {item_sequence!r}; give a list of item ids")
+    item_ids = list(item_sequence)
     for name, values in (("timestamps", timestamps), ("ratings", ratings)):
-        if values is not None and len(values) != len(item_sequence):
-            raise UsageError(f"{len(values)} {name} for {len(item_sequence)} items; give one for each item")
-    row_N = [dataset.items.row(plain_id(item_id)) for item_id in item_sequence]
-    unknown = [item_id for item_id, row in zip(item_sequence, row_N, strict=True) if row is None]
+        if values is not None and len(values) != len(item_ids):
+            raise UsageError(f"{len(values)} {name} for {len(item_ids)} items; give one for each item")
+    row_N = [known_row(dataset.items, item_id) for item_id in item_ids]
+    unknown = [plain_id(item_id) for item_id, row in zip(item_ids, row_N, strict=True) if row is None]
     if unknown and not ignore_unknown_items:
         raise UnknownItem(unknown)
-    kept = [place for place, row in enumerate(row_N) if row is not None]
-    time_N = np.full(len(row_N), NO_TIME) if timestamps is None else np.array([seconds(when) for when in timestamps])
-    if timestamps is not None and len(row_N) and (np.diff(time_N) < 0).any():
-        raise UsageError(
-            f"timestamps must not fall: {timestamps[int(np.argmax(np.diff(time_N) < 0)) + 1]!r} comes after a later one"
-        )
+    kept_N = np.array([row is not None for row in row_N], dtype=bool)
     return Histories(
-        user_B=np.array([UNKNOWN if user_id is None else user_row(dataset, user_id)]),
-        start_B1=np.array([0, len(kept)]),
-        item_N=np.array([row_N[place] for place in kept], dtype=np.int64),
-        time_N=time_N[kept].astype(np.int64),
-        rating_N=_rating_rows(dataset, ratings, len(row_N))[kept],
+        user_B=np.array([UNKNOWN if user_id is None else known_row(dataset.users, user_id) or UNKNOWN]),
+        start_B1=np.array([0, kept_N.sum()]),
+        item_N=np.array([row for row in row_N if row is not None], dtype=np.int64),
+        time_N=_times(timestamps, len(item_ids))[kept_N],
+        rating_N=_rating_rows(dataset, ratings, len(item_ids))[kept_N],
         request_time_B=np.array([NO_TIME]),
     )
 
 
-def plain_id(raw: Any) -> RawId:
+def plain_id(raw: Any) -> Any:
     """An id without numpy's types around it."""
     return raw.item() if isinstance(raw, np.generic) else raw
 
 
-def user_row(dataset: PreparedDataset, user_id: RawId) -> int:
-    """The row of a user, UNKNOWN for a new one."""
-    row = dataset.users.row(plain_id(user_id))
-    return UNKNOWN if row is None else row
+def known_row(vocabulary: Vocabulary, raw: Any) -> int | None:
+    """The row of a raw id, None where it is unknown. Only the data's own type is known: neither '7' nor 7.0 is 7."""
+    raw = plain_id(raw)
+    return vocabulary.row(raw) if type(raw) in (int, str) else None
 
 
 def seconds(when: When | None) -> int:
     """Seconds since 1970 of a number, a datetime (UTC where it has no zone), or the word "now"; NO_TIME for None."""
     if when is None:
         return NO_TIME
-    if when == "now":
+    if isinstance(when, str) and when == "now":
         return int(time.time())
-    if isinstance(when, datetime):
-        return int((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp())
-    if isinstance(when, str) or when < 0:
+    second = _plain_seconds(when)
+    if not 0 <= second < YEAR_3000:
         raise UsageError(f"{when!r} is no time; give seconds since 1970, a datetime or 'now'")
-    return int(when)
+    return int(second)
+
+
+def _plain_seconds(when: Any) -> float:
+    """NaN where it is no moment at all."""
+    if isinstance(when, datetime):
+        return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
+    return when if isinstance(when, Real) and not isinstance(when, bool) else math.nan  # type: ignore[return-value]
+
+
+def _times(timestamps: Sequence[When | None] | None, count: int) -> Ints:
+    if timestamps is None:
+        return np.full(count, NO_TIME, dtype=np.int64)
+    time_N = np.array([seconds(when) for when in timestamps], dtype=np.int64)
+    known_N = time_N[time_N != NO_TIME]
+    fallen_N = np.diff(known_N) < 0
+    if fallen_N.any():
+        place = int(np.argmax(fallen_N))
+        raise UsageError(
+            f"timestamps must not fall, oldest first: {known_N[place + 1]} comes after {known_N[place]}; "
+            "sort item_sequence, timestamps and ratings by time"
+        )
+    return time_N
 
 
 def _rating_rows(dataset: PreparedDataset, ratings: Sequence[float | None] | None, count: int) -> Ints:
     if ratings is None:
         return np.full(count, NO_RATING)
-    levels = dataset.rating_levels.tolist()
-    for rating in ratings:
-        if rating is not None and float(rating) not in levels:
-            raise UsageError(f"rating {rating!r} is not on the scale {', '.join(f'{level:g}' for level in levels)}")
-    return np.array([NO_RATING if rating is None else levels.index(float(rating)) + 1 for rating in ratings])
+    if not len(dataset.rating_levels):
+        raise UsageError("ratings are given, but the model's data has none; leave them out")
+    row_of = {level: row for row, level in enumerate(dataset.rating_levels.tolist(), 1)}
+    return np.array([_rating_row(row_of, rating) for rating in ratings], dtype=np.int64)
+
+
+def _rating_row(row_of: Mapping[float, int], rating: Any) -> int:
+    if rating is None:
+        return NO_RATING
+    if not isinstance(rating, Real) or float(rating) not in row_of:
+        raise UsageError(f"rating {rating!r} is not on the scale {', '.join(f'{level:g}' for level in row_of)}")
+    return row_of[float(rating)]
 
 
 def feature_rows(dataset: PreparedDataset, given: Mapping[str, Any]) -> dict[str, np.ndarray[Any, Any]]:
     """Raw demographics to value rows for one user; None means unknown."""
+    if not isinstance(given, Mapping):
+        raise UsageError(f"user_features is {given!r}; give a mapping of names to values")
     rows = {}
     for name, value in given.items():
         if name not in dataset.user_features:
@@ -106,19 +140,33 @@ def feature_rows(dataset: PreparedDataset, given: Mapping[str, Any]) -> dict[str
     return rows
 
 
-def _feature_row(feature: Feature, table: Any, value: Any) -> np.ndarray[Any, Any]:
+def _feature_row(feature: Feature, table: np.ndarray[Any, Any], value: Any) -> np.ndarray[Any, Any]:
     if feature.kind is Kind.NUMERIC:
-        try:
-            number = np.nan if value is None else (float(value) - feature.mean) / feature.scale
-        except (TypeError, ValueError):
-            raise UsageError(f"user feature {feature.name!r} is a number, not {value!r}") from None
-        return np.array([number], dtype=np.float32)
-    row_of = {str(entry): row for row, entry in enumerate(feature.values, 1)}
-    wanted = [] if value is None else list(value) if isinstance(value, (list, tuple)) else [value]
-    for entry in wanted:
-        if str(entry) not in row_of:
-            shown = ", ".join(map(str, feature.values[:30]))
-            raise UsageError(f"user feature {feature.name!r} has no value {entry!r}; known are {shown}")
-    row_M = np.zeros(np.asarray(table).shape[1:] or (1,), dtype=np.int64)
-    row_M[: len(wanted)] = [row_of[str(entry)] for entry in wanted]
-    return row_M[None] if feature.kind is Kind.MULTI else row_M
+        return _number(feature, value)
+    wanted = [] if value is None else list(value) if isinstance(value, (list, tuple, set)) else [value]
+    if feature.kind is Kind.CATEGORICAL and len(wanted) > 1:
+        raise UsageError(f"user feature {feature.name!r} holds one value, not {value!r}")
+    rows = sorted({_value_row(feature, entry) for entry in wanted})
+    if feature.kind is Kind.CATEGORICAL:
+        return np.array(rows or [UNKNOWN])
+    width = max(table.shape[1], len(rows))
+    return np.array([rows + [UNKNOWN] * (width - len(rows))])
+
+
+def _value_row(feature: Feature, value: Any) -> int:
+    """By the value's text, so that a command line's '7' is the data's 7."""
+    texts = [str(known) for known in feature.values]
+    if str(value) not in texts:
+        shown = ", ".join(texts[:SHOWN_VALUES]) + (", …" if len(texts) > SHOWN_VALUES else "")
+        raise UsageError(f"user feature {feature.name!r} has no value {value!r}; known are {shown}")
+    return texts.index(str(value)) + 1
+
+
+def _number(feature: Feature, value: Any) -> np.ndarray[Any, Any]:
+    try:
+        number = math.nan if value is None else float(value)
+    except (TypeError, ValueError):
+        number = math.inf
+    if math.isinf(number):
+        raise UsageError(f"user feature {feature.name!r} is a number, not {value!r}")
+    return np.array([(number - feature.mean) / feature.scale], dtype=np.float32)

@@ -18,33 +18,44 @@ import torch
 
 from bert4rec import artefact
 from bert4rec.artefact import Artefact
+from bert4rec.data.batches import last_events
 from bert4rec.data.histories import Histories
 from bert4rec.engine import profile
 from bert4rec.engine.answers import EventEffect, Explanation, Recommendation, Recommendations
-from bert4rec.engine.asking import When, feature_rows, given_history, plain_id, seconds, stored_history
-from bert4rec.engine.explain import measured_effects, sentence_of, without_event, without_side_information
+from bert4rec.engine.asking import When, feature_rows, given_history, known_row, plain_id, seconds, stored_history
+from bert4rec.engine.explain import (
+    measured_effects,
+    sentence_of,
+    with_all_features,
+    without_event,
+    without_side_information,
+)
 from bert4rec.errors import UnknownItem, UsageError
-from bert4rec.ids import FIRST_ITEM, NO_TIME, RawId
+from bert4rec.ids import FIRST_ITEM, RawId
 from bert4rec.ranking import NEVER, exclude, top_k
 
 
 class RecommendationEngine:
     """Recommends, explains and profiles, for known and new users.
 
-    All methods take raw ids of the type the data has. The history is the stored one of `user_id`, or the
-    `item_sequence` that is passed:
+    All methods take raw ids of the type the data has: where ids are integers, `"7"` and `7.0` are unknown.
 
-    - `item_sequence` given: it is the history, oldest first, and no event is read from storage; the id and demographics
-      of a known `user_id` still count.
-    - `item_sequence` None: the stored history; a user without one raises UnknownUser.
-    - an unknown user with a sequence is answered as a new user, with whatever `user_features` say; no error.
-    - an empty sequence is answered from the user and the moment alone; no error.
-    - an unknown item in the sequence raises UnknownItem, unless `ignore_unknown_items`.
+    | case | answer |
+    |---|---|
+    | `item_sequence` given | it is the history, oldest first; no event is read from storage. The id and the demographics of a known `user_id` still count |
+    | `item_sequence` None | the stored history of the user; UnknownUser where none is stored |
+    | unknown user with a sequence | answered as a new user, with whatever `user_features` say |
+    | empty sequence | answered from the user and the moment alone |
+    | unknown item in the sequence | UnknownItem naming the ids; left out with `ignore_unknown_items` |
+    | `k` over what is left | the shorter list |
+    | `filter_seen` False | seen items may appear |
+    | `request_time` absent | the time of the request is unknown, which the model was trained for too |
 
-    `timestamps` and `ratings` go with `item_sequence`, one for each item. `request_time` is when the list is asked for
-    (seconds, datetime or "now"); unknown by default, and the model was trained for both. `user_features` are raw values
-    (`{"gender": "F", "age_group": "25-34"}`) in place of the stored ones; None means unknown.
-    """
+    `timestamps` and `ratings` go with `item_sequence`, one for each item, None where unknown. `request_time` is when
+    the list is asked for: seconds, datetime or "now". `user_features` are raw values (`{"gender": "F"}`) in place of
+    the stored ones, None for unknown. What cannot be meant (a feature or value that is not known, a rating off the
+    scale, timestamps that fall) raises UsageError with what is known.
+    """  # noqa: E501 -- a row of a table is a line
 
     def __init__(self, model: Artefact) -> None:
         self.model = model
@@ -75,31 +86,26 @@ class RecommendationEngine:
         k: int = 10,
         filter_seen: bool = True,
         *,
-        timestamps: Sequence[When] | None = None,
+        timestamps: Sequence[When | None] | None = None,
         ratings: Sequence[float | None] | None = None,
         request_time: When | None = None,
         user_features: Mapping[str, Any] | None = None,
         ignore_unknown_items: bool = False,
     ) -> Recommendations:
-        """The `k` best items, best first; fewer only if fewer are left.
+        """The `k` best items, best first; fewer only if fewer are left. PAD and MASK are never listed.
 
-        With `filter_seen` nothing from the history is listed.
+        With `filter_seen` nothing from the history is listed. Raises UsageError, UnknownUser, UnknownItem as the
+        table of the class says.
         """
         if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
             raise UsageError(f"k is {k!r}: it must be a whole number, 1 or more")
         history = self._history(
             user_id, item_sequence, timestamps, ratings, request_time, user_features, ignore_unknown_items
         )
-        score_BV = self.scorer.score(history).cpu()
-        seen = torch.from_numpy(history.item_N.astype(np.int64)) if filter_seen else torch.empty(0, dtype=torch.long)
-        exclude(score_BV, torch.zeros_like(seen), seen)
-        item_BK, best_BK = top_k(score_BV, int(k))
-        listed = [
-            (item, score) for item, score in zip(item_BK[0].tolist(), best_BK[0].tolist(), strict=True) if score > NEVER
-        ]
+        listed = self._list(history, int(k), filter_seen)
         ratings_K = self._expected_ratings(history, [item for item, _ in listed])
         return Recommendations(
-            user_id,
+            plain_id(user_id),
             [
                 Recommendation(self.dataset.items.raw(item), rank, score, self._title(item), rating)
                 for rank, ((item, score), rating) in enumerate(zip(listed, ratings_K, strict=True), 1)
@@ -112,7 +118,7 @@ class RecommendationEngine:
         item_sequence: Sequence[RawId] | None = None,
         recommended_item_id: RawId | None = None,
         *,
-        timestamps: Sequence[When] | None = None,
+        timestamps: Sequence[When | None] | None = None,
         ratings: Sequence[float | None] | None = None,
         request_time: When | None = None,
         user_features: Mapping[str, Any] | None = None,
@@ -121,53 +127,41 @@ class RecommendationEngine:
         """Why an item stands where it stands; any known item may be asked about, also one that was seen.
 
         Every effect is measured: the item's score with everything minus its score without that one event or piece of
-        information, the rest unchanged (leave-one-out attribution, Li et al. 2016). Effects do not add up to the score.
+        information, the rest unchanged. Scores are logits; effects do not add up to the score. Raises UsageError,
+        UnknownUser, UnknownItem as the table of the class says, UnknownItem for the item itself too.
         """
         if recommended_item_id is None:
             raise UsageError("recommended_item_id is missing: name the item to explain")
-        item = self.dataset.items.row(plain_id(recommended_item_id))
+        item = known_row(self.dataset.items, recommended_item_id)
         if item is None:
-            raise UnknownItem([recommended_item_id])
+            raise UnknownItem([plain_id(recommended_item_id)])
         history = self._history(
             user_id, item_sequence, timestamps, ratings, request_time, user_features, ignore_unknown_items
         )
-        history = self._with_all_features(history)
-        count = len(history.item_N)
-        read = range(max(0, count - self.model.run.model.seq_length), count)
-        hidden = without_side_information(history, self.dataset, history.request_time_B[0] != NO_TIME)
-        variants = [history, *(without_event(history, event) for event in read), *hidden.values()]
-        score_B, place_B = measured_effects(self.scorer, variants, history, item)
-        effect_B = (score_B[0] - score_B).tolist()
-        events = [
-            EventEffect(
-                self.dataset.items.raw(int(history.item_N[event])),
-                effect_B[number],
-                int(place_B[number]),
-                event,
-                self._title(int(history.item_N[event])),
-            )
-            for number, event in enumerate(read, 1)
-        ]
-        events.sort(key=lambda event: -abs(event.effect))
-        title, score, rank = self._title(item), float(score_B[0]), int(place_B[0])
+        score, rank, events, side_information = self._effects(history, item)
+        item_id, title, seen = self.dataset.items.raw(item), self._title(item), item in history.item_N
+        name = f"{title} ({item_id})" if title else f"Item {item_id}"
         return Explanation(
-            user_id=user_id,
-            item_id=self.dataset.items.raw(item),
+            user_id=plain_id(user_id),
+            item_id=item_id,
             title=title,
             score=score,
             rank=rank,
+            seen=seen,
             events=events,
-            side_information=dict(zip(hidden, effect_B[1 + len(read) :], strict=True)),
+            side_information=side_information,
             expected_rating=self._expected_ratings(history, [item])[0],
-            sentence=sentence_of(self.dataset.items.raw(item), title, rank, score, events),
+            sentence=sentence_of(name, rank, score, seen, events, side_information),
         )
 
     def get_user_profile(self, user_id: RawId) -> dict[str, Any]:
         """What is known and predicted of a stored user.
 
         Demographics come first, under the data's own names (`{'gender': 'M', 'age_group': '25-34', 'occupation_code':
-        7, …}`; None where unknown), then what a code means, the activity, the favourite values of each multi-valued
-        item feature in the history, and the values that the preference head expects in the coming events.
+        7, …}`; None where unknown), then what a code means (`occupation`), `user_id`, the activity (`num_events`,
+        `first_event`, `last_event`, `mean_rating`), `favourite_<feature>` of each multi-valued item feature in the
+        history, and `predicted_<feature>`, the values that the preference head expects in the coming events. Plain
+        values, ready for JSON. Raises UnknownUser.
         """
         history = stored_history(self.dataset, user_id)
         likely = {name: likely_BW[0].cpu().numpy() for name, likely_BW in self.scorer.preference(history).items()}
@@ -183,7 +177,7 @@ class RecommendationEngine:
         self,
         user_id: RawId | None,
         item_sequence: Sequence[RawId] | None,
-        timestamps: Sequence[When] | None,
+        timestamps: Sequence[When | None] | None,
         ratings: Sequence[float | None] | None,
         request_time: When | None,
         user_features: Mapping[str, Any] | None,
@@ -200,19 +194,47 @@ class RecommendationEngine:
         return replace(
             history,
             request_time_B=np.array([seconds(request_time)]),
-            user_features=feature_rows(self.dataset, user_features or {}),
+            user_features=feature_rows(self.dataset, {} if user_features is None else user_features),
         )
 
-    def _with_all_features(self, history: Histories) -> Histories:
-        """The same with the stored demographics spelled out, so that each can be hidden alone."""
-        stored = {name: np.asarray(table)[history.user_B] for name, (_, table) in self.dataset.user_features.items()}
-        return replace(history, user_features={**stored, **history.user_features})
+    def _list(self, history: Histories, k: int, filter_seen: bool) -> list[tuple[int, float]]:
+        """The best item rows and their scores."""
+        score_BV = self.scorer.score(history).cpu()
+        seen_N = torch.from_numpy(history.item_N[: None if filter_seen else 0].astype(np.int64))
+        exclude(score_BV, torch.zeros_like(seen_N), seen_N)
+        item_BK, best_BK = top_k(score_BV, k)
+        found = zip(item_BK[0].tolist(), best_BK[0].tolist(), strict=True)
+        return [(item, score) for item, score in found if score > NEVER]
+
+    def _effects(self, history: Histories, item: int) -> tuple[float, int, list[EventEffect], dict[str, float]]:
+        """Score and place of the item, and what each event and each piece of information does to the score."""
+        seq_length = self.model.run.model.seq_length
+        # One event more than is read: it moves up where another is left out.
+        read = last_events(with_all_features(history, self.dataset), seq_length + 1)
+        events = range(max(0, len(read.item_N) - seq_length), len(read.item_N))
+        hidden = without_side_information(read)
+        variants = [read, *(without_event(read, event) for event in events), *hidden.values()]
+        score_B, place_B = measured_effects(self.scorer, variants, history.item_N, item)
+        effect_B = (score_B[0] - score_B).tolist()
+        older = len(history.item_N) - len(read.item_N)
+        found = [
+            EventEffect(
+                item_id=self.dataset.items.raw(int(read.item_N[event])),
+                effect=effect_B[variant],
+                rank_without=int(place_B[variant]),
+                position=older + event,
+                title=self._title(int(read.item_N[event])),
+            )
+            for variant, event in enumerate(events, 1)
+        ]
+        found.sort(key=lambda event: -abs(event.effect))
+        side_information = dict(zip(hidden, effect_B[1 + len(events) :], strict=True))
+        return float(score_B[0]), int(place_B[0]), found, side_information
 
     def _expected_ratings(self, history: Histories, items: Sequence[int]) -> list[float | None]:
         if not self.scorer.rates or not items:
             return [None] * len(items)
-        repeated = history.take(np.zeros(len(items), dtype=np.int64))
-        likely_BR = self.scorer.rating_distribution(repeated, torch.tensor(items)).cpu().numpy()
+        likely_BR = self.scorer.rating_distribution(history, torch.tensor(items)).cpu().numpy()
         return (likely_BR @ self.dataset.rating_levels).tolist()
 
     def _title(self, item: int) -> str | None:

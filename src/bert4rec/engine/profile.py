@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from bert4rec.data.histories import Histories
+from bert4rec.data.histories import Histories, Ints
 from bert4rec.data.prepared import Feature, Kind, PreparedDataset
 from bert4rec.ids import NO_RATING, NO_TIME, UNKNOWN
 
@@ -25,16 +25,15 @@ def demographics(dataset: PreparedDataset, user: int) -> dict[str, Any]:
     for name, (feature, table) in dataset.user_features.items():
         known[name] = raw_value(feature, np.asarray(table)[user])
         if feature.labels and str(known[name]) in feature.labels:
-            words[name.removesuffix("_code") if name.endswith("_code") else f"{name}_label"] = feature.labels[
-                str(known[name])
-            ]
-    return {**known, **words}
+            word = name.removesuffix("_code") if name.endswith("_code") else f"{name}_label"
+            words[word] = feature.labels[str(known[name])]
+    return known | {name: word for name, word in words.items() if name not in known}
 
 
 def raw_value(feature: Feature, value: Any) -> Any:
     """A stored value as it was given."""
     if feature.kind is Kind.NUMERIC:
-        return None if np.isnan(value) else float(value) * feature.scale + feature.mean
+        return None if np.isnan(value) else round(float(value) * feature.scale + feature.mean, 4)
     if feature.kind is Kind.MULTI:
         return [feature.values[row - 1] for row in value.tolist() if row != UNKNOWN]
     return None if value == UNKNOWN else feature.values[int(value) - 1]
@@ -53,27 +52,26 @@ def activity(dataset: PreparedDataset, history: Histories) -> dict[str, Any]:
 
 def favourites(dataset: PreparedDataset, history: Histories) -> dict[str, list[dict[str, Any]]]:
     """For each multi-valued item feature the values most often in the history: share of events, mean rating."""
-    rating_N = np.where(
-        history.rating_N == NO_RATING, np.nan, np.append(np.nan, dataset.rating_levels)[history.rating_N]
-    )
-    found = {}
-    for name, (feature, table) in dataset.item_features.items():
-        if feature.kind is not Kind.MULTI or not len(history.item_N):
-            continue
-        value_NM = np.asarray(table)[history.item_N]
-        has_NW = (value_NM[:, :, None] == np.arange(1, feature.rows)).any(1)
-        order = np.argsort(-has_NW.sum(0), kind="stable")[:SHOWN_VALUES]
-        found[f"favourite_{name}"] = [
-            _without_nan(
-                {
-                    "value": feature.values[place],
-                    "share": float(has_NW[:, place].mean()),
-                    "mean_rating": _mean(rating_N[has_NW[:, place]]),
-                }
-            )
-            for place in order
-            if has_NW[:, place].any()
-        ]
+    if not len(history.item_N):
+        return {}
+    level_of_row = np.append(np.nan, dataset.rating_levels)
+    rating_N = level_of_row[history.rating_N]
+    return {
+        f"favourite_{name}": _most_frequent(feature, np.asarray(table)[history.item_N], rating_N)
+        for name, (feature, table) in dataset.item_features.items()
+        if feature.kind is Kind.MULTI
+    }
+
+
+def _most_frequent(feature: Feature, value_NM: Ints, rating_N: np.ndarray[Any, Any]) -> list[dict[str, Any]]:
+    count_W = np.bincount(value_NM.ravel(), minlength=feature.rows)
+    count_W[UNKNOWN] = 0
+    order = np.argsort(-count_W, kind="stable")[:SHOWN_VALUES]
+    found = []
+    for row in order[count_W[order] > 0]:
+        rated_N = rating_N[(value_NM == row).any(1) & ~np.isnan(rating_N)]
+        entry = {"value": feature.values[row - 1], "share": float(count_W[row] / len(value_NM))}
+        found.append(entry | ({"mean_rating": float(rated_N.mean())} if len(rated_N) else {}))
     return found
 
 
@@ -87,15 +85,6 @@ def predicted(dataset: PreparedDataset, likely: Mapping[str, np.ndarray[Any, Any
             {"value": feature.values[place], "probability": float(likely_W[place])} for place in order
         ]
     return found
-
-
-def _mean(rating_N: np.ndarray[Any, Any]) -> float:
-    known_N = rating_N[~np.isnan(rating_N)]
-    return float(known_N.mean()) if len(known_N) else float("nan")
-
-
-def _without_nan(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value == value}  # NaN alone is unequal to itself
 
 
 def _date(time: int) -> str:

@@ -1,22 +1,29 @@
 """What counting alone reaches: popularity, sequential rules and item neighbours, fitted on the training events.
 
-Each is a `Scorer`, so it is asked, filtered and ranked exactly as a network is.
+Each is a `Scorer`, so it is asked, filtered and ranked exactly as a network is. Nothing of size users × items or
+items × items is held: fitting goes through the items in pieces, scoring through the users one by one.
 
-Legend: B users, N events, V item rows, P pairs of items, K neighbours.
+Legend: B users, N training events, V item rows, P pairs of items, K neighbours, X some of the events.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from bert4rec.data.batches import last_events
 from bert4rec.data.histories import Histories, Ints
 from bert4rec.data.prepared import PreparedDataset
-from bert4rec.data.splits import Split, training_counts, training_events
+from bert4rec.data.splits import Split, training_counts
+from bert4rec.evaluation.counts import owned_pairs, training_pairs
 from bert4rec.evaluation.evaluate import Scorer
 from bert4rec.evaluation.metrics import Floats
+
+EVENTS_IN_PIECE = 2**18
+"""Events whose followers are counted at once; an item with more makes a piece of its own."""
 
 
 def fit_baselines(dataset: PreparedDataset, split: Split) -> list[Scorer]:
@@ -34,7 +41,7 @@ class Popularity:
 
     def score(self, histories: Histories) -> Tensor:
         """The counts, the same for all."""
-        return self.count_V.expand(len(histories), -1).clone()
+        return self.count_V.repeat(len(histories), 1)
 
 
 class SequentialRules:
@@ -52,81 +59,89 @@ class SequentialRules:
         count_V = training_counts(dataset, split)
         first_P, second_P, weight_P = _followers(dataset, split, self.reach)
         weight_P = weight_P / (np.sqrt(count_V[first_P] + 20) * (count_V[second_P] + 5) ** 0.25)
-        self.start_V1 = np.concatenate([[0], np.cumsum(np.bincount(first_P, minlength=self.rows))])
-        self.second_P, self.weight_P = second_P, weight_P
+        self.start_V1 = _offsets(np.bincount(first_P, minlength=self.rows))
+        self.second_P, self.weight_P = second_P.astype(np.int32), weight_P.astype(np.float32)
 
     def score(self, histories: Histories) -> Tensor:
         """The votes of each user's last events."""
-        recent = last_events(histories, self.reach)
-        place_N = np.repeat(recent.start_B1[1:], recent.length_B) - np.arange(len(recent.item_N))
-        start_N, stop_N = self.start_V1[recent.item_N], self.start_V1[np.asarray(recent.item_N) + 1]
-        length_N = stop_N - start_N
-        pair_X = np.repeat(start_N - (np.cumsum(length_N) - length_N), length_N) + np.arange(length_N.sum())
-        cell_X = np.repeat(recent.row_N, length_N) * self.rows + self.second_P[pair_X]
-        return _sums(cell_X, np.repeat(1 / place_N, length_N) * self.weight_P[pair_X], len(histories), self.rows)
+        score_BV = np.zeros((len(histories), self.rows), dtype=np.float32)
+        for score_V, item_X in zip(score_BV, _items_of_each(histories), strict=True):
+            for place, item in enumerate(item_X[::-1][: self.reach], 1):
+                rules = slice(self.start_V1[item], self.start_V1[item + 1])
+                score_V[self.second_P[rules]] += self.weight_P[rules] / place
+        return torch.from_numpy(score_BV)
 
 
 def _followers(dataset: PreparedDataset, split: Split, reach: int) -> tuple[Ints, Ints, Floats]:
     """All ordered pairs within `reach` training events of a user, sorted, with their summed 1 / distance."""
-    event_N = training_events(dataset, split)
-    item_N = np.asarray(dataset.item_N)[event_N].astype(np.int64)
-    user_N = np.searchsorted(dataset.start_U1, event_N, side="right")
-    keys: Ints = np.empty(0, dtype=np.int64)
-    weights: Floats = np.empty(0)
-    for distance in range(1, reach + 1):
-        same_N = user_N[distance:] == user_N[:-distance]
-        key_P = (item_N[:-distance] * dataset.item_rows + item_N[distance:])[same_N]
-        found, count = np.unique(key_P, return_counts=True)
-        keys, place = np.unique(np.concatenate([keys, found]), return_inverse=True)
-        weights = np.bincount(place, np.concatenate([weights, count / distance])).astype(float)
-    return keys // dataset.item_rows, keys % dataset.item_rows, weights
+    user_N, item_N = training_pairs(dataset, split)
+    stop_V = np.cumsum(np.bincount(item_N, minlength=dataset.item_rows))
+    piece_ends = stop_V[np.flatnonzero(np.diff(stop_V // EVENTS_IN_PIECE))]  # between two items, never within one
+    keys, weights = [], []
+    for event_X in np.split(np.argsort(item_N, kind="stable"), piece_ends):
+        later_XD = event_X[:, None] + np.arange(1, reach + 1)
+        inside_XD = later_XD < len(item_N)
+        later_XD = np.minimum(later_XD, max(0, len(item_N) - 1))
+        inside_XD &= user_N[later_XD] == user_N[event_X, None]
+        key_XD = item_N[event_X, None] * dataset.item_rows + item_N[later_XD]
+        key_P, place = np.unique(key_XD[inside_XD], return_inverse=True)
+        worth_XD = np.broadcast_to(1 / np.arange(1, reach + 1), inside_XD.shape)
+        keys.append(key_P)
+        weights.append(np.bincount(place, worth_XD[inside_XD], minlength=len(key_P)))
+    key_P = np.concatenate(keys)
+    return key_P // dataset.item_rows, key_P % dataset.item_rows, np.concatenate(weights)
 
 
 class ItemNeighbours:
-    """Items that the same users had: cosine of user sets with shrinkage, the 200 nearest of each seen item vote."""
+    """Items that the same users had: each seen item votes for its 200 nearest.
+
+    Nearness is the cosine of the two items' sets of training users, shrunken: common / (√(users a · users b) + 20).
+    """
 
     name = "item kNN"
     neighbours = 200
     shrinkage = 20.0
-    block = 512
 
     def __init__(self, dataset: PreparedDataset, split: Split) -> None:
         self.rows = dataset.item_rows
-        event_N = training_events(dataset, split)
-        item_N = torch.from_numpy(np.asarray(dataset.item_N)[event_N].astype(np.int64))
-        user_N = torch.from_numpy(np.searchsorted(dataset.start_U1, event_N, side="right"))
-        K = min(self.neighbours, self.rows)
         near, likeness = [], []
-        for first in range(0, self.rows, self.block):
-            like_XV = self._likeness(item_N, user_N, first, min(first + self.block, self.rows))
-            best = like_XV.topk(K, dim=1)
-            near.append(best.indices)
-            likeness.append(best.values)
-        self.near_VK, self.likeness_VK = torch.cat(near).numpy(), torch.cat(likeness).numpy()
-
-    def _likeness(self, item_N: Tensor, user_N: Tensor, first: int, stop: int) -> Tensor:
-        """Rows `first : stop` of the likeness of all pairs of items; pieces of users bound the memory."""
-        count_V = torch.zeros(self.rows)
-        both_XV = torch.zeros(stop - first, self.rows)
-        piece = max(1, 2**24 // self.rows)
-        edge_N = torch.searchsorted(user_N, torch.arange(0, int(user_N[-1]) + piece + 1, piece))
-        for low, high in zip(edge_N[:-1].tolist(), edge_N[1:].tolist(), strict=True):
-            if high > low:
-                has_UV = torch.zeros(piece, self.rows)
-                has_UV[user_N[low:high] - user_N[low] // piece * piece, item_N[low:high]] = 1
-                count_V += has_UV.sum(0)
-                both_XV += has_UV[:, first:stop].T @ has_UV
-        like_XV = both_XV / ((count_V[first:stop, None] * count_V).sqrt() + self.shrinkage)
-        like_XV[torch.arange(stop - first), torch.arange(first, stop)] = 0
-        return like_XV
+        for item, common_V, count_V in _common_users(dataset, split):
+            likeness_V = common_V / (np.sqrt(count_V[item] * count_V) + self.shrinkage)
+            likeness_V[item] = 0
+            near_K = np.argpartition(-likeness_V, min(self.neighbours, self.rows) - 1)[: self.neighbours]
+            near.append(near_K.astype(np.int32))
+            likeness.append(likeness_V[near_K].astype(np.float32))
+        self.near_VK, self.likeness_VK = np.stack(near), np.stack(likeness)
 
     def score(self, histories: Histories) -> Tensor:
-        """The summed likeness to everything the user had."""
-        item_N = np.asarray(histories.item_N)
-        cell_X = (histories.row_N[:, None] * self.rows + self.near_VK[item_N]).ravel()
-        return _sums(cell_X, self.likeness_VK[item_N].ravel(), len(histories), self.rows)
+        """The summed nearness to everything the user had."""
+        score_BV = np.zeros((len(histories), self.rows), dtype=np.float32)
+        for score_V, item_X in zip(score_BV, _items_of_each(histories), strict=True):
+            score_V += np.bincount(self.near_VK[item_X].ravel(), self.likeness_VK[item_X].ravel(), minlength=self.rows)
+        return torch.from_numpy(score_BV)
 
 
-def _sums(cell_X: Ints, weight_X: Floats, users: int, rows: int) -> Tensor:
-    summed = np.bincount(cell_X, weight_X, minlength=users * rows).astype(np.float32)
-    return torch.from_numpy(summed.reshape(users, rows))
+def _common_users(dataset: PreparedDataset, split: Split) -> Iterator[tuple[int, Ints, Ints]]:
+    """For each item row: itself, how many users it shares with every item, and how many users every item has."""
+    (user_X, item_X), rows = owned_pairs(dataset, split), dataset.item_rows
+    count_V = np.bincount(item_X, minlength=rows)
+    length_U = np.bincount(user_X, minlength=dataset.user_rows)
+    start_U = _offsets(length_U)[:-1]
+    owners = np.split(user_X[np.argsort(item_X, kind="stable")], np.cumsum(count_V)[:-1])
+    for item, owner_X in enumerate(owners):
+        owned = item_X[_stretches(start_U[owner_X], length_U[owner_X])]
+        yield item, np.bincount(owned, minlength=rows), count_V
+
+
+def _items_of_each(histories: Histories) -> list[Ints]:
+    return [histories.item_N[low:high] for low, high in pairwise(histories.start_B1)]
+
+
+def _offsets(length_X: Ints) -> Ints:
+    return np.concatenate([[0], np.cumsum(length_X)])
+
+
+def _stretches(start_X: Ints, length_X: Ints) -> Ints:
+    """The indices start … start + length − 1 of every stretch, one after another."""
+    offset_X1 = _offsets(length_X)
+    return np.repeat(start_X - offset_X1[:-1], length_X) + np.arange(offset_X1[-1])

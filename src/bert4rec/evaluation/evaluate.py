@@ -1,27 +1,29 @@
 """Scores to places, places to a report. Users go by in pieces: nothing of size users × items is ever held.
 
-Legend: B users of a piece, C cases, V item rows, K list length, R rating levels, M values an item may have.
+Legend: B users of a piece, C cases, V item rows, K list length, R rating levels.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal, Protocol, runtime_checkable
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from bert4rec.data.histories import Histories, Ints
-from bert4rec.data.prepared import Kind, PreparedDataset
-from bert4rec.data.splits import Cases, Split, training_counts
+from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.splits import Cases, Split
 from bert4rec.errors import DataError
-from bert4rec.evaluation.intervals import LEVEL, RESAMPLES, bootstrap
-from bert4rec.evaluation.metrics import Floats, list_metrics, place_metrics
+from bert4rec.evaluation.intervals import LEVEL, RESAMPLES, mean_and_interval
+from bert4rec.evaluation.lists import ItemTraits, item_traits, list_metrics
+from bert4rec.evaluation.metrics import Floats, place_metrics, rating_metrics
 from bert4rec.evaluation.report import Report
 from bert4rec.evaluation.slices import slices
-from bert4rec.ids import NO_RATING
-from bert4rec.ranking import exclude, rank_of, top_k
+from bert4rec.ids import PAD
+from bert4rec.ranking import NEVER, exclude, rank_of, top_k
 
 LISTED = 10
 
@@ -32,7 +34,10 @@ class Scorer(Protocol):
     name: str
 
     def score(self, histories: Histories) -> Tensor:
-        """Scores `[B, item rows]`, higher is better; the columns of PAD and MASK mean nothing."""
+        """Scores `[B, item rows]`, higher is better; the columns of PAD and MASK mean nothing.
+
+        The tensor is the caller's: what is seen is struck out in place.
+        """
 
 
 @runtime_checkable
@@ -64,15 +69,6 @@ def _candidate_scores(scorer: Scorer, histories: Histories, target_B: Tensor) ->
     return score_BV.scatter_(1, target_B[:, None], own_B1)
 
 
-@dataclass
-class _Seen:
-    """What the pieces leave behind."""
-
-    place: list[Ints] = field(default_factory=list)
-    listed: list[Ints] = field(default_factory=list)
-    rating: list[Floats] = field(default_factory=list)
-
-
 def evaluate(
     scorer: Scorer,
     dataset: PreparedDataset,
@@ -88,70 +84,66 @@ def evaluate(
     With `request_time` the scorer knows when it is asked (the target's time). `seed` is that of the bootstrap.
     """
     asked: Cases = getattr(split, cases)
-    seen = _Seen()
+    if not len(asked):
+        raise DataError(f"{dataset.name}: split {split.name!r} has no {cases} cases; nobody can be asked")
+    traits, listed_V = item_traits(dataset, split), np.zeros(dataset.item_rows, dtype=bool)
+    answers = []
     for piece in asked.pieces(batch_size):
-        _ask(scorer, dataset, piece, request_time, seen)
-    place_C, listed_CK = np.concatenate(seen.place), np.concatenate(seen.listed)
-    values = {**place_metrics(place_C), **list_metrics(listed_CK, _share(dataset, split), _first_multi(dataset))}
-    metrics = {name: float(value_C.mean()) for name, value_C in values.items()}
-    metrics["coverage@10"] = len(np.unique(listed_CK)) / dataset.num_items
-    intervals = bootstrap(values, seed)
-    if seen.rating:
-        error_C = np.concatenate(seen.rating) - _true_rating(dataset, asked)
-        rating_metrics, rating_intervals = rating_errors(error_C, seed)
-        metrics |= rating_metrics
-        intervals |= rating_intervals
-    protocol = protocol_of(dataset, split, cases, len(asked), request_time and dataset.has_times, seed)
+        answers.append(_ask(scorer, dataset, piece, request_time, traits))
+        listed_V[answers[-1].listed] = True
+    place_C = np.concatenate([answer.place_B for answer in answers])
+    value_C = {name: np.concatenate([answer.values[name] for answer in answers]) for name in answers[0].values}
+    found = mean_and_interval({**place_metrics(place_C), **value_C}, seed)
+    metrics = {name: mean for name, (mean, _) in found.items()}
+    metrics["coverage@10"] = float(listed_V.sum() / dataset.num_items)
+    intervals = {name: interval for name, (_, interval) in found.items()}
+    protocol = protocol_of(dataset, split, cases, request_time and dataset.has_times, seed)
     return Report(scorer.name, metrics, intervals, protocol, slices(dataset, split, asked, place_C), place_C)
 
 
-def _ask(scorer: Scorer, dataset: PreparedDataset, piece: Cases, request_time: bool, seen: _Seen) -> None:
+@dataclass(frozen=True)
+class _Answers:
+    """What is kept of a piece."""
+
+    place_B: Ints
+    values: Mapping[str, Floats]
+    """Every other metric's `[B]`, by name."""
+    listed: Ints
+    """The items in anybody's list."""
+
+
+def _ask(scorer: Scorer, dataset: PreparedDataset, piece: Cases, request_time: bool, traits: ItemTraits) -> _Answers:
     histories = piece.histories(dataset, request_time)
     target_B = torch.from_numpy(dataset.item_N[piece.target_C].astype(np.int64))
     score_BV = _candidate_scores(scorer, histories, target_B)
-    seen.place.append(rank_of(score_BV, target_B).numpy())
-    seen.listed.append(top_k(score_BV, min(LISTED, dataset.num_items))[0].numpy())
+    best_BK, score_BK = top_k(score_BV, min(LISTED, dataset.num_items))
+    item_BK: Ints = best_BK.where(score_BK > NEVER, PAD).numpy()  # who has seen nearly everything gets a short list
+    values = list_metrics(item_BK, traits)
     if isinstance(scorer, RatingScorer) and scorer.rates and len(dataset.rating_levels):
         likely_BR = scorer.rating_distribution(histories, target_B).cpu().numpy()
-        seen.rating.append(likely_BR @ dataset.rating_levels)
+        values |= rating_metrics(likely_BR @ dataset.rating_levels - true_ratings(dataset, piece))
+    return _Answers(rank_of(score_BV, target_B).numpy(), values, item_BK[item_BK != PAD])
 
 
-def rating_errors(error_C: Floats, seed: int = 0) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
-    """RMSE and MAE of rating errors with their intervals; NaN where there was no rating."""
-    if np.isnan(error_C).all():
-        return {}, {}
-    values = {"rating_rmse": error_C**2, "rating_mae": np.abs(error_C)}
-    metrics = {"rating_rmse": float(np.nanmean(values["rating_rmse"]) ** 0.5)}
-    metrics["rating_mae"] = float(np.nanmean(values["rating_mae"]))
-    return metrics, bootstrap(values, seed, {"rating_rmse": np.sqrt})
-
-
-def _true_rating(dataset: PreparedDataset, asked: Cases) -> Floats:
-    row_C = np.asarray(dataset.rating_N[asked.target_C])
-    return np.where(row_C == NO_RATING, np.nan, dataset.rating_levels[np.maximum(row_C, 1) - 1])
-
-
-def _share(dataset: PreparedDataset, split: Split) -> Floats:
-    """The share of users who have each item in training, by item row."""
-    return training_counts(dataset, split) / max(1, dataset.num_users)
-
-
-def _first_multi(dataset: PreparedDataset) -> Ints | None:
-    tables = [np.asarray(table) for feature, table in dataset.item_features.values() if feature.kind is Kind.MULTI]
-    return tables[0] if tables else None
+def true_ratings(dataset: PreparedDataset, asked: Cases) -> Floats:
+    """The rating of each target, NaN where it has none."""
+    row_C = np.asarray(dataset.rating_N[asked.target_C]).astype(np.int64)
+    return np.append(np.nan, dataset.rating_levels)[row_C]  # row 0 is NO_RATING
 
 
 def protocol_of(
-    dataset: PreparedDataset, split: Split, cases: str, users: int, request_time: bool, seed: int
+    dataset: PreparedDataset, split: Split, cases: str, request_time: bool, seed: int
 ) -> dict[str, str | int | bool]:
     """Everything that a number depends on besides the model."""
+    asked: Any = getattr(split, cases)
     return {
         "dataset": dataset.name,
         "dataset_checksum": dataset.checksum,
         "split": split.name,
         "split_checksum": split.checksum,
         "cases": cases,
-        "users": users,
+        "users": len(asked),
+        "items": dataset.num_items,
         "candidates": f"all {dataset.num_items} items",
         "filter": "the user's whole history",
         "ties": "against the model",

@@ -1,49 +1,50 @@
 """Bootstrap over users: how far a mean would move if other users had been asked.
 
-Legend: C cases (users), R resamples.
+Legend: C cases (users), R resamples, X metrics.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from bert4rec.evaluation.metrics import Floats
+from bert4rec.evaluation.metrics import Floats, mean_of
 
 RESAMPLES = 1000
 LEVEL = 0.95
-_COUNTS_IN_PIECE = 2**24
+COUNTS_IN_PIECE = 2**22
+"""Users times resamples that are drawn at once: what bounds the memory."""
 
 
-def bootstrap(
-    value_C: Mapping[str, Floats], seed: int = 0, finish: Mapping[str, Callable[[Floats], Floats]] | None = None
-) -> dict[str, tuple[float, float]]:
-    """The 95 % percentile interval of the mean of each column (Efron 1979), all columns on the same resamples.
+def mean_and_interval(value_C: Mapping[str, Floats], seed: int = 0) -> dict[str, tuple[float, tuple[float, float]]]:
+    """The mean of each column and its 95 % percentile interval (Efron 1979), all columns on the same resamples.
 
-    Cases whose value is NaN have none and do not count. `finish` turns means into metrics (a root, for an RMSE).
+    Cases whose value is NaN have none and do not count; a column without any value is left out.
     """
-    names = list(value_C)
-    columns_CX = np.stack([np.asarray(value_C[name], dtype=float) for name in names], axis=1)
-    known_CX = ~np.isnan(columns_CX)
-    mean_RX = _resampled_means(np.nan_to_num(columns_CX), known_CX, np.random.default_rng(seed))
-    edges = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
-    intervals = {}
-    for place, name in enumerate(names):
-        mean_R = mean_RX[:, place]
-        low, high = np.nanquantile(finish[name](mean_R) if finish and name in finish else mean_R, edges)
-        intervals[name] = (float(low), float(high))
-    return intervals
+    known = {name: column_C for name, column_C in value_C.items() if not np.isnan(column_C).all()}
+    if not known:
+        return {}
+    value_CX = np.stack([np.asarray(column_C, dtype=float) for column_C in known.values()], axis=1)
+    mean_X = _weighted_mean(np.ones((1, len(value_CX))), value_CX)[0]
+    mean_RX = np.concatenate([_weighted_mean(count_RC, value_CX) for count_RC in _draws(len(value_CX), seed)])
+    edges_2X = np.nanquantile(mean_RX, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+    return {
+        name: (float(mean_of(name, mean_X[place])), tuple(mean_of(name, edges_2X[:, place]).tolist()))
+        for place, name in enumerate(known)
+    }
 
 
-def _resampled_means(value_CX: Floats, known_CX: Floats, random: np.random.Generator) -> Floats:
-    cases = len(value_CX)
-    pieces = []
-    for first in range(0, RESAMPLES, max(1, _COUNTS_IN_PIECE // cases)):
-        resamples = min(RESAMPLES - first, max(1, _COUNTS_IN_PIECE // cases))
-        drawn_RC = random.integers(0, cases, (resamples, cases))
-        row_R1 = np.arange(resamples)[:, None] * cases
-        count_RC = np.bincount((drawn_RC + row_R1).ravel(), minlength=resamples * cases).reshape(resamples, cases)
-        known_RX = count_RC @ known_CX.astype(float)
-        pieces.append((count_RC @ value_CX) / np.where(known_RX > 0, known_RX, np.nan))
-    return np.concatenate(pieces)
+def _draws(cases: int, seed: int) -> Iterator[Floats]:
+    """How often each user was drawn, `[resamples, cases]`, piece by piece."""
+    random, done = np.random.default_rng(seed), 0
+    while done < RESAMPLES:
+        resamples = min(RESAMPLES - done, max(1, COUNTS_IN_PIECE // cases))
+        drawn_RC = random.integers(0, cases, (resamples, cases)) + np.arange(resamples)[:, None] * cases
+        yield np.bincount(drawn_RC.ravel(), minlength=resamples * cases).reshape(resamples, cases).astype(float)
+        done += resamples
+
+
+def _weighted_mean(count_RC: Floats, value_CX: Floats) -> Floats:
+    known_RX = count_RC @ (~np.isnan(value_CX)).astype(float)
+    return (count_RC @ np.nan_to_num(value_CX)) / np.where(known_RX > 0, known_RX, np.nan)

@@ -5,34 +5,51 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bert4rec.evaluation.report import Report
+from bert4rec.evaluation.report import Report, replacing_file
+
+_TITLES = {"hit": "Hit", "ndcg": "NDCG", "mrr": "MRR"}
+_FIRST, _OTHERS, _INK = "#2b6cb0", "#b8c2cc", "#333333"
 
 
 def plot_comparison(reports: Sequence[Report], path: Path, metrics: Sequence[str] = ("ndcg@10", "hit@10")) -> None:
     """Bars with 95 % intervals, one panel for each metric, the first report on top and in colour; a PNG."""
-    figure = Figure(figsize=(4.6 * len(metrics), 0.9 + 0.5 * len(reports)), layout="constrained")
-    axes = figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
-    names = [report.name for report in reports]
-    colours = ["tab:blue", *["tab:gray"] * (len(reports) - 1)]
-    for axis, metric in zip(axes, metrics, strict=True):
-        values = [report.metrics[metric] for report in reports]
-        edges = [report.intervals[metric] for report in reports]
-        below = [value - low for value, (low, _) in zip(values, edges, strict=True)]
-        above = [high - value for value, (_, high) in zip(values, edges, strict=True)]
-        axis.barh(names, values, xerr=[below, above], color=colours, height=0.6, error_kw={"capsize": 3})
-        for place, (value, (_, high)) in enumerate(zip(values, edges, strict=True)):
-            axis.annotate(f"{value:.4f}", (high, place), (4, 0), textcoords="offset points", va="center", fontsize=9)
-        axis.set_title({"ndcg@10": "NDCG@10", "hit@10": "Hit@10"}.get(metric, metric))
-        axis.set_xlim(0, max(high for _, high in edges) * 1.22)
-        axis.spines[["top", "right"]].set_visible(False)
-    axes[0].invert_yaxis()
+    figure = Figure(figsize=(4.8 * len(metrics), 1.1 + 0.45 * len(reports)), layout="constrained")
+    panels = figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
+    for axis, metric in zip(panels, metrics, strict=True):
+        _bars(axis, reports, metric)
+    panels[0].set_yticks(range(len(reports)), [report.name for report in reports])
+    panels[0].invert_yaxis()
+    figure.supxlabel(_caption(reports), fontsize=8, color="#666666")
+    with replacing_file(path) as unfinished:
+        figure.savefig(unfinished, format="png", dpi=130)
+
+
+def _bars(axis: Axes, reports: Sequence[Report], metric: str) -> None:
+    places = range(len(reports))
+    values = [report.metrics[metric] for report in reports]
+    edges = [report.intervals.get(metric, (value, value)) for report, value in zip(reports, values, strict=True)]
+    whiskers = [[abs(edge[side] - value) for value, edge in zip(values, edges, strict=True)] for side in (0, 1)]
+    axis.barh(places, values, color=[_FIRST, *[_OTHERS] * (len(reports) - 1)], height=0.62)
+    axis.errorbar(values, places, xerr=whiskers, fmt="none", ecolor=_INK, elinewidth=1.1, capsize=3)
+    for place, value, (_, high) in zip(places, values, edges, strict=True):
+        axis.annotate(f"{value:.4f}", (high, place), (5, 0), textcoords="offset points", va="center", fontsize=9)
+    name, _, k = metric.partition("@")
+    axis.set_title(_TITLES.get(name, name) + (f"@{k}" if k else ""), fontsize=11, loc="left")
+    axis.set_xlim(0, 1.2 * max(*(high for _, high in edges), 1e-9))
+    axis.spines[["top", "right", "left"]].set_visible(False)
+    axis.tick_params(axis="y", length=0)
+    axis.locator_params(axis="x", nbins=5)
+    axis.grid(axis="x", color="#e6e6e6")
+    axis.set_axisbelow(True)
+
+
+def _caption(reports: Sequence[Report]) -> str:
     protocol = reports[0].protocol
     known = "known" if protocol["request_time"] else "unknown"
-    axes[0].set_xlabel(
-        f"{protocol['dataset']}, {protocol['split']}, {protocol['cases']}, request time {known}", loc="left"
+    return (
+        f"{protocol['dataset']}, {protocol['split']}, {protocol['cases']}, {protocol['users']:,} users, "
+        f"{protocol['candidates']}, request time {known}; whiskers: 95 % bootstrap over users"
     )
-    unfinished = path.with_suffix(".tmp")
-    figure.savefig(unfinished, format="png", dpi=120)
-    unfinished.replace(path)

@@ -9,8 +9,8 @@ import numpy as np
 
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import Cases, Split, training_events
-from bert4rec.evaluation.evaluate import rating_errors
-from bert4rec.evaluation.metrics import Floats
+from bert4rec.evaluation.evaluate import true_ratings
+from bert4rec.evaluation.metrics import Floats, mean_of, rating_metrics
 from bert4rec.ids import NO_RATING
 
 ITEM_SHRINKAGE, USER_SHRINKAGE = 10.0, 15.0
@@ -21,14 +21,21 @@ def rating_baselines(dataset: PreparedDataset, split: Split, asked: Cases) -> di
     """RMSE and MAE of both baselines on the cases that have a rating; empty without ratings."""
     if not len(dataset.rating_levels):
         return {}
-    row_C = np.asarray(dataset.rating_N[asked.target_C])
-    true_C = np.where(row_C == NO_RATING, np.nan, dataset.rating_levels[np.maximum(row_C, 1) - 1])
+    true_C = true_ratings(dataset, asked)
     mean, user_U, item_V = rating_biases(dataset, split)
     predicted = {
         "global mean": np.full(len(asked), mean),
         "user and item biases": mean + user_U[asked.user_C] + item_V[dataset.item_N[asked.target_C]],
     }
-    return {name: rating_errors(guess_C - true_C)[0] for name, guess_C in predicted.items()}
+    return {name: _errors(guess_C - true_C) for name, guess_C in predicted.items()}
+
+
+def _errors(error_C: Floats) -> dict[str, float]:
+    """The RMSE and MAE of the cases that have a rating; empty where none has."""
+    known_C = error_C[~np.isnan(error_C)]
+    if not len(known_C):
+        return {}
+    return {name: float(mean_of(name, value_C.mean())) for name, value_C in rating_metrics(known_C).items()}
 
 
 def rating_biases(dataset: PreparedDataset, split: Split) -> tuple[float, Floats, Floats]:

@@ -1,12 +1,16 @@
-"""`Report`: metrics with intervals and the protocol they were made by, as JSON and as Markdown; and paired comparison.
+"""`Report`: metrics with intervals and the protocol they were made by, as JSON and as Markdown; `compare`.
 
-Legend: C cases (users).
+Two reports on the same users are compared case by case, which is far less noisy than setting their intervals side by
+side. How the numbers come about is left to `evaluate`.
+
+Legend: C cases (users), F sign flips.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,12 +19,14 @@ import numpy as np
 
 from bert4rec.data.histories import Ints
 from bert4rec.errors import DataError
-from bert4rec.evaluation.intervals import bootstrap
-from bert4rec.evaluation.metrics import place_metrics
+from bert4rec.evaluation.intervals import mean_and_interval
+from bert4rec.evaluation.metrics import Floats, place_metrics
 
 COMPARED = ("hit@10", "ndcg@10")
-_SIGN_FLIPS = 10_000
+MUST_AGREE = ("dataset_checksum", "split_checksum", "cases", "users", "candidates", "filter", "ties")
+SIGN_FLIPS = 10_000
 _FLIPS_IN_PIECE = 2**22
+_REQUEST_TIME = {True: "known", False: "unknown"}
 
 
 @dataclass(frozen=True)
@@ -51,15 +57,24 @@ class Report:
         """The protocol in one line, to stand below a table."""
         return protocol_line(self.protocol)
 
+    def to_markdown(self) -> str:
+        """Every metric with its interval, every slice, and the protocol line."""
+        metrics = [f"| {metric} | {with_interval(self, metric)} |" for metric in self.metrics]
+        lines = [f"## {self.name}", "", "| metric | value |", "|---|---|", *metrics]
+        for name, parts in self.slices.items():
+            lines += ["", f"| {name} | users | hit@10 | ndcg@10 |", "|---|---|---|---|"]
+            lines += [f"| {_cell(part)} | {part['hit@10']:.4f} | {part['ndcg@10']:.4f} |" for part in parts]
+        return "\n".join([*lines, "", self.protocol_line()])
+
 
 def protocol_line(protocol: Mapping[str, Any]) -> str:
     """Dataset, split, candidates, filter, ties, request time and intervals in one line."""
-    known = "known" if protocol["request_time"] else "unknown"
+    request_time = protocol["request_time"]
     return (
         f"{protocol['dataset']} (checksum {protocol['dataset_checksum']}), {protocol['split']} "
         f"(checksum {protocol['split_checksum']}), {protocol['cases']}, {protocol['users']} users, "
         f"{protocol['candidates']} as candidates, filtered: {protocol['filter']}, ties {protocol['ties']}, "
-        f"request time {known}, intervals: {protocol['intervals']}"
+        f"request time {_REQUEST_TIME.get(request_time, request_time)}, intervals: {protocol['intervals']}"
     )
 
 
@@ -74,6 +89,10 @@ def to_markdown(reports: Sequence[Report], metrics: Sequence[str] = ("hit@10", "
     return "\n".join([*lines, "", *dict.fromkeys(report.protocol_line() for report in reports)])
 
 
+def _cell(part: Mapping[str, Any]) -> str:
+    return f"{str(part['value']).replace('|', '/')} | {part['users']}"
+
+
 def with_interval(report: Report, metric: str) -> str:
     """`.3250 [.3132, .3368]`, or a dash where there is no such metric."""
     if metric not in report.metrics:
@@ -85,22 +104,39 @@ def with_interval(report: Report, metric: str) -> str:
     return f"{value} [{low:.4f}, {high:.4f}]"
 
 
+@contextmanager
+def replacing_file(path: Path) -> Iterator[Path]:
+    """A name to write to that takes the place of `path` at the end, or leaves no trace."""
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    try:
+        yield unfinished
+        unfinished.replace(path)
+    except OSError as problem:
+        raise DataError(f"{path}: cannot be written ({problem.strerror or problem}); nothing was kept") from problem
+    finally:
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)
+
+
 def save_report(report: Report, path: Path) -> None:
-    """The report as a JSON file that `load_report` reads."""
-    unfinished = path.with_suffix(".tmp")
-    unfinished.write_text(json.dumps(report.to_dict(places=True), indent=1), encoding="utf-8")
-    unfinished.replace(path)
+    """The report as a JSON file that `load_report` reads: about 5 bytes a user for the places, all else is small."""
+    with replacing_file(path) as unfinished:
+        unfinished.write_text(json.dumps(report.to_dict(places=True), indent=1), encoding="utf-8")
 
 
 def load_report(path: Path) -> Report:
     """A report that `save_report` wrote."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        places = np.asarray(content.pop("places"), dtype=np.int64)
+        place_C = np.asarray(content.pop("places"), dtype=np.int64)
         intervals = {name: (low, high) for name, (low, high) in content.pop("intervals").items()}
-        return Report(**content, intervals=intervals, place_C=places)
-    except (OSError, ValueError, KeyError, TypeError) as problem:
+        report = Report(**content, intervals=intervals, place_C=place_C)
+        report.protocol_line()
+        if place_C.shape != (report.protocol["users"],) or place_C.min(initial=1) < 1:
+            raise ValueError("its places are not those of its users")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
         raise DataError(f"{path}: not a report of 'bert4rec evaluate --output' ({problem})") from problem
+    return report
 
 
 @dataclass(frozen=True)
@@ -111,9 +147,11 @@ class Comparison:
     second: str
     difference: Mapping[str, float]
     intervals: Mapping[str, tuple[float, float]]
+    """95 % of the difference."""
     p_value: Mapping[str, float]
     """Of a two-sided paired sign-flip test: how often chance alone gives a difference as large."""
     protocol: Mapping[str, Any]
+    """That of both; where only one knew the request time, `request_time` says which."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for a JSON file."""
@@ -128,8 +166,11 @@ class Comparison:
 
 
 def compare(first: Report, second: Report, seed: int = 0) -> Comparison:
-    """The paired differences of Hit@10 and NDCG@10, first minus second; both must answer the same cases."""
-    for part in ("dataset_checksum", "split_checksum", "cases", "users"):
+    """The paired differences of Hit@10 and NDCG@10, first minus second; both must answer the same cases.
+
+    One may know the request time and the other not; the protocol of the comparison then says so.
+    """
+    for part in MUST_AGREE:
         if first.protocol[part] != second.protocol[part]:
             raise DataError(
                 f"{first.name} and {second.name} cannot be compared: their {part.replace('_', ' ')} differ "
@@ -137,28 +178,31 @@ def compare(first: Report, second: Report, seed: int = 0) -> Comparison:
             )
     one, other = place_metrics(first.place_C), place_metrics(second.place_C)
     gain = {metric: one[metric] - other[metric] for metric in COMPARED}
-    protocol = dict(first.protocol)
-    if first.protocol["request_time"] != second.protocol["request_time"]:
-        protocol["request_time"] = f"{first.protocol['request_time']} and {second.protocol['request_time']}"
+    found = mean_and_interval(gain, seed)
+    known, other_known = (_REQUEST_TIME[report.protocol["request_time"]] for report in (first, second))
+    differs = {"request_time": f"{known} to the first and {other_known} to the second"} if known != other_known else {}
     return Comparison(
         first.name,
         second.name,
-        {metric: float(gain_C.mean()) for metric, gain_C in gain.items()},
-        bootstrap(gain, seed),
+        {metric: mean for metric, (mean, _) in found.items()},
+        {metric: interval for metric, (_, interval) in found.items()},
         {metric: sign_flip_p_value(gain_C, seed) for metric, gain_C in gain.items()},
-        protocol,
+        {**first.protocol, **differs},
     )
 
 
-def sign_flip_p_value(gain_C: Any, seed: int = 0) -> float:
-    """How often random signs give a mean at least as far from 0: the paired randomisation test (Fisher 1935)."""
+def sign_flip_p_value(gain_C: Floats, seed: int = 0) -> float:
+    """How often random signs give a sum at least as far from 0: the paired randomisation test (Fisher 1935).
+
+    Users without a difference do not matter. The least value is 1 / 10,001: no flip went as far.
+    """
     gain_C = gain_C[gain_C != 0]
     if not len(gain_C):
         return 1.0
     random, observed, extreme, done = np.random.default_rng(seed), abs(gain_C.sum()), 0, 0
-    while done < _SIGN_FLIPS:
-        flips = min(_SIGN_FLIPS - done, max(1, _FLIPS_IN_PIECE // len(gain_C)))
+    while done < SIGN_FLIPS:
+        flips = min(SIGN_FLIPS - done, max(1, _FLIPS_IN_PIECE // len(gain_C)))
         sign_FC = random.integers(0, 2, (flips, len(gain_C)), dtype=np.int8) * 2 - 1
-        extreme += int((np.abs(sign_FC @ gain_C) >= observed - 1e-12).sum())
+        extreme += int((np.abs(sign_FC @ gain_C) >= observed * (1 - 1e-12)).sum())  # the same sum, added otherwise
         done += flips
-    return (extreme + 1) / (_SIGN_FLIPS + 1)
+    return (extreme + 1) / (SIGN_FLIPS + 1)

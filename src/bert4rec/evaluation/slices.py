@@ -13,12 +13,14 @@ import numpy as np
 
 from bert4rec.data.histories import Ints
 from bert4rec.data.prepared import Feature, Kind, PreparedDataset
-from bert4rec.data.splits import Cases, Split, training_counts
+from bert4rec.data.splits import Cases, Split
+from bert4rec.evaluation.lists import item_popularity
 from bert4rec.evaluation.metrics import place_metrics
+from bert4rec.ids import UNKNOWN
 
 LENGTHS = (20, 50, 100, 200)
 POPULARITY = {"most popular 10 %": 0.9, "next 40 %": 0.5, "least popular 50 %": 0.0}
-"""Items by how many training events they have: name to the lowest percentile."""
+"""Items by the share of the others that have fewer training events: name to the lowest share."""
 MOST_VALUES = 30
 """A feature with more values than this is no slice, unless its values are years."""
 
@@ -41,10 +43,10 @@ def _parts(dataset: PreparedDataset, split: Split, asked: Cases) -> Iterator[tup
         label = f"{low}–{high - 1}" if high <= LENGTHS[-1] else f"{low} and more"
         yield "history length", label, (length_C >= low) & (length_C < high)
     item_C = np.asarray(dataset.item_N[asked.target_C])
-    percentile_C = _popularity_percentile(dataset, split)[item_C]
+    popularity_C = item_popularity(dataset, split)[item_C]
     above = np.inf
     for label, lowest in POPULARITY.items():
-        yield "item popularity", label, (percentile_C >= lowest) & (percentile_C < above)
+        yield "item popularity", label, (popularity_C >= lowest) & (popularity_C < above)
         above = lowest
     for feature, table in dataset.user_features.values():
         if feature.kind is Kind.CATEGORICAL and feature.rows <= MOST_VALUES:
@@ -54,14 +56,10 @@ def _parts(dataset: PreparedDataset, split: Split, asked: Cases) -> Iterator[tup
             yield from _by_value_or_decade(feature, np.asarray(table)[item_C])
 
 
-def _popularity_percentile(dataset: PreparedDataset, split: Split) -> Any:
-    count_V = training_counts(dataset, split)
-    return np.argsort(np.argsort(count_V, kind="stable"), kind="stable") / max(1, len(count_V) - 1)
-
-
 def _by_value(feature: Feature, value_C: Ints) -> Iterator[tuple[str, str, Any]]:
     for row, value in enumerate(feature.values, 1):
         yield feature.name, (feature.labels or {}).get(str(value), str(value)), value_C == row
+    yield feature.name, "unknown", value_C == UNKNOWN
 
 
 def _by_value_or_decade(feature: Feature, value_C: Ints) -> Iterator[tuple[str, str, Any]]:
@@ -70,5 +68,6 @@ def _by_value_or_decade(feature: Feature, value_C: Ints) -> Iterator[tuple[str, 
         year_C = np.array([0, *years])[value_C]
         for decade in sorted({year // 10 * 10 for year in years}):
             yield feature.name, f"{decade}s", year_C // 10 * 10 == decade
+        yield feature.name, "unknown", value_C == UNKNOWN
     elif feature.rows <= MOST_VALUES:
         yield from _by_value(feature, value_C)

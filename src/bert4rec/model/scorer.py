@@ -70,12 +70,16 @@ class NetworkScorer:
 
     @torch.no_grad()
     def rating_distribution(self, histories: Histories, item_B: Tensor) -> Tensor:
-        """How likely each rating level is when each user rates the item next, `[B, R]`."""
+        """How likely each rating level is when each user rates the item next, `[B, R]`.
+
+        A single history may be asked about any number of items at once.
+        """
         head = self.network.rating_head
         if head is None:
             raise DataError("this model was trained without ratings and predicts none")
         item_BD = self.item_VD[item_B.to(self.item_VD.device)]
-        return torch.stack([head(state_BD, item_BD).softmax(1) for state_BD in self.states(histories)]).mean(0).float()
+        states = [state_BD.expand(len(item_BD), -1) for state_BD in self.states(histories)]
+        return torch.stack([head(state_BD, item_BD).softmax(1) for state_BD in states]).mean(0).float()
 
     @torch.no_grad()
     def preference(self, histories: Histories) -> dict[str, Tensor]:

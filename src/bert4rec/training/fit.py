@@ -43,6 +43,7 @@ from bert4rec.evaluation.evaluate import evaluate
 from bert4rec.evaluation.report import Report
 from bert4rec.model.network import Bert4Rec
 from bert4rec.model.scorer import NetworkScorer, readings_of
+from bert4rec.training.card import model_card
 from bert4rec.training.module import MONITORED, TrainingData, TrainingModule, value_tables
 from bert4rec.training.plots import plot_losses
 from bert4rec.training.progress import Progress, Reseed, duration, seed_epoch
@@ -279,7 +280,8 @@ def _finish(
     scorer = NetworkScorer(module.network.cpu(), run, name=output.name)
     reports = evaluate_rows(scorer, dataset, split)
     plot_losses(figures["history"], output / "losses.png")
-    artefact.save(output, module.network, run, dataset, split, metrics=reports, training=figures)
+    card = model_card(output.name, run, dataset.manifest, reports, figures)
+    artefact.save(output, module.network, run, dataset, split, metrics=reports, training=figures, card=card)
     report(f"model folder: {output}")
 
 

@@ -1,0 +1,79 @@
+"""What every split keeps, whatever the histories."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from bert4rec.config import SplitConfig
+from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.splits import Split, make_split, training_events
+from bert4rec.errors import DataError
+from small_worlds import dataset_of
+
+events = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 40)), min_size=1, max_size=8)
+users = st.lists(events, min_size=1, max_size=8)
+rules = st.sampled_from(["leave-one-out", "global-time"])
+quick = settings(max_examples=150, deadline=None)
+
+
+def world(histories: list[list[tuple[int, int]]]) -> PreparedDataset:
+    return dataset_of(
+        *([item for item, _ in history] for history in histories),
+        num_items=7,
+        times=[[time for _, time in history] for history in histories],
+    )
+
+
+def split_of(dataset: PreparedDataset, rule: str) -> Split:
+    try:
+        return make_split(dataset, SplitConfig(rule, test_share=0.3))  # type: ignore[arg-type]
+    except DataError:
+        assume(False)
+        raise
+
+
+@given(users, rules)
+@quick
+def test_no_target_trains_and_every_case_sees_the_whole_past(histories: list, rule: str) -> None:
+    dataset = world(histories)
+    split = split_of(dataset, rule)
+    trained = set(training_events(dataset, split).tolist())
+    for cases in (split.validation, split.test):
+        assert not trained & set(cases.target_C.tolist())
+        assert (cases.start_C == dataset.start_U1[cases.user_C]).all()
+        assert (cases.target_C > cases.start_C).all()
+        assert (cases.target_C < dataset.start_U1[cases.user_C + 1]).all()
+        assert (np.diff(cases.user_C) > 0).all()
+    both = np.isin(split.validation.user_C, split.test.user_C)
+    test_target = dict(zip(split.test.user_C.tolist(), split.test.target_C.tolist(), strict=True))
+    for user, target in zip(split.validation.user_C[both].tolist(), split.validation.target_C[both], strict=True):
+        assert target < test_target[user]
+
+
+@given(users)
+@quick
+def test_by_date_everything_that_trains_is_older_than_everything_asked(histories: list) -> None:
+    dataset = world(histories)
+    split = split_of(dataset, "global-time")
+    newest = max(dataset.time_N[training_events(dataset, split)].tolist(), default=-1)
+    for cases in (split.validation, split.test):
+        assert (dataset.time_N[cases.target_C] > newest).all()
+    last_validated = max(dataset.time_N[split.validation.target_C].tolist(), default=-1)
+    assert (dataset.time_N[split.test.target_C] > last_validated).all()
+
+
+@given(users, rules, st.data())
+@quick
+def test_the_checksum_changes_with_the_events_and_only_with_them(
+    histories: list, rule: str, data: st.DataObject
+) -> None:
+    split = split_of(world(histories), rule)
+    assert split.checksum == split_of(world(histories), rule).checksum
+    user = data.draw(st.integers(0, len(histories) - 1))
+    place = data.draw(st.integers(0, len(histories[user]) - 1))
+    item, time = histories[user][place]
+    other = [list(history) for history in histories]
+    other[user][place] = ((item + 1) % 7, time)
+    assert split.checksum != split_of(world(other), rule).checksum

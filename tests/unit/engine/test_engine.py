@@ -1,0 +1,254 @@
+"""Lists: each row of the engine's table of cases, and that offline numbers describe what is answered."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from bert4rec import artefact
+from bert4rec.artefact import Artefact
+from bert4rec.config import ModelConfig, RunConfig, TaskWeights
+from bert4rec.data.histories import Histories
+from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.synthetic import GROUPS
+from bert4rec.engine.engine import RecommendationEngine
+from bert4rec.errors import UnknownItem, UnknownUser, UsageError
+from bert4rec.ids import NO_RATING, NO_TIME, UNKNOWN
+from bert4rec.model.network import Bert4Rec
+from bert4rec.ranking import exclude, top_k
+
+USER, NEW_USER = 2, 9999
+ALL_ITEMS = 24
+
+
+def history_of(engine: RecommendationEngine, user_id: int) -> list[int]:
+    data, row = engine.dataset, engine.dataset.users.row(user_id)
+    assert row is not None
+    return data.items.raws(data.item_N[data.start_U1[row] : data.start_U1[row + 1]])  # type: ignore[return-value]
+
+
+def scores(engine: RecommendationEngine, **asked: object) -> dict[int, float]:
+    found = engine.get_recommendations(**asked, k=ALL_ITEMS, filter_seen=False)  # type: ignore[arg-type]
+    return {item.item_id: item.score for item in found}
+
+
+def test_a_list_is_the_scorers_best_unseen_items(engine: RecommendationEngine, model: Artefact) -> None:
+    row = engine.dataset.users.row(USER)
+    stored = engine.dataset.histories(np.array([row]), engine.dataset.start_U1[[row + 1]])
+    seen_N = torch.tensor(stored.item_N, dtype=torch.long)
+    score_BV = exclude(model.scorer().score(stored), torch.zeros_like(seen_N), seen_N)
+    item_BK, best_BK = top_k(score_BV, 5)
+    found = engine.get_recommendations(USER, k=5)
+    assert found.item_ids == engine.dataset.items.raws(item_BK[0].tolist())
+    assert [item.score for item in found] == pytest.approx(best_BK[0].tolist(), abs=1e-5)
+    assert [item.rank for item in found] == [1, 2, 3, 4, 5]
+
+
+def test_a_trained_model_lists_what_follows(engine: RecommendationEngine) -> None:
+    """After item 101 + i comes 101 + i + 4, around the circle of 24."""
+    hits = 0
+    for last in range(109, 125):
+        following = 101 + (last - 101 + GROUPS) % ALL_ITEMS
+        walk = [last - 2 * GROUPS, last - GROUPS, last]
+        hits += engine.get_recommendations(item_sequence=walk, k=1).item_ids == [following]
+    assert hits >= 14
+
+
+def test_a_sequence_replaces_the_stored_history_but_not_the_user(engine: RecommendationEngine) -> None:
+    sequence = [101, 105]
+    given = engine.get_recommendations(USER, sequence, k=ALL_ITEMS)
+    assert set(given.item_ids) == set(engine.dataset.items.ids) - set(sequence)
+    assert scores(engine, user_id=USER, item_sequence=sequence) != scores(engine, item_sequence=sequence)
+
+
+def test_the_stored_history_is_the_sequence_with_its_times_and_ratings(engine: RecommendationEngine) -> None:
+    data, row = engine.dataset, engine.dataset.users.row(USER)
+    events = slice(data.start_U1[row], data.start_U1[row + 1])
+    spelled_out = scores(
+        engine,
+        user_id=USER,
+        item_sequence=history_of(engine, USER),
+        timestamps=data.time_N[events].tolist(),
+        ratings=data.rating_levels[data.rating_N[events] - 1].tolist(),
+    )
+    assert spelled_out == pytest.approx(scores(engine, user_id=USER), abs=1e-5)
+    plain = scores(engine, user_id=USER, item_sequence=history_of(engine, USER))
+    assert plain != pytest.approx(spelled_out, abs=1e-5)
+
+
+def test_an_unknown_user_without_a_sequence_is_told_to_pass_one(engine: RecommendationEngine) -> None:
+    with pytest.raises(UnknownUser, match="9999: pass an item_sequence"):
+        engine.get_recommendations(NEW_USER)
+
+
+def test_an_unknown_user_with_a_sequence_is_a_new_one(engine: RecommendationEngine) -> None:
+    assert scores(engine, user_id=NEW_USER, item_sequence=[101]) == scores(engine, item_sequence=[101])
+    assert engine.get_recommendations(NEW_USER, [101]).user_id == NEW_USER
+
+
+def test_a_new_user_is_answered_from_demographics_alone(engine: RecommendationEngine) -> None:
+    """Gender and age name the liked group: F and 18-24 group 0, M and 18-24 group 1, F and 25-34 group 2, …"""
+    liked = 0
+    for group, (age, gender) in enumerate([("18-24", "F"), ("18-24", "M"), ("25-34", "F"), ("25-34", "M")]):
+        known = {"gender": gender, "age_group": age, "occupation_code": 7}
+        listed = engine.get_recommendations(item_sequence=[], user_features=known, k=4).item_ids
+        liked += sum((item - 101) % GROUPS == group for item in listed)
+    assert liked >= 12  # of 16; 4 by chance
+
+
+def test_passed_features_stand_in_place_of_the_stored_ones(engine: RecommendationEngine) -> None:
+    stored = engine.get_user_profile(USER)
+    own = {name: stored[name] for name in ("gender", "age_group", "occupation_code")}
+    assert scores(engine, user_id=USER, user_features=own) == scores(engine, user_id=USER)
+    other = {"gender": "F" if own["gender"] == "M" else "M"}
+    assert scores(engine, user_id=USER, user_features=other) != scores(engine, user_id=USER)
+    assert scores(engine, user_id=USER, user_features={"gender": None}) != scores(engine, user_id=USER)
+
+
+def test_an_empty_sequence_is_no_error(engine: RecommendationEngine) -> None:
+    assert len(engine.get_recommendations(item_sequence=[])) == 10
+    assert len(engine.get_recommendations(USER, [], k=ALL_ITEMS)) == ALL_ITEMS
+    assert len(engine.get_recommendations(item_sequence=[], timestamps=[], ratings=[])) == 10
+
+
+def test_unknown_items_are_named_or_left_out(engine: RecommendationEngine) -> None:
+    with pytest.raises(UnknownItem, match="7, 8: the model does not know") as refused:
+        engine.get_recommendations(item_sequence=[101, 7, 105, 8])
+    assert refused.value.item_ids == [7, 8]
+    asked = {"timestamps": [10, 20, 30], "ratings": [5, 1, None]}
+    left_out = scores(engine, item_sequence=[101, 7, 105], ignore_unknown_items=True, **asked)
+    assert left_out == scores(engine, item_sequence=[101, 105], timestamps=[10, 30], ratings=[5, None])
+    assert scores(engine, item_sequence=[7], ignore_unknown_items=True) == scores(engine, item_sequence=[])
+
+
+def test_k_over_what_is_left_gives_the_shorter_list(engine: RecommendationEngine) -> None:
+    items = list(engine.dataset.items.ids)
+    assert sorted(engine.get_recommendations(item_sequence=items[3:], k=10**6).item_ids) == items[:3]
+    assert len(engine.get_recommendations(item_sequence=items)) == 0
+
+
+@pytest.mark.parametrize("k", [0, -1, 2.0, "3", None, True])
+def test_k_is_a_whole_number_from_one(engine: RecommendationEngine, k: object) -> None:
+    with pytest.raises(UsageError, match=r"k is .*: it must be a whole number, 1 or more"):
+        engine.get_recommendations(USER, k=k)  # type: ignore[arg-type]
+
+
+def test_k_may_be_a_numpy_integer(engine: RecommendationEngine) -> None:
+    assert len(engine.get_recommendations(USER, k=np.int64(3))) == 3  # type: ignore[arg-type]
+
+
+def test_without_filtering_every_item_is_listed_once_and_nothing_else(engine: RecommendationEngine) -> None:
+    listed = engine.get_recommendations(USER, k=ALL_ITEMS + 2, filter_seen=False).item_ids
+    assert sorted(listed) == list(engine.dataset.items.ids)  # PAD and MASK have no raw id
+    filtered = engine.get_recommendations(USER, k=ALL_ITEMS).item_ids
+    seen = set(history_of(engine, USER))
+    assert filtered == [item for item in listed if item not in seen]
+
+
+def test_what_scores_minus_infinity_is_never_listed(engine: RecommendationEngine) -> None:
+    class Refusing:
+        name, rates = "refusing", False
+
+        def score(self, histories: Histories) -> torch.Tensor:
+            score_BV = torch.zeros(len(histories), engine.dataset.item_rows)
+            score_BV[:, 5:] = -torch.inf
+            return score_BV
+
+    refusing = RecommendationEngine(engine.model)
+    refusing.scorer = Refusing()  # type: ignore[assignment]
+    assert refusing.get_recommendations(item_sequence=[], filter_seen=False).item_ids == [101, 102, 103]
+
+
+def test_the_request_time_counts_and_is_unknown_by_default(engine: RecommendationEngine) -> None:
+    assert scores(engine, user_id=USER, request_time=None) == scores(engine, user_id=USER)
+    moment = datetime(2001, 6, 1, 12, tzinfo=UTC)
+    timed = scores(engine, user_id=USER, request_time=moment)
+    assert timed != scores(engine, user_id=USER)
+    assert timed == scores(engine, user_id=USER, request_time=int(moment.timestamp()))
+    assert timed == scores(engine, user_id=USER, request_time=moment.replace(tzinfo=None))
+    assert len(engine.get_recommendations(USER, request_time="now")) > 0
+    assert len(engine.get_recommendations(USER, request_time=0)) > 0  # long before the history: no error
+
+
+def test_the_expected_rating_is_the_mean_of_the_heads_distribution(engine: RecommendationEngine) -> None:
+    found = engine.get_recommendations(USER, k=4)
+    row, network = engine.dataset.users.row(USER), engine.model.network
+    stored = engine.dataset.histories(np.array([row] * 4), engine.dataset.start_U1[[row + 1] * 4])
+    item_B = torch.tensor([engine.dataset.items.row(item) for item in found.item_ids])
+    with torch.no_grad():
+        (state_BD,) = engine.scorer.states(stored)
+        likely_BR = network.rating_head(state_BD, network.item_vectors()[item_B]).softmax(1)
+    expected = (likely_BR * torch.tensor([1.0, 2, 3, 4, 5])).sum(1).tolist()
+    assert [item.expected_rating for item in found] == pytest.approx(expected, abs=1e-5)
+    assert max(expected) - min(expected) > 1e-3
+
+
+def test_ids_are_known_in_the_datas_own_type_alone(engine: RecommendationEngine) -> None:
+    assert engine.get_recommendations(np.int64(USER)) == engine.get_recommendations(USER)
+    assert engine.get_recommendations(item_sequence=np.array([101])) == engine.get_recommendations(item_sequence=[101])
+    for user_id in ("2", 2.0, [2]):
+        with pytest.raises(UnknownUser):
+            engine.get_recommendations(user_id)  # type: ignore[arg-type]
+    for item_id in ("101", 101.0, [101], True):
+        with pytest.raises(UnknownItem):
+            engine.get_recommendations(item_sequence=[item_id])  # type: ignore[list-item]
+
+
+def test_nothing_to_answer_from_is_a_usage_error(engine: RecommendationEngine) -> None:
+    with pytest.raises(UsageError, match="user_id, an item_sequence, or both"):
+        engine.get_recommendations()
+    with pytest.raises(UsageError, match="go with an item_sequence"):
+        engine.get_recommendations(USER, ratings=[5])
+
+
+def test_an_answer_is_a_sequence_and_plain_values(engine: RecommendationEngine) -> None:
+    found = engine.get_recommendations(np.int64(USER), k=3)
+    assert (len(found), found[0].rank, [item.rank for item in found]) == (3, 1, [1, 2, 3])
+    document = json.loads(json.dumps(found.to_dict()))
+    assert document["user_id"] == USER
+    assert document["items"][0].keys() == {"item_id", "rank", "score", "title", "expected_rating"}
+
+
+def test_an_engine_loads_from_a_folder_or_a_pair(model_folder: Path, model: Artefact, tmp_path: Path) -> None:
+    artefact.save_files(model, tmp_path / "best_model.pt", tmp_path / "metadata.json")
+    folder = RecommendationEngine.load(model_folder)
+    pair = RecommendationEngine.load(
+        model_path=tmp_path / "best_model.pt", metadata_path=str(tmp_path / "metadata.json")
+    )
+    assert folder.get_recommendations(USER) == pair.get_recommendations(USER)
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        {},
+        {"folder": "a", "model_path": "b"},
+        {"model_path": "b"},
+        {"metadata_path": "c"},
+        {"folder": "a", "metadata_path": "c"},
+    ],
+)
+def test_a_model_is_named_in_one_way(named: dict[str, str]) -> None:
+    with pytest.raises(UsageError, match="name a model folder, or model_path and metadata_path together"):
+        RecommendationEngine.load(**named)  # type: ignore[arg-type]
+
+
+def test_a_new_user_has_the_unknown_row_and_no_times(engine: RecommendationEngine) -> None:
+    history = engine._history(NEW_USER, [101, 102], None, None, None, None, False)
+    assert (history.user_B.tolist(), history.time_N.tolist()) == ([UNKNOWN], [NO_TIME] * 2)
+    assert (history.rating_N.tolist(), history.request_time_B.tolist()) == ([NO_RATING] * 2, [NO_TIME])
+
+
+def test_a_model_that_reads_no_user_answers_everyone_alike(world_folder: Path) -> None:
+    torch.manual_seed(0)
+    dataset = PreparedDataset.open(world_folder)
+    config = ModelConfig(hidden_size=8, num_heads=2, num_layers=1, user_features="none")
+    network = Bert4Rec.for_dataset(config, dataset, TaskWeights())
+    plain = RecommendationEngine(Artefact(world_folder, RunConfig(config), network, dataset, {}))
+    given = {"item_sequence": [101], "user_features": {"gender": "F"}}
+    assert scores(plain, **given) == scores(plain, user_id=USER, item_sequence=[101])

@@ -1,0 +1,128 @@
+"""The baselines against what plain Python counts on tiny worlds, and against known figures of MovieLens 1M."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from itertools import pairwise
+from math import sqrt
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bert4rec.config import PrepareConfig, SplitConfig
+from bert4rec.data.histories import Histories
+from bert4rec.data.prepare import prepare_dataset
+from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.splits import Split, make_split
+from bert4rec.evaluation import baselines
+from bert4rec.evaluation.baselines import ItemNeighbours, Popularity, SequentialRules, fit_baselines
+from bert4rec.evaluation.evaluate import Scorer, evaluate
+from bert4rec.ids import FIRST_ITEM
+from small_worlds import dataset_of, leave_one_out, random_world
+
+SEEDS = range(5)
+
+
+def trained(dataset: PreparedDataset, split: Split) -> list[list[int]]:
+    """Each user's training items, as rows."""
+    edges = zip(dataset.start_U1.tolist(), split.train_stop_U.tolist(), strict=False)
+    return [dataset.item_N[start:stop].tolist() for start, stop in edges]
+
+
+def scores(scorer: Scorer, histories: Histories) -> np.ndarray:
+    return scorer.score(histories)[:, FIRST_ITEM:].numpy()
+
+
+def past_of(histories: Histories) -> list[list[int]]:
+    edges = histories.start_B1.tolist()
+    return [histories.item_N[low:high].tolist() for low, high in pairwise(edges)]
+
+
+def rules_by_hand(dataset: PreparedDataset, split: Split, past: list[int]) -> list[float]:
+    counts, together = Counter(), defaultdict(float)
+    for items in trained(dataset, split):
+        counts.update(items)
+        for here, item in enumerate(items):
+            for distance, later in enumerate(items[here + 1 : here + 11], 1):
+                together[item, later] += 1 / distance
+    return [
+        sum(
+            together[seen, item] / ((counts[seen] + 20) ** 0.5 * (counts[item] + 5) ** 0.25) / place
+            for place, seen in enumerate(reversed(past[-10:]), 1)
+        )
+        for item in range(FIRST_ITEM, dataset.item_rows)
+    ]
+
+
+def neighbours_by_hand(dataset: PreparedDataset, split: Split, past: list[int]) -> list[float]:
+    owners = defaultdict(set)
+    for user, items in enumerate(trained(dataset, split)):
+        for item in items:
+            owners[item].add(user)
+
+    def likeness(one: int, other: int) -> float:
+        return len(owners[one] & owners[other]) / (sqrt(len(owners[one]) * len(owners[other])) + 20)
+
+    items = range(FIRST_ITEM, dataset.item_rows)
+    return [sum(likeness(seen, item) for seen in past if seen != item) for item in items]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_rules_are_what_plain_python_counts(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(baselines, "EVENTS_IN_PIECE", 7)
+    dataset = random_world(seed, most_events=25)
+    split = leave_one_out(dataset)
+    histories = split.test.histories(dataset, request_time=False)
+    expected = [rules_by_hand(dataset, split, past) for past in past_of(histories)]
+    assert scores(SequentialRules(dataset, split), histories) == pytest.approx(np.array(expected), abs=1e-6)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_neighbours_are_what_plain_python_counts(seed: int) -> None:
+    dataset = random_world(seed)
+    split = leave_one_out(dataset)
+    histories = split.test.histories(dataset, request_time=False)
+    expected = [neighbours_by_hand(dataset, split, past) for past in past_of(histories)]
+    assert scores(ItemNeighbours(dataset, split), histories) == pytest.approx(np.array(expected), abs=1e-6)
+
+
+def test_only_the_nearest_neighbours_vote(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ItemNeighbours, "neighbours", 1)
+    dataset = dataset_of([0, 1, 2, 3, 3], [0, 1, 3, 3], [0, 2, 3, 3], [0, 1, 3, 3], num_items=4)
+    split = leave_one_out(dataset)  # trains on [0, 1, 2], [0, 1], [0, 2], [0, 1]: 0 has 1 three times, 2 twice
+    histories = dataset.histories(np.array([1]), dataset.start_U1[[1]] + 1)  # item 0 alone
+    assert np.flatnonzero(scores(ItemNeighbours(dataset, split), histories)[0]).tolist() == [1]
+
+
+def test_popularity_counts_training_events_and_nothing_else() -> None:
+    dataset = dataset_of([0, 0, 1, 2, 3], [0, 2, 3], num_items=5)
+    split = leave_one_out(dataset)
+    histories = split.test.histories(dataset, request_time=False)
+    assert scores(Popularity(dataset, split), histories).tolist() == [[3, 1, 0, 0, 0]] * 2
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_no_baseline_learns_from_held_out_events(number: int) -> None:
+    """Another pair of held-out events: the same scores for the same histories."""
+    one, other = dataset_of([0, 1, 2, 3, 4], [1, 0, 2, 4]), dataset_of([0, 1, 2, 0, 1], [1, 0, 4, 1], num_items=5)
+    histories = one.histories(np.array([1, 2]), one.start_U1[[1, 2]] + 2)
+    first, second = (fit_baselines(dataset, leave_one_out(dataset))[number] for dataset in (one, other))
+    assert (scores(first, histories) == scores(second, histories)).all()
+
+
+def test_rules_find_the_rule_of_the_synthetic_world(world: PreparedDataset) -> None:
+    split = make_split(world, SplitConfig())
+    popularity, rules, neighbours = (evaluate(scorer, world, split) for scorer in fit_baselines(world, split))
+    assert min(rules.metrics["ndcg@10"], neighbours.metrics["ndcg@10"]) > 0.8 > popularity.metrics["ndcg@10"]
+
+
+@pytest.mark.movielens
+def test_the_figures_of_movielens_1m_are_the_known_ones(movielens: Path, tmp_path: Path) -> None:
+    dataset = prepare_dataset(PrepareConfig("ml-1m", data_dir=movielens, output=tmp_path / "p"), lambda line: None)
+    split = make_split(dataset, SplitConfig())
+    reached = {scorer.name: evaluate(scorer, dataset, split).metrics for scorer in fit_baselines(dataset, split)}
+    assert reached["popularity"]["hit@10"] == pytest.approx(0.0369, abs=5e-5)
+    assert reached["popularity"]["ndcg@10"] == pytest.approx(0.0180, abs=5e-5)
+    assert reached["sequential rules"]["hit@10"] == pytest.approx(0.276, abs=1e-3)
+    assert reached["sequential rules"]["ndcg@10"] == pytest.approx(0.162, abs=1e-3)

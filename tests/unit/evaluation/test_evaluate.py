@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from bert4rec.config import SplitConfig
+from bert4rec.data.histories import Histories
+from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.splits import make_split
+from bert4rec.errors import DataError
+from bert4rec.evaluation.baselines import SequentialRules
+from bert4rec.evaluation.evaluate import evaluate
+from bert4rec.ids import FIRST_ITEM, NO_TIME
+from small_worlds import LEVELS, Scores, constant, dataset_of, knows, leave_one_out
+
+TWO_USERS = ([0, 1, 2, 3], [4, 3, 2])
+
+
+class Rates(Scores):
+    """Scores nothing, and is sure of the same rating level for everybody."""
+
+    rates = True
+
+    def __init__(self, items: int, level: int) -> None:
+        super().__init__(items, lambda histories: torch.zeros(1, 1))
+        self.level = level
+
+    def rating_distribution(self, histories: Histories, item_B: Tensor) -> Tensor:
+        return torch.eye(len(LEVELS))[[self.level - 1] * len(item_B)]
+
+
+@pytest.mark.parametrize("cases", ["validation", "test"])
+def test_who_knows_the_answer_gets_everything(cases: str) -> None:
+    dataset = dataset_of(*TWO_USERS)
+    split = leave_one_out(dataset)
+    report = evaluate(knows(dataset, split, cases), dataset, split, cases=cases)
+    assert all(report.metrics[name] == 1 for name in ("hit@1", "hit@10", "ndcg@10", "mrr"))
+    assert report.intervals["ndcg@10"] == (1, 1)
+
+
+def test_a_constant_score_puts_the_target_behind_all_candidates() -> None:
+    dataset = dataset_of(*TWO_USERS, num_items=30)
+    report = evaluate(constant(dataset), dataset, leave_one_out(dataset))
+    assert report.place_C.tolist() == [30 - 3, 30 - 2]  # all items but those in the history
+    assert report.metrics["hit@10"] == 0
+
+
+def test_the_whole_history_is_no_candidate_even_where_it_is_scored_best() -> None:
+    dataset = dataset_of([0, 1, 2, 3], num_items=6)
+    best_first = Scores(6, lambda histories: -torch.arange(6.0)[None])
+    report = evaluate(best_first, dataset, leave_one_out(dataset))
+    assert report.place_C.tolist() == [1]
+    assert report.metrics["coverage@10"] == 3 / 6  # 3, 4 and 5 are left to list
+
+
+def test_a_target_that_was_seen_before_stays_a_candidate() -> None:
+    dataset = dataset_of([0, 1, 2, 0], num_items=5)
+    split = leave_one_out(dataset)
+    assert evaluate(constant(dataset), dataset, split).place_C.tolist() == [3]  # 3, 4 and the target itself
+    assert evaluate(knows(dataset, split), dataset, split).place_C.tolist() == [1]
+
+
+def test_the_scorer_sees_all_before_the_target_and_nothing_else() -> None:
+    dataset = dataset_of(*TWO_USERS)
+    seen: list[list[int]] = []
+
+    def note(histories: Histories) -> Tensor:
+        seen.extend(part.tolist() for part in np.split(histories.item_N - FIRST_ITEM, histories.start_B1[1:-1]))
+        return torch.zeros(1, 1)
+
+    evaluate(Scores(5, note), dataset, leave_one_out(dataset))
+    assert seen == [[0, 1, 2], [4, 3]]
+
+
+def test_the_request_time_is_told_only_where_asked_for() -> None:
+    dataset = dataset_of([0, 1, 2], times=[[10, 20, 30]])
+    told: list[int] = []
+
+    def note(histories: Histories) -> Tensor:
+        told.extend(histories.request_time_B.tolist())
+        return torch.zeros(1, 1)
+
+    split = leave_one_out(dataset)
+    assert evaluate(Scores(3, note), dataset, split).protocol["request_time"] is True
+    assert evaluate(Scores(3, note), dataset, split, request_time=False).protocol["request_time"] is False
+    assert told == [30, NO_TIME]
+
+
+def test_without_times_no_report_claims_a_request_time() -> None:
+    dataset = dataset_of(*TWO_USERS)
+    assert evaluate(constant(dataset), dataset, leave_one_out(dataset)).protocol["request_time"] is False
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 1000])
+def test_pieces_of_any_size_give_the_same_report(world: PreparedDataset, batch_size: int) -> None:
+    split = make_split(world, SplitConfig())
+    scorer = SequentialRules(world, split)
+    report, usual = evaluate(scorer, world, split, batch_size=batch_size), evaluate(scorer, world, split)
+    assert report.place_C.tolist() == usual.place_C.tolist()
+    assert report.metrics == pytest.approx(usual.metrics, abs=1e-12)
+    assert (report.slices, report.protocol) == (usual.slices, usual.protocol)
+
+
+def test_rating_errors_are_those_of_the_expected_rating_over_rated_targets() -> None:
+    dataset = dataset_of(*TWO_USERS, [0, 1, 2], ratings=[[1, 1, 1, 5], [1, 1, 2], [1, 1, 0]])
+    report = evaluate(Rates(5, level=3), dataset, leave_one_out(dataset))
+    assert report.metrics["rating_rmse"] == pytest.approx(((3 - 5) ** 2 / 2 + (3 - 2) ** 2 / 2) ** 0.5)
+    assert report.metrics["rating_mae"] == pytest.approx((2 + 1) / 2)
+    assert report.intervals["rating_mae"] == (1, 2)
+
+
+def test_without_ratings_or_a_rating_scorer_there_are_no_rating_errors() -> None:
+    unrated = dataset_of(*TWO_USERS)
+    rated = dataset_of(*TWO_USERS, ratings=[[1] * 4, [1] * 3])
+    assert "rating_rmse" not in evaluate(Rates(5, level=3), unrated, leave_one_out(unrated)).metrics
+    assert "rating_rmse" not in evaluate(constant(rated), rated, leave_one_out(rated)).metrics
+
+
+def test_a_score_of_nan_is_refused_in_one_line() -> None:
+    dataset = dataset_of(*TWO_USERS)
+    broken = Scores(5, lambda histories: torch.full((1, 1), torch.nan), "broken")
+    with pytest.raises(DataError, match="broken: scored NaN"):
+        evaluate(broken, dataset, leave_one_out(dataset))
+
+
+def test_a_split_without_such_cases_is_refused_in_one_line() -> None:
+    dataset = dataset_of([0, 1], [2], times=[[10, 90], [20]])  # between the dates one event, and nothing before it
+    split = make_split(dataset, SplitConfig("global-time", test_share=0.3))
+    with pytest.raises(DataError, match="split 'global-time' has no validation cases"):
+        evaluate(constant(dataset), dataset, split, cases="validation")
+
+
+def test_a_user_who_has_seen_all_but_the_target_gets_a_list_of_one() -> None:
+    dataset = dataset_of([0, 1, 2, 3], num_items=4, genres=[[1], [1], [1], [1]])
+    report = evaluate(constant(dataset), dataset, leave_one_out(dataset))
+    assert report.metrics["coverage@10"] == 1 / 4
+    assert "diversity@10" not in report.metrics
+
+
+def test_the_protocol_says_all_that_a_number_depends_on() -> None:
+    dataset = dataset_of(*TWO_USERS)
+    split = leave_one_out(dataset)
+    assert evaluate(constant(dataset), dataset, split, seed=7).protocol == {
+        "dataset": "by hand",
+        "dataset_checksum": dataset.checksum,
+        "split": "leave-one-out",
+        "split_checksum": split.checksum,
+        "cases": "test",
+        "users": 2,
+        "items": 5,
+        "candidates": "all 5 items",
+        "filter": "the user's whole history",
+        "ties": "against the model",
+        "request_time": False,
+        "intervals": "95% bootstrap over users, 1000 resamples, seed 7",
+    }
+
+
+@pytest.mark.parametrize("score", [lambda h: torch.zeros(1, 1), lambda h: torch.arange(5.0)[None]])
+def test_items_are_asked_over_the_whole_catalogue(score: Callable[[Histories], Tensor]) -> None:
+    dataset = dataset_of([0, 1, 0], num_items=5)  # the target is 0 again: candidates are 0, 2, 3, 4
+    assert evaluate(Scores(5, score), dataset, leave_one_out(dataset)).place_C.tolist() == [4]
