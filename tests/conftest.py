@@ -14,7 +14,7 @@ from bert4rec.data.prepare import prepare_dataset
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.synthetic import synthetic_dataset
 
-torch.set_num_threads(2)
+torch.set_num_threads(1)  # tests are small and run side by side: more threads would only wait for each other
 
 
 @pytest.fixture(scope="session")

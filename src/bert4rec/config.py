@@ -131,6 +131,8 @@ class TrainingConfig:
     """Events between two sliding windows; 0 is half of seq_length."""
     mask_probability: float = 0.2
     """Share of events that are masked for item_prediction; the last one always is."""
+    exclude_seen: bool = True
+    """Items that a token sees are no candidates of its item task, as they are none in a list."""
     weight_decay: float = 0.01
     """AdamW's decoupled weight decay, of matrices only."""
     beta2: float = 0.98
@@ -147,8 +149,8 @@ class TrainingConfig:
     """Decay of the moving average of the weights that is evaluated and saved; 0 turns it off."""
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     """Arithmetic of the forward pass."""
-    accelerator: str = "auto"
-    """cpu, gpu, mps or auto."""
+    accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
+    """What computes; auto: a GPU where there is one."""
     devices: int = 1
     """Devices to train on; above 1 each takes its share of the users (DDP)."""
     num_workers: int = 0
@@ -199,6 +201,8 @@ class RunConfig:
         weights = chosen["training"].get("task_weights")
         if isinstance(weights, Mapping):
             chosen["training"]["task_weights"] = TaskWeights(**weights)
+        elif not isinstance(weights, TaskWeights | None):
+            raise ConfigError(f"task_weights is {weights!r}: it must be a mapping of tasks to weights")
         return cls(ModelConfig(**chosen["model"]), TrainingConfig(**chosen["training"]), SplitConfig(**chosen["split"]))
 
 

@@ -33,18 +33,46 @@ class Losses:
     parts: Mapping[str, Tensor]
 
 
+@dataclass(frozen=True)
+class Seen:
+    """The items that are no candidates of each row: `item_T[start_S[s] : stop_S[s]]`, its targets excepted."""
+
+    item_T: Tensor
+    start_S: Tensor
+    stop_S: Tensor
+
+    def pairs(self, piece: slice) -> tuple[Tensor, Tensor]:
+        """For a piece of the rows, row within the piece and item, each pair where something was seen."""
+        start_N = self.start_S[piece]
+        length_N = self.stop_S[piece] - start_N
+        row_P = torch.repeat_interleave(length_N)
+        shift_N = start_N - (length_N.cumsum(0) - length_N)
+        item_P = self.item_T[torch.arange(len(row_P), device=row_P.device) + shift_N[row_P]]
+        real_P = item_P >= FIRST_ITEM
+        return row_P[real_P], item_P[real_P]
+
+
 def multi_task_loss(
-    predictions: Predictions, batch: Batch, weights: TaskWeights, value_tables: Mapping[str, Tensor]
+    predictions: Predictions,
+    batch: Batch,
+    weights: TaskWeights,
+    value_tables: Mapping[str, Tensor],
+    exclude_seen: bool = False,
 ) -> Losses:
     """The weighted sum over the tasks of their mean losses (nats); what was not asked for has no part in it.
 
     `value_tables` are the multi-valued item features, `[V, M]` by name, from which coming genres are read.
+    With `exclude_seen` the items that a token sees are no candidates of its item task.
     """
     parts = {}
     if predictions.masked_SD is not None and batch.masked is not None:
-        parts["item_prediction"] = _item_loss(predictions.masked_SD, predictions, batch.masked.item_S)
+        parts["item_prediction"] = _item_loss(
+            predictions.masked_SD, predictions, batch.masked, _in_window(batch.masked) if exclude_seen else None
+        )
     if predictions.causal_SD is not None and batch.causal is not None:
-        parts["next_item"] = _item_loss(predictions.causal_SD, predictions, batch.causal.item_S)
+        parts["next_item"] = _item_loss(
+            predictions.causal_SD, predictions, batch.causal, _before(batch.causal) if exclude_seen else None
+        )
     read = batch.causal or batch.masked
     if predictions.rating_SR is not None and read is not None:
         parts["rating_prediction"] = _rating_loss(predictions.rating_SR, read)
@@ -54,9 +82,24 @@ def multi_task_loss(
     return Losses(total, parts)
 
 
-def _item_loss(query_SD: Tensor, predictions: Predictions, item_S: Tensor) -> Tensor:
-    every = torch.ones(len(item_S), 1, device=item_S.device)
-    return linear_cross_entropy(query_SD, predictions.key_VD, predictions.bias_V, item_S[:, None], every)
+def _item_loss(query_SD: Tensor, predictions: Predictions, read: Supervised, seen: Seen | None) -> Tensor:
+    every = torch.ones(len(read.item_S), 1, device=read.item_S.device)
+    return linear_cross_entropy(query_SD, predictions.key_VD, predictions.bias_V, read.item_S[:, None], every, seen)
+
+
+def _before(read: Supervised) -> Seen:
+    """What a token of a causal reading sees: everything up to itself."""
+    tokens = read.sequences
+    return Seen(tokens.item_T, read.token_S - tokens.position_T[read.token_S], read.token_S + 1)
+
+
+def _in_window(read: Supervised) -> Seen:
+    """What a token of a masked reading sees: the whole window, but for what is hidden."""
+    tokens = read.sequences
+    stop_B = tokens.last_B + 1
+    row_S = tokens.row_T[read.token_S]
+    length_B = torch.tensor(tokens.lengths, device=stop_B.device)
+    return Seen(tokens.item_T, (stop_B - length_B)[row_S], stop_B[row_S])
 
 
 def _rating_loss(logit_SR: Tensor, read: Supervised) -> Tensor:
@@ -84,13 +127,18 @@ def _shares(count_BX: Tensor) -> Tensor:
 
 
 def linear_cross_entropy(
-    query_SD: Tensor, key_VD: Tensor, bias_V: Tensor | None, target_SC: Tensor, share_SC: Tensor
+    query_SD: Tensor,
+    key_VD: Tensor,
+    bias_V: Tensor | None,
+    target_SC: Tensor,
+    share_SC: Tensor,
+    seen: Seen | None = None,
 ) -> Tensor:
     """Mean over S of the cross-entropy between `softmax(query @ key.T + bias)` over the real items and the targets.
 
-    Each row's targets weigh `share_SC`; PAD and MASK are no candidates.
+    Each row's targets weigh `share_SC`; PAD, MASK and what is `seen` are no candidates.
     """
-    return _LinearCrossEntropy.apply(query_SD, key_VD, bias_V, target_SC, share_SC)  # type: ignore[no-untyped-call]
+    return _LinearCrossEntropy.apply(query_SD, key_VD, bias_V, target_SC, share_SC, seen)  # type: ignore[no-untyped-call]
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
@@ -98,7 +146,13 @@ class _LinearCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, query_SD: Tensor, key_VD: Tensor, bias_V: Tensor | None, target_SC: Tensor, share_SC: Tensor
+        ctx: Any,
+        query_SD: Tensor,
+        key_VD: Tensor,
+        bias_V: Tensor | None,
+        target_SC: Tensor,
+        share_SC: Tensor,
+        seen: Seen | None,
     ) -> Tensor:
         S, device = len(query_SD), query_SD.device.type
         dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else query_SD.dtype
@@ -116,8 +170,12 @@ class _LinearCrossEntropy(torch.autograd.Function):
             if bias_V is not None:
                 logit_NV += bias_V[FIRST_ITEM:]
             share_NC, target_NC = share_SC[piece], target_SC[piece]
-            weight_N1 = share_NC.sum(1, keepdim=True)
-            hit_N1 = (logit_NV.gather(1, target_NC) * share_NC).sum(1, keepdim=True)
+            weight_N1, own_NC = share_NC.sum(1, keepdim=True), logit_NV.gather(1, target_NC)
+            if seen is not None:
+                row_P, item_P = seen.pairs(piece)
+                logit_NV[row_P, item_P - FIRST_ITEM] = -torch.inf
+                logit_NV.scatter_(1, target_NC, own_NC)
+            hit_N1 = (own_NC * share_NC).sum(1, keepdim=True)
             top_N1 = logit_NV.amax(1, keepdim=True)
             probability_NV = logit_NV.sub_(top_N1).exp_()
             total_N1 = probability_NV.sum(1, keepdim=True)
@@ -143,6 +201,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
             query_SD.float() * scale,
             F.pad(key_VD * scale, reserved),
             None if bias_V is None else F.pad(bias_V * scale, (FIRST_ITEM, 0)),
+            None,
             None,
             None,
         )

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
+from torch.optim import Optimizer
 from torch.utils.data import DataLoader, Dataset
 
 from bert4rec.config import RunConfig, TrainingConfig
@@ -58,7 +59,8 @@ class TrainingModule(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The weighted loss; each part is logged by its task's name."""
         tables = {name: self.get_buffer(f"table_of_{name}") for name in self.multi_valued}
-        losses = multi_task_loss(self.network(batch), batch, self.config.training.task_weights, tables)
+        training = self.config.training
+        losses = multi_task_loss(self.network(batch), batch, training.task_weights, tables, training.exclude_seen)
         parts = {f"train/{task}": loss.detach() for task, loss in {**losses.parts, "loss": losses.total}.items()}
         self.log_dict(parts, on_step=False, on_epoch=True, batch_size=batch.events, sync_dist=True)
         return losses.total
@@ -91,6 +93,14 @@ class TrainingModule(pl.LightningModule):
         total = int(self.trainer.estimated_stepping_batches)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate_share(training, step, total))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def configure_gradient_clipping(
+        self, optimizer: Optimizer, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
+    ) -> None:
+        """Clips the gradients' norm; of fused optimisers too, which Lightning refuses though in bf16 nothing scales."""
+        if gradient_clip_val:
+            learned = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+            torch.nn.utils.clip_grad_norm_(learned, gradient_clip_val)
 
 
 def learning_rate_share(training: TrainingConfig, step: int, total: int) -> float:
