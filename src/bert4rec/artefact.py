@@ -98,8 +98,8 @@ def save(
         folder.mkdir(parents=True, exist_ok=True)
         (folder / CONFIG_FILE).unlink(missing_ok=True)
         for name, content in files.items():
-            _write(folder / name, content)
-        _write(folder / CONFIG_FILE, _json(config))
+            write_whole(folder / name, content)
+        write_whole(folder / CONFIG_FILE, _json(config))
 
 
 def load(folder: str | Path) -> Artefact:
@@ -150,7 +150,7 @@ def save_files(source: Artefact, model_path: Path, metadata_path: Path) -> None:
     for path, content in ((metadata_path, metadata), (model_path, model.getvalue())):
         with _writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            _write(path, content)
+            write_whole(path, content)
 
 
 def load_files(model_path: str | Path, metadata_path: str | Path) -> Artefact:
@@ -283,7 +283,7 @@ def _writing(path: Path) -> Iterator[None]:
         ) from problem
 
 
-def _write(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes | memoryview) -> None:
     """The whole file or nothing: what is not yet on the disk has another name, and goes if it cannot be finished."""
     unfinished = path.with_name(f".{path.name}.unfinished")
     try:
@@ -304,16 +304,20 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as problem:
-        raise ArtefactError(f"{path}: cannot be read ({problem.strerror})") from problem
+        raise ArtefactError(
+            f"{path}: cannot be read ({problem.strerror}); copy the whole folder again or train it again"
+        ) from problem
 
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(_read(path))
     except ValueError as problem:
-        raise ArtefactError(f"{path}: is damaged (not JSON)") from problem
+        raise ArtefactError(
+            f"{path}: is damaged (not JSON); copy the whole folder again or train it again"
+        ) from problem
     if not isinstance(content, dict):
-        raise ArtefactError(f"{path}: is damaged (not a JSON object)")
+        raise ArtefactError(f"{path}: is damaged (not a JSON object); copy the whole folder again or train it again")
     return content
 
 

@@ -31,6 +31,8 @@ class ModelConfig:
     """Share of activations dropped in training."""
     block: Literal["transformer", "gated"] = "transformer"
     """transformer: pre-norm softmax attention and feed-forward; gated: HSTU's SiLU attention with a gate."""
+    feed_forward_factor: int = 4
+    """Width of a transformer block's feed-forward layer, in multiples of hidden_size."""
     position: Literal["sinusoidal", "learned", "none"] = "sinusoidal"
     """Absolute position added to each token."""
     relative_position: bool = False
@@ -65,7 +67,8 @@ class ModelConfig:
     """What scores: the last event's state, an appended MASK's, or their mean; auto: what was trained, causal first."""
 
     def __post_init__(self) -> None:
-        for name in ("hidden_size", "num_heads", "num_layers", "seq_length", "feature_size", "user_size"):
+        sizes = ("hidden_size", "num_heads", "num_layers", "seq_length", "feature_size", "user_size")
+        for name in (*sizes, "feed_forward_factor"):
             _require(getattr(self, name) >= 1, self, name, "1 or more")
         for name in ("dropout", "id_dropout", "user_dropout"):
             _require(0 <= getattr(self, name) < 1, self, name, "0 or more and below 1")

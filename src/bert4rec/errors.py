@@ -67,7 +67,9 @@ class UnknownUser(DataError):
     """No history is stored for this user, and none was passed."""
 
     def __init__(self, user_id: object) -> None:
-        super().__init__(f"unknown user_id {user_id!r}: pass an item_sequence to answer for a new user")
+        super().__init__(
+            f"unknown user_id {user_id!r}: pass an item_sequence to answer for a new user, or check the id"
+        )
         self.user_id = user_id
 
 

@@ -27,13 +27,13 @@ def invented_releases(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def working_folder(invented_releases: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def working_folder(invented_releases: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder beside the repository's configs and scripts, with the invented releases at hand."""
     for name in ("configs", "trainer.py", "inference.py"):
         (tmp_path / name).symlink_to(ROOT / name)
     monkeypatch.setenv("BERT4REC_DATA", str(invented_releases))
     monkeypatch.chdir(tmp_path)
-    yield tmp_path
+    return tmp_path
 
 
 def _write_1m(folder: Path, world: PreparedDataset) -> None:

@@ -1,7 +1,9 @@
-"""The flags that name a model and a user, shared by `recommend`, `explain` and `profile`."""
+"""The flags that name a model and a user, shared by `recommend`, `explain` and `profile`.
 
-from __future__ import annotations
+Without postponed annotations: to understand those, jsonargparse runs the imports for type checkers, torch among them.
+"""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +26,7 @@ class ModelFlags:
     metadata_path: Path | None = None
     """The metadata file that belongs to --model_path."""
 
-    def engine(self) -> RecommendationEngine:
+    def engine(self) -> "RecommendationEngine":
         """The engine of the model."""
         from bert4rec.engine.engine import RecommendationEngine
 
@@ -50,7 +52,7 @@ class HistoryFlags:
     ignore_unknown_items: bool = False
     """Leave unknown items of --item_sequence out."""
 
-    def arguments(self, engine: RecommendationEngine, user_id: str | None) -> dict[str, Any]:
+    def arguments(self, engine: "RecommendationEngine", user_id: str | None) -> dict[str, Any]:
         """The engine's arguments: words as the ids and numbers that they mean."""
         return {
             "user_id": None if user_id is None else engine.dataset.users.parse(user_id),
@@ -64,7 +66,7 @@ class HistoryFlags:
             "ignore_unknown_items": self.ignore_unknown_items,
         }
 
-    def _items(self, items: Vocabulary) -> list[Any]:
+    def _items(self, items: "Vocabulary") -> list[Any]:
         return [items.parse(word) for word in _words(self.item_sequence or "")]
 
     def _request_time(self) -> Any:
@@ -79,9 +81,12 @@ def _words(text: str) -> list[str]:
 
 def _number(name: str, word: str) -> float:
     try:
-        return float(word)
+        number = float(word)
     except ValueError:
-        raise UsageError(f"--{name}: {word!r} is not a number") from None
+        number = math.nan
+    if not math.isfinite(number):
+        raise UsageError(f"--{name}: {word!r} is not a number")
+    return number
 
 
 def _pair(word: str) -> tuple[str, str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser, Namespace
 
-from bert4rec.cli.flags import add_json
+from bert4rec.cli.flags import add_json, add_switch
 from bert4rec.cli.output import console, show_json, show_table
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ def add_flags(parser: ArgumentParser) -> None:
     parser.add_argument("first", type=Path, help="A model folder or a report.")
     parser.add_argument("second", type=Path, help="A model folder or a report.")
     parser.add_argument("--data", type=Path, help="The prepared folder; default: the data stored with the models.")
-    parser.add_argument("--request_time", type=bool, default=True, help="Whether models know when they are asked.")
+    add_switch(parser, "request_time", True, "Whether models know when they are asked.")
     add_json(parser)
 
 

@@ -12,6 +12,7 @@ from jsonargparse import Namespace
 from bert4rec.cli import explain, profile, recommend, train
 from bert4rec.cli.flags import make_parser, parse, run_config
 from bert4rec.cli.main import guarded
+from bert4rec.cli.output import notes
 from bert4rec.config import PrepareConfig
 from bert4rec.errors import UsageError
 
@@ -33,7 +34,7 @@ def _train(words: Sequence[str]) -> None:
     parser.add_argument("--metadata_path", type=Path, default=Path("metadata.json"), help="The metadata file to write.")
     train.add_run_flags(parser)
     args = parse(parser, words)
-    config = run_config(args)
+    config, say = run_config(args), notes()
     from bert4rec import artefact
     from bert4rec.data.prepare import prepare_dataset
     from bert4rec.data.prepared import PreparedDataset
@@ -43,15 +44,15 @@ def _train(words: Sequence[str]) -> None:
     if args.data is not None:
         dataset = PreparedDataset.open(args.data)
     else:
-        dataset = prepare_dataset(PrepareConfig(dataset=args.dataset, data_dir=args.data_dir))
-    train_model(dataset, config, args.output, resume=args.resume, overwrite=args.overwrite)
+        dataset = prepare_dataset(PrepareConfig(dataset=args.dataset, data_dir=args.data_dir), say)
+    train_model(dataset, config, args.output, resume=args.resume, overwrite=args.overwrite, report=say)
     if is_first_process():
         artefact.save_files(artefact.load(args.output), args.output / MODEL_FILE, args.metadata_path)
-        print(f"model: {args.output / MODEL_FILE}, metadata: {args.metadata_path}")
+        say(f"model: {args.output / MODEL_FILE}, metadata: {args.metadata_path}")
 
 
 def inference(argv: Sequence[str] | None = None) -> int:
-    """Recommends; with --item_id explains that item, with --profile shows the user."""
+    """Recommends; with --explain or --item_id explains an item, with --profile shows the user."""
     words = list(sys.argv[1:] if argv is None else argv)
     return guarded(lambda: _infer(words), debug="--debug" in words)
 
@@ -59,6 +60,7 @@ def inference(argv: Sequence[str] | None = None) -> int:
 def _infer(words: Sequence[str]) -> None:
     parser = make_parser("inference.py", inference.__doc__ or "")
     recommend.add_flags(parser)
+    parser.add_argument("--explain", action="store_true", help="Explain the first item in place of recommending.")
     parser.add_argument("--item_id", type=str, help="Explain this item in place of recommending.")
     parser.add_argument("--shown", type=int, default=10, help="How many events an explanation shows.")
     parser.add_argument("--profile", action="store_true", help="Show the user in place of recommending.")
@@ -67,6 +69,7 @@ def _infer(words: Sequence[str]) -> None:
 
 
 def _verb(args: Namespace) -> Any:
-    if args.item_id is not None and args.profile:
-        raise UsageError("--item_id and --profile ask for different things; give one")
-    return explain if args.item_id is not None else profile if args.profile else recommend
+    explains = args.explain or args.item_id is not None
+    if explains and args.profile:
+        raise UsageError("--profile asks for something else than --explain or --item_id; give one")
+    return explain if explains else profile if args.profile else recommend

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from jsonargparse import ArgumentParser, Namespace
 
-from bert4rec.cli.flags import add_json
+from bert4rec.cli.flags import add_json, at_least_one
 from bert4rec.cli.output import console, notes, show_json, show_table
 from bert4rec.errors import DataError
 
@@ -18,7 +20,8 @@ if TYPE_CHECKING:
     from bert4rec.evaluation.report import Report
 
 ON, OFF = "request_time_on", "request_time_off"
-SHOWN = ("hit@10", "ndcg@10", "mrr", "rating_rmse", "coverage@10")
+LISTS = ("hit@10", "ndcg@10", "mrr", "coverage@10")
+RATINGS = ("rating_rmse", "rating_mae")
 
 
 def add_flags(parser: ArgumentParser) -> None:
@@ -37,11 +40,14 @@ def run(args: Namespace) -> None:
     from bert4rec.artefact import load
     from bert4rec.evaluation.ratings import rating_baselines
 
+    batch_size = at_least_one(args, "batch_size")
+    if args.output:
+        args.output.mkdir(parents=True, exist_ok=True)  # better to fail before the work than after it
     model = load(args.model)
     dataset, split = data_of(model, args.data)
     say = notes(to_stderr=args.json)
-    rows = model_rows(model, dataset, split, args.cases, args.batch_size)
-    baselines = baseline_reports(dataset, split, args.cases, args.batch_size, say) if args.baselines else []
+    rows = model_rows(model, dataset, split, args.cases, batch_size)
+    baselines = baseline_reports(dataset, split, args.cases, batch_size, say) if args.baselines else []
     ratings = rating_baselines(dataset, split, getattr(split, args.cases)) if args.baselines else {}
     if args.output:
         write_reports(args.output, rows, baselines)
@@ -109,11 +115,10 @@ def baseline_reports(
 
 
 def write_reports(folder: Path, rows: dict[str, Report], baselines: list[Report]) -> None:
-    """A JSON file for each report (`compare` reads them), one table, one picture."""
+    """In an existing folder: a JSON file for each report (`compare` reads them), one table, one picture."""
     from bert4rec.evaluation.plots import plot_comparison
-    from bert4rec.evaluation.report import save_report, to_markdown
+    from bert4rec.evaluation.report import replacing_file, save_report, to_markdown
 
-    folder.mkdir(parents=True, exist_ok=True)
     for name, row in rows.items():
         save_report(row, folder / f"model_{name}.json")
     for report in baselines:
@@ -121,7 +126,8 @@ def write_reports(folder: Path, rows: dict[str, Report], baselines: list[Report]
     text = "\n\n".join(
         to_markdown([row, *baselines]) if row is first else to_markdown([row]) for row, first in _with_first(rows)
     )
-    (folder / "report.md").write_text(text + "\n", encoding="utf-8")
+    with replacing_file(folder / "report.md") as unfinished:
+        unfinished.write_text(text + "\n", encoding="utf-8")
     plot_comparison([next(iter(rows.values())), *baselines], folder / "comparison.png")
 
 
@@ -131,14 +137,37 @@ def _with_first(rows: dict[str, Report]) -> list[tuple[Report, Report]]:
 
 
 def _show(rows: dict[str, Report], baselines: list[Report], ratings: dict[str, dict[str, float]]) -> None:
-    from bert4rec.evaluation.report import with_interval
+    from bert4rec.evaluation.report import protocol_line
 
-    named = [(f"{row.name}, {name.replace('_', ' ')}", row) for name, row in rows.items()]
-    named += [(report.name, report) for report in baselines]
-    shown = [metric for metric in SHOWN if any(metric in report.metrics for _, report in named)]
-    lines = [[name, *(with_interval(report, metric) for metric in shown)] for name, report in named]
-    for name, errors in ratings.items():
-        lines.append([name, *(f"{errors[metric]:.4f}" if metric in errors else "–" for metric in shown)])
-    show_table("", ["", *shown], lines)
-    for line in dict.fromkeys(report.protocol_line() for _, report in named):
-        console().print(line, style="dim")
+    own = [(f"{row.name}, {name.replace('_', ' ')}", row) for name, row in rows.items()]
+    _show_metrics("ranking", LISTS, [*own, *((report.name, report) for report in baselines)])
+    if any(metric in report.metrics for metric in RATINGS for _, report in own):
+        print()
+        _show_metrics("rating of the item that came", RATINGS, own, ratings)
+    protocol = dict(own[0][1].protocol)
+    if len(own) > 1:
+        protocol["request_time"] = "as the rows say"
+    console().print(f"\n±: half of the 95 % interval. {protocol_line(protocol)}", style="dim")
+
+
+def _show_metrics(
+    title: str,
+    metrics: Sequence[str],
+    reports: Sequence[tuple[str, Report]],
+    others: Mapping[str, Mapping[str, float]] = MappingProxyType({}),
+) -> None:
+    """A line for each report, and below for others that are numbers alone."""
+    lines = [[name, *(_with_margin(report, metric) for metric in metrics)] for name, report in reports]
+    lines += [
+        [name, *(f"{found[metric]:.4f}" if metric in found else "–" for metric in metrics)]
+        for name, found in others.items()
+    ]
+    show_table("", [title, *metrics], lines)
+
+
+def _with_margin(report: Report, metric: str) -> str:
+    """`0.3250 ±0.0118`: one line where the interval itself would take two."""
+    if metric not in report.metrics:
+        return "–"
+    low, high = report.intervals.get(metric, (0, 0))
+    return f"{report.metrics[metric]:.4f}" + (f" ±{(high - low) / 2:.4f}" if metric in report.intervals else "")

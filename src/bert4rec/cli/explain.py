@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from jsonargparse import ArgumentParser, Namespace
 
 from bert4rec.cli.asking import HistoryFlags, ModelFlags
-from bert4rec.cli.flags import add_json, add_settings, settings_of
+from bert4rec.cli.flags import add_json, add_settings, at_least_one, settings_of
 from bert4rec.cli.output import console, show_json, show_table
+from bert4rec.errors import UsageError
+
+if TYPE_CHECKING:
+    from bert4rec.engine.engine import RecommendationEngine
+    from bert4rec.ids import RawId
 
 BAR_WIDTH = 20
 
@@ -15,7 +22,7 @@ def add_flags(parser: ArgumentParser) -> None:
     """The flags of `explain`."""
     add_settings(parser, ModelFlags)
     parser.add_argument("--user_id", type=str, help="The user's id.")
-    parser.add_argument("--item_id", type=str, required=True, help="The item to explain.")
+    parser.add_argument("--item_id", type=str, help="The item to explain; default: the first that is recommended.")
     parser.add_argument("--shown", type=int, default=10, help="How many events the table shows.")
     add_settings(parser, HistoryFlags)
     add_json(parser)
@@ -23,9 +30,10 @@ def add_flags(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> None:
     """Explains."""
+    shown = at_least_one(args, "shown")
     engine = settings_of(ModelFlags, args).engine()
     asked = settings_of(HistoryFlags, args).arguments(engine, args.user_id)
-    item_id = engine.dataset.items.parse(args.item_id)
+    item_id = _first(engine, asked) if args.item_id is None else engine.dataset.items.parse(args.item_id)
     explained = engine.explain_recommendation(**asked, recommended_item_id=item_id)
     if args.json:
         show_json(explained.to_dict())
@@ -34,12 +42,19 @@ def run(args: Namespace) -> None:
     most = max((abs(event.effect) for event in explained.events), default=0.0) or 1.0
     rows = [
         [event.item_id, event.title or "", event.effect, event.rank_without, _bar(event.effect / most)]
-        for event in explained.events[: args.shown]
+        for event in explained.events[:shown]
     ]
     show_table("effect of each past event on the score", ["item_id", "title", "effect", "rank without", ""], rows)
     if explained.side_information:
         rows = [[name, effect] for name, effect in explained.side_information.items()]
         show_table("effect of what is known of the user and the request", ["what", "effect"], rows)
+
+
+def _first(engine: RecommendationEngine, asked: dict[str, Any]) -> RawId:
+    """The first recommended item."""
+    for item in engine.get_recommendations(**asked, k=1):
+        return item.item_id
+    raise UsageError("every item has been seen and none is left to recommend: name one with --item_id")
 
 
 def _bar(share: float) -> str:

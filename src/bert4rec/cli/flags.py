@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, TypeVar
 
+import yaml
 from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 
 from bert4rec.config import RunConfig
@@ -22,7 +24,7 @@ Settings = TypeVar("Settings")
 
 def make_parser(program: str, description: str) -> ArgumentParser:
     """A parser with the flags that every command has."""
-    parser = ArgumentParser(prog=program, description=description, exit_on_error=False)
+    parser = ArgumentParser(prog=program, description=description, exit_on_error=False, allow_abbrev=False)
     parser.add_argument("--config", action="config", help="A YAML file of settings; flags come after it.")
     parser.add_argument("--debug", action="store_true", help="Print the traceback of an error.")
     return parser
@@ -35,51 +37,101 @@ def add_json(parser: ArgumentParser) -> None:
 
 def parse(parser: ArgumentParser, words: Sequence[str]) -> Namespace:
     """The flags' values; what is wrong with them in one line."""
+    files = _configuration_files(words)
+    for file in files:
+        _check_file(file)
     try:
         return parser.parse_args(list(words))
     except argparse.ArgumentError as problem:
-        raise UsageError(_one_line(str(problem), parser, words)) from problem
+        raise UsageError(_one_line(str(problem), parser, words, files)) from problem
     except SystemExit as stopped:  # --help and --print_config have been answered
         if stopped.code:
             raise UsageError(f"cannot read these flags; see '{parser.prog} --help'") from stopped
         raise
 
 
-def _one_line(message: str, parser: ArgumentParser, words: Sequence[str]) -> str:
+def _configuration_files(words: Sequence[str]) -> list[Path]:
+    apart = [after for word, after in pairwise(words) if word == "--config"]
+    return [Path(file) for file in (*apart, *(w.partition("=")[2] for w in words if w.startswith("--config=")))]
+
+
+def _check_file(file: Path) -> None:
+    """An error where a configuration file is no mapping of settings; what they are called is checked with the flags."""
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except OSError as problem:
+        reason = "no such configuration file" if not file.exists() else f"cannot be read ({problem.strerror})"
+        raise ConfigError(f"{file}: {reason}") from problem
+    except UnicodeDecodeError as problem:
+        raise ConfigError(f"{file}: not a text file in UTF-8; a configuration is YAML") from problem
+    except yaml.YAMLError as problem:
+        mark = getattr(problem, "problem_mark", None)
+        where = f"{file}, row {mark.line + 1}" if mark else f"{file}"
+        raise ConfigError(f"{where}: not YAML ({getattr(problem, 'problem', problem)})") from problem
+    if not isinstance(content, Mapping):
+        raise ConfigError(f"{file}: holds no settings; write one a line, like 'hidden_size: 64'")
+
+
+def _one_line(message: str, parser: ArgumentParser, words: Sequence[str], files: Sequence[Path]) -> str:
     """jsonargparse's complaint as a sentence of ours, with the nearest known name."""
     text = " ".join(message.split())
-    in_file = next((f"{after}: " for word, after in pairwise(words) if word == "--config"), "")
+    in_file = ", ".join(map(str, files)) + ": " if files else ""
+    missing = re.match(r"the following arguments are required: (?P<names>.+)", text)
+    if missing:
+        names = [name if name in _positional(parser) else f"--{name}" for name in missing["names"].split(", ")]
+        return f"missing {', '.join(names)}; '{parser.prog} --help' says what to give"
     typed = re.match(r'Parser key "(?P<key>[^"]+)": Expected (?:a|an) (?P<kind>.+?)\.? Got value: (?P<value>.*)', text)
     if typed:
         kind = re.sub(r"<class '(\w+)'>|typing\.Literal", lambda found: found[1] or "one of ", typed["kind"])
         where = "" if _on_line(typed["key"], words) else in_file
         return f"{where}{typed['key']} is {typed['value']!r}: expected {kind}"
+    group = re.match(r'Parser key "(?P<key>[^"]+)": Unable to load config \'(?P<value>.*)\' - ', text)
+    if group:
+        return f"{group['key']} is {group['value']!r}: set its parts, like --{group['key']}.NAME 0.5"
     unknown = re.search(r"Option '(?P<key>[^']+)' is not accepted|does not accept option '(?P<nested>[^']+)'", text)
     if unknown:
         key = unknown["key"] or unknown["nested"]
         return f"{in_file}unknown setting {key!r}{_nearest(key, parser)}"
     flag = re.match(r"unrecognized arguments: (?P<flag>\S+)", text)
     if flag:
-        return f"unknown flag {flag['flag']!r}{_nearest(flag['flag'].lstrip('-').partition('=')[0], parser)}"
-    if "File does not exist" in text:
-        return f"{in_file.rstrip(': ')}: no such configuration file"
-    return f"{in_file if 'Problems parsing config' in text else ''}{text}"
+        dashes, name = re.match(r"(-*)([^=]*)", flag["flag"]).groups()  # type: ignore[union-attr]
+        return f"unknown flag {flag['flag']!r}{_nearest(name, parser, '--') if dashes else '; flags begin with --'}"
+    return text
+
+
+def _positional(parser: ArgumentParser) -> list[str]:
+    return [action.dest for action in parser._actions if not action.option_strings]
 
 
 def _on_line(key: str, words: Sequence[str]) -> bool:
     return any(word.lstrip("-").partition("=")[0] == key for word in words)
 
 
-def _nearest(key: str, parser: ArgumentParser) -> str:
+def _nearest(key: str, parser: ArgumentParser, dashes: str = "") -> str:
     known = [action.dest for action in parser._actions]
     near = difflib.get_close_matches(key, known, n=1)
-    return f"; did you mean {near[0]!r}?" if near else f"; '{parser.prog} --help' lists what is known"
+    return f"; did you mean {dashes + near[0]!r}?" if near else f"; '{parser.prog} --help' lists what is known"
+
+
+def add_switch(parser: ArgumentParser, name: str, default: bool, help: str) -> None:
+    """A flag that is on or off."""
+    parser.add_argument(f"--{name}", type=bool, nargs="?", const=True, default=default, help=help)
 
 
 def add_settings(parser: ArgumentParser, *groups: type) -> None:
-    """A flag for each field of the dataclasses, its docstring as help."""
+    """A flag for each field of the dataclasses, its docstring as help; `--overwrite` means `--overwrite true`."""
     for group in groups:
         parser.add_class_arguments(group)
+    for action in parser._actions:
+        if getattr(action, "_typehint", None) is bool:
+            action.nargs, action.const = "?", True
+
+
+def at_least_one(args: Namespace, name: str) -> int:
+    """The value of a flag that counts something."""
+    if args[name] < 1:
+        raise UsageError(f"{name} is {args[name]}: it must be 1 or more")
+    return int(args[name])
 
 
 def settings_of(kind: type[Settings], args: Namespace) -> Settings:

@@ -6,16 +6,15 @@ Exit codes: 0 done, 1 the data cannot be used, 2 the request is wrong, 130 inter
 
 from __future__ import annotations
 
-import argparse
 import difflib
-import errno
 import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib import import_module
 
-from bert4rec.errors import Bert4RecError, UsageError
+from bert4rec.errors import Bert4RecError, DataError, UsageError
 
 COMMANDS = {
     "prepare": "raw ratings to a prepared folder",
@@ -71,31 +70,48 @@ def usage() -> str:
     )
 
 
+def _let_threads_sleep() -> None:
+    """Makes torch's threads sleep while they wait for each other. It is read when torch is imported.
+
+    By default they spin, and beside any other busy program a training step then takes ten times as long (2026-11,
+    docs/experiments.md).
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
 def guarded(work: Callable[[], None], debug: bool) -> int:
     """The exit code of some work; its errors as one line on stderr, with a traceback only where it was asked for."""
+    _let_threads_sleep()
     try:
-        work()
+        with suppress(SystemExit):  # --help and --print_config have been answered, or nobody reads rich's table
+            work()
+        sys.stdout.flush()
     except Bert4RecError as problem:
         return _complain(str(problem), problem.exit_code, debug)
-    except argparse.ArgumentError as problem:
-        return _complain(str(problem), UsageError.exit_code, debug)
-    except KeyboardInterrupt:
-        return _complain("interrupted; what was saved before is kept", INTERRUPTED, debug)
+    except KeyboardInterrupt as stopped:
+        return _complain(str(stopped) or "interrupted", INTERRUPTED, debug)
     except BrokenPipeError:  # whoever read the output has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as problem:
-        if problem.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
-            raise
-        return _complain(f"{problem.filename or 'output'}: {problem.strerror}", 1, debug)
+        return _complain(f"{problem.filename or 'output'}: {problem.strerror or problem}", DataError.exit_code, debug)
+    finally:
+        _settle_stdout()
     return 0
 
 
 def _complain(message: str, code: int, debug: bool) -> int:
     if debug:
         traceback.print_exc()
-    print(f"bert4rec: error: {message}", file=sys.stderr)
+    print("bert4rec: error:", " ".join(line.strip() for line in message.strip().splitlines()), file=sys.stderr)
     return code
+
+
+def _settle_stdout() -> None:
+    """What stdout does not take is dropped here, or Python would complain of it on its way out."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

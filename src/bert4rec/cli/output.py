@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,18 +15,20 @@ LOG_WIDTH = 120
 
 
 def console() -> Console:
-    """stdout, as wide as the terminal, or as a log."""
-    return Console(width=None if sys.stdout.isatty() else LOG_WIDTH, highlight=False)
+    """stdout, as wide as the terminal, or as a log; brackets and colons in titles are text."""
+    return Console(width=None if sys.stdout.isatty() else LOG_WIDTH, highlight=False, markup=False, emoji=False)
 
 
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """A table; columns of numbers stand to the right."""
-    table = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    table = Table(header_style="bold", box=None, pad_edge=False, show_header=any(columns))
     for place, column in enumerate(columns):
         numbers = all(isinstance(row[place], (int, float)) for row in rows) and bool(rows)
         table.add_column(column, justify="right" if numbers else "left", overflow="fold")
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
+    if title:
+        console().print(title, style="italic")
     console().print(table)
 
 
@@ -40,6 +43,17 @@ def show_json(document: Any) -> None:
     print(json.dumps(document, ensure_ascii=False, indent=1))
 
 
-def notes(to_stderr: bool) -> Callable[[str], None]:
-    """Where a command's running remarks go: to stdout, or out of the way of a JSON document."""
-    return lambda line: print(line, file=sys.stderr if to_stderr else sys.stdout, flush=True)
+def notes(to_stderr: bool = False) -> Callable[[str], None]:
+    """Where a command's running remarks go: to stdout, or out of the way of a JSON document.
+
+    The work goes on where nobody reads them any more.
+    """
+
+    def say(line: str) -> None:
+        stream = sys.stderr if to_stderr else sys.stdout
+        try:
+            print(line, file=stream, flush=True)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+    return say

@@ -5,6 +5,7 @@ from __future__ import annotations
 from jsonargparse import ArgumentParser, Namespace
 
 from bert4rec.cli.flags import add_settings, settings_of
+from bert4rec.cli.output import notes
 from bert4rec.config import PrepareConfig
 
 
@@ -18,4 +19,4 @@ def run(args: Namespace) -> None:
     config = settings_of(PrepareConfig, args)
     from bert4rec.data.prepare import prepare_dataset
 
-    prepare_dataset(config)
+    prepare_dataset(config, notes())

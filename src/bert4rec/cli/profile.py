@@ -9,17 +9,20 @@ from jsonargparse import ArgumentParser, Namespace
 from bert4rec.cli.asking import ModelFlags
 from bert4rec.cli.flags import add_json, add_settings, settings_of
 from bert4rec.cli.output import show_json, show_table
+from bert4rec.errors import UsageError
 
 
 def add_flags(parser: ArgumentParser) -> None:
     """The flags of `profile`."""
     add_settings(parser, ModelFlags)
-    parser.add_argument("--user_id", type=str, required=True, help="The user's id.")
+    parser.add_argument("--user_id", type=str, help="Whose profile.")
     add_json(parser)
 
 
 def run(args: Namespace) -> None:
     """Shows the profile."""
+    if args.user_id is None:
+        raise UsageError("missing --user_id: whose profile?")
     engine = settings_of(ModelFlags, args).engine()
     known = engine.get_user_profile(engine.dataset.users.parse(args.user_id))
     if args.json:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from jsonargparse import ArgumentParser, Namespace
 
 from bert4rec.cli.asking import HistoryFlags, ModelFlags
-from bert4rec.cli.flags import add_json, add_settings, settings_of
+from bert4rec.cli.flags import add_json, add_settings, add_switch, settings_of
 from bert4rec.cli.output import show_json, show_table
 
 
@@ -14,7 +14,7 @@ def add_flags(parser: ArgumentParser) -> None:
     add_settings(parser, ModelFlags)
     parser.add_argument("--user_id", type=str, help="The user's id.")
     parser.add_argument("--k", type=int, default=10, help="How many items.")
-    parser.add_argument("--filter_seen", type=bool, default=True, help="Leave out what the history holds.")
+    add_switch(parser, "filter_seen", True, "Leave out what the history holds.")
     add_settings(parser, HistoryFlags)
     add_json(parser)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from jsonargparse import ArgumentParser, Namespace
 
 from bert4rec.cli.flags import add_settings, run_config
+from bert4rec.cli.output import notes
 from bert4rec.config import ModelConfig, SplitConfig, TrainingConfig
 
 
@@ -30,4 +31,11 @@ def run(args: Namespace) -> None:
     from bert4rec.data.prepared import PreparedDataset
     from bert4rec.training.fit import train
 
-    train(PreparedDataset.open(args.data), config, args.output, resume=args.resume, overwrite=args.overwrite)
+    train(
+        PreparedDataset.open(args.data),
+        config,
+        args.output,
+        resume=args.resume,
+        overwrite=args.overwrite,
+        report=notes(),
+    )

@@ -8,6 +8,7 @@ Legend: N events, U user rows (row 0 unknown), V item rows (rows 0 and 1 PAD and
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -196,17 +197,46 @@ class PreparedDataset:
                 f"{folder}: format version {version} of the prepared folder is not the one this version reads "
                 f"({FORMAT_VERSION}); prepare the data again"
             )
-        return cls(
-            folder=folder,
-            manifest=manifest,
-            start_U1=_map(folder, "user_start"),
-            item_N=_map(folder, "event_item"),
-            time_N=_map(folder, "event_time"),
-            rating_N=_map(folder, "event_rating"),
-            rating_levels=np.asarray(manifest["rating_levels"], dtype=np.float64),
-            item_features=_features(folder, "item", manifest["item_features"]),
-            user_features=_features(folder, "user", manifest["user_features"]),
-        )
+        try:
+            dataset = cls(
+                folder=folder,
+                manifest=manifest,
+                start_U1=_map(folder, "user_start"),
+                item_N=_map(folder, "event_item"),
+                time_N=_map(folder, "event_time"),
+                rating_N=_map(folder, "event_rating"),
+                rating_levels=np.asarray(manifest["rating_levels"], dtype=np.float64),
+                item_features=_features(folder, "item", manifest["item_features"]),
+                user_features=_features(folder, "user", manifest["user_features"]),
+            )
+            lengths = [len(array) for array in (dataset.item_N, dataset.time_N, dataset.rating_N, dataset.start_U1)]
+            named = [manifest["num_events"]] * 3 + [manifest["num_users"] + FIRST_USER + 1]
+        except (KeyError, TypeError, ValueError) as problem:
+            raise PreparedDataError(
+                f"{folder / MANIFEST}: is damaged ({problem!r}); prepare the data again"
+            ) from problem
+        if lengths != named:
+            raise PreparedDataError(f"{folder}: its files do not belong together; prepare the data again")
+        return dataset
+
+    @classmethod
+    def open_whole(cls, folder: str | Path) -> PreparedDataset:
+        """The same, once every file has been read and found to be the one that the manifest names."""
+        dataset = cls.open(folder)
+        files = dataset.manifest.get("files")
+        if not isinstance(files, dict):
+            raise PreparedDataError(f"{dataset.folder}: its {MANIFEST} names no fingerprints; prepare the data again")
+        for name, fingerprint in files.items():
+            path = Path(folder) / name
+            if not path.is_file() or sha256_of(path) != fingerprint:
+                raise PreparedDataError(f"{path}: not the file that {MANIFEST} names; prepare the data again")
+        return dataset
+
+
+def sha256_of(path: Path) -> str:
+    """A file's fingerprint."""
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _features(

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bert4rec.data.histories import Ints
-from bert4rec.data.prepared import FORMAT_VERSION, MANIFEST, Feature, Names, PreparedDataset
+from bert4rec.data.prepared import FORMAT_VERSION, MANIFEST, Feature, Names, PreparedDataset, sha256_of
 from bert4rec.errors import DataError, UsageError
 from bert4rec.ids import FIRST_USER, NO_TIME, RawId
 
@@ -55,7 +55,8 @@ def write_prepared(folder: Path, content: Content) -> PreparedDataset:
             np.save(unfinished / f"{name}.npy", array, allow_pickle=False)
         for name, text in _texts(content).items():
             _write(unfinished / name, text)
-        _write(unfinished / MANIFEST, _manifest(content, arrays))
+        files = {path.name: sha256_of(path) for path in sorted(unfinished.iterdir())}
+        _write(unfinished / MANIFEST, {**_manifest(content, arrays), "files": files})
     return PreparedDataset.open(folder)
 
 

@@ -35,10 +35,9 @@ class Grid:
     slot_t: Tensor
     """The place of each token in the flattened rectangle."""
 
-    def spread(self, x_TD: Tensor) -> Tensor:
-        """Packed tokens as `[b, L, D]`, zeros where no token is."""
+    def spread(self, x_tD: Tensor) -> Tensor:
+        """The grid's tokens as `[b, L, D]`, zeros where no token is."""
         b, L = self.shape
-        x_tD = x_TD[self.tokens]
         if len(x_tD) < b * L:
             x_tD = x_tD.new_zeros(b * L, x_tD.shape[1]).index_copy(0, self.slot_t, x_tD)
         return x_tD.view(b, L, -1)
@@ -87,6 +86,11 @@ class Look:
     """How many places each token sees."""
     record: list[list[Tensor]] | None = field(default=None)
     """Where attention weights are kept, per layer and grid, when someone wants to look at them."""
+
+    @property
+    def tokens(self) -> list[int]:
+        """How many tokens each grid has; together they are all."""
+        return [len(grid.slot_t) for grid in self.grids]
 
 
 class AttentionBias(nn.Module):
@@ -198,9 +202,10 @@ def _over_grids(qkv_TD: Tensor, num_heads: int, at: Look, attend: _Attend) -> Te
     """Attention grid by grid over packed queries, keys and values (`[T, 3 · H · E]`)."""
     kept: list[Tensor] | None = [] if at.record is not None else None
     pieces = []
-    for number, grid in enumerate(at.grids):
+    # The grids follow one another: the gradient of a split is one concatenation, that of slices a full row for each.
+    for number, (grid, qkv_tD) in enumerate(zip(at.grids, qkv_TD.split(at.tokens), strict=True)):
         q_bHLE, k_bHLE, v_bHLE = (
-            part.transpose(1, 2) for part in grid.spread(qkv_TD).unflatten(2, (3, num_heads, -1)).unbind(2)
+            part.transpose(1, 2) for part in grid.spread(qkv_tD).unflatten(2, (3, num_heads, -1)).unbind(2)
         )
         out_bHLE = attend(q_bHLE, k_bHLE, v_bHLE, at, number, kept)
         pieces.append(grid.collect(out_bHLE.transpose(1, 2)))

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from bert4rec.config import ModelConfig
 from bert4rec.model.attention import GatedAttention, Look, SoftmaxAttention
+from bert4rec.model.dropout import Dropout
 
 
 class TransformerBlock(nn.Module):
@@ -13,13 +14,11 @@ class TransformerBlock(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        D = config.hidden_size
+        D, wide = config.hidden_size, config.feed_forward_factor * config.hidden_size
         self.attention_norm, self.feed_forward_norm = nn.LayerNorm(D), nn.LayerNorm(D)
         self.attention = SoftmaxAttention(config)
-        self.feed_forward = nn.Sequential(
-            nn.Linear(D, 4 * D), nn.GELU(), nn.Dropout(config.dropout), nn.Linear(4 * D, D)
-        )
-        self.dropout = nn.Dropout(config.dropout)
+        self.feed_forward = nn.Sequential(nn.Linear(D, wide), nn.GELU(), Dropout(config.dropout), nn.Linear(wide, D))
+        self.dropout = Dropout(config.dropout)
 
     def forward(self, x_TD: Tensor, at: Look) -> Tensor:
         """The tokens after looking at the others, then at themselves."""
@@ -34,7 +33,7 @@ class GatedBlock(nn.Module):
         super().__init__()
         self.norm = nn.LayerNorm(config.hidden_size)
         self.attention = GatedAttention(config)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(self, x_TD: Tensor, at: Look) -> Tensor:
         """The tokens after looking at the others."""

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from bert4rec.config import ModelConfig
 from bert4rec.data.prepared import Kind
+from bert4rec.model.dropout import Dropout
 from bert4rec.model.spec import DataSpec
 
 
@@ -43,7 +44,7 @@ class RatingHead(nn.Module):
         super().__init__()
         D = config.hidden_size
         self.read = nn.Sequential(
-            nn.Linear(2 * D, D), nn.GELU(), nn.Dropout(config.dropout), nn.Linear(D, spec.rating_levels)
+            nn.Linear(2 * D, D), nn.GELU(), Dropout(config.dropout), nn.Linear(D, spec.rating_levels)
         )
 
     def forward(self, state_ND: Tensor, item_ND: Tensor) -> Tensor:

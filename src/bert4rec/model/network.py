@@ -22,6 +22,7 @@ from bert4rec.data.prepared import PreparedDataset
 from bert4rec.ids import FIRST_ITEM, NO_RATING, NO_TIME, PAD
 from bert4rec.model.attention import AttentionBias, Look, look
 from bert4rec.model.blocks import BLOCKS
+from bert4rec.model.dropout import Dropout
 from bert4rec.model.embeddings import UserAttention, position_embedding
 from bert4rec.model.heads import ItemHead, PreferenceHead, RatingHead
 from bert4rec.model.metadata import ItemMetadata, UserTokens, fill_tables
@@ -75,7 +76,7 @@ class Bert4Rec(nn.Module):
         self.attention_bias = AttentionBias(config)
         self.blocks = nn.ModuleList(BLOCKS[config.block](config) for _ in range(config.num_layers))
         self.norm = nn.LayerNorm(D)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.item_head = ItemHead(config, spec)
         self.rating_head = RatingHead(config, spec) if spec.rating_levels and tasks.rating_prediction else None
         self.preference_head = PreferenceHead(config, spec) if tasks.user_preference else None

@@ -1,9 +1,11 @@
 """What a run will cost: the arithmetic of an epoch, so that one measured configuration tells the time of another.
 
-Legend: T tokens, D width, V item rows.
+Legend: W windows, D width.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,21 +15,61 @@ from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import Split
 
 SMALL = RunConfig(
-    model=ModelConfig(hidden_size=64, num_heads=2, num_layers=2, seq_length=100, block="gated", relative_time=True),
+    model=ModelConfig(
+        hidden_size=64,
+        num_heads=2,
+        num_layers=2,
+        seq_length=100,
+        block="gated",
+        relative_position=True,
+        relative_time=True,
+        user_dropout=0.5,
+    ),
     training=TrainingConfig(
-        learning_rate=1e-3, max_epochs=30, windows="random", task_weights=TaskWeights(item_prediction=0.0)
+        batch_size=16,
+        learning_rate=1e-3,
+        max_epochs=30,
+        windows="random",
+        task_weights=TaskWeights(item_prediction=0.0),
     ),
 )
 """`configs/small.yaml`, named where a run would take long."""
 
 
-def multiply_adds(dataset: PreparedDataset, split: Split, run: RunConfig) -> float:
-    """Multiply-adds of the matrix products in one epoch, forward and backward, at real tokens only."""
+@dataclass(frozen=True)
+class Arithmetic:
+    """Multiply-adds of the matrix products of one epoch, forward and backward, at real positions only."""
+
+    events: int
+    """Positions that have a target, and as many logits for each as there are items."""
+    linear: float
+    attention: float
+    head: float
+
+    @property
+    def multiply_adds(self) -> float:
+        """Of all products."""
+        return self.linear + self.attention + self.head
+
+
+def arithmetic(dataset: PreparedDataset, split: Split, run: RunConfig) -> Arithmetic:
+    """The least that an epoch computes; a backward pass is twice its forward pass.
+
+    A causal token sees what came before it and itself, a masked one its whole window.
+    """
     windows = training_windows(dataset, split, run.model, run.training, epoch=0)
-    length_W = np.minimum(windows.stop_W - windows.start_W, run.model.seq_length).astype(float)
-    D, weights = run.model.hidden_size, run.training.task_weights
-    linear = {"transformer": 12, "gated": 5}[run.model.block] * D * D * length_W.sum()
-    pairs = 2 * D * (length_W**2).sum()
-    read_twice = bool(weights.next_item) + bool(weights.item_prediction)
-    asked = length_W.sum() * (bool(weights.next_item) + bool(weights.item_prediction) * run.training.mask_probability)
-    return 3.0 * (run.model.num_layers * (linear + pairs) * read_twice + asked * D * dataset.item_rows)
+    causal_W = (windows.stop_W - windows.start_W).astype(float)
+    masked_W = np.minimum(causal_W, run.model.seq_length)
+    weights = run.training.task_weights
+    next_item, item_prediction = bool(weights.next_item), bool(weights.item_prediction)
+    tokens = next_item * causal_W.sum() + item_prediction * masked_W.sum()
+    pairs = next_item * (causal_W * (causal_W + 1) / 2).sum() + item_prediction * (masked_W**2).sum()
+    asked = next_item * causal_W.sum() + item_prediction * run.training.mask_probability * masked_W.sum()
+    D, layers = run.model.hidden_size, run.model.num_layers
+    products = {"transformer": 4 + 2 * run.model.feed_forward_factor, "gated": 5}[run.model.block]
+    return Arithmetic(
+        events=round(asked),
+        linear=3.0 * layers * products * D * D * tokens,
+        attention=3.0 * layers * 2 * D * pairs,
+        head=3.0 * D * dataset.num_items * asked,
+    )

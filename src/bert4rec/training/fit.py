@@ -20,14 +20,12 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import (
     Callback,
     EarlyStopping,
     ModelCheckpoint,
     ProgressBar,
-    RichProgressBar,
     TQDMProgressBar,
     WeightAveraging,
 )
@@ -38,20 +36,24 @@ from bert4rec import artefact
 from bert4rec.config import RunConfig, TrainingConfig
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import Split, make_split
-from bert4rec.errors import ConfigError, UsageError
+from bert4rec.errors import ArtefactError, ConfigError, UsageError
 from bert4rec.evaluation.evaluate import evaluate
 from bert4rec.evaluation.report import Report
 from bert4rec.model.network import Bert4Rec
 from bert4rec.model.scorer import NetworkScorer, readings_of
 from bert4rec.training.card import model_card
+from bert4rec.training.checkpoints import WholeCheckpoints, read_checkpoint
 from bert4rec.training.module import MONITORED, TrainingData, TrainingModule, value_tables
 from bert4rec.training.plots import plot_losses
-from bert4rec.training.progress import Progress, Reseed, duration, seed_epoch
+from bert4rec.training.progress import EpochBar, Progress, Reseed, duration, seed_epoch
 
 RUN_FILE = "run.json"
 """What is trained on what, in `output/training/`: a run is resumed only with the same."""
 FIGURES_FILE = "training.json"
 """The figures of the run, in `output/training/`; its presence means that training is over."""
+
+BEST, LAST = "best.ckpt", "last.ckpt"
+"""Checkpoints, in `output/training/`: the best weights so far, and everything that a run needs to go on."""
 
 NO_EFFECT = ("num_workers", "pin_memory", "logger", "use_wandb")
 """Settings that may differ when a run is resumed: they change no weight."""
@@ -72,9 +74,15 @@ def train(
     unfinished run; on a CPU the weights are then those of a run that was never interrupted. `overwrite` starts anew.
 
     Raises ConfigError for settings that contradict the data or the device, UsageError where `output` holds something
-    else, KeyboardInterrupt when interrupted (the last checkpoint is kept).
+    else, ArtefactError where it cannot be written, KeyboardInterrupt when interrupted; the last checkpoint is kept.
     """
-    output = Path(output)
+    with _plain_errors(Path(output), run.training):
+        return _train(dataset, run, Path(output), resume, overwrite, report)
+
+
+def _train(
+    dataset: PreparedDataset, run: RunConfig, output: Path, resume: bool, overwrite: bool, report: Callable[[str], None]
+) -> Path:
     split = make_split(dataset, run.split)
     identity = {"settings": run.to_dict(), "dataset": dataset.checksum, "split": split.checksum}
     if is_first_process() and not _start_folder(output, identity, resume, overwrite):
@@ -99,9 +107,10 @@ def _start_folder(output: Path, identity: dict[str, Any], resume: bool, overwrit
     """Makes the folder ready; False where there is nothing left to do."""
     training = output / "training"
     known = _read_identity(training / RUN_FILE)
-    if overwrite or known is None:
-        if not overwrite and output.is_dir() and any(output.iterdir()):
-            raise UsageError(f"{output}: holds something that is not a run of this program; choose another --output")
+    if known is None and not overwrite and any(path.is_file() for path in output.rglob("*")):
+        raise UsageError(f"{output}: holds something that is no run that can go on; choose another --output")
+    worth_keeping = (training / LAST).is_file() or (output / artefact.CONFIG_FILE).is_file()
+    if overwrite or known is None or not worth_keeping:
         (output / artefact.CONFIG_FILE).unlink(missing_ok=True)
         shutil.rmtree(training, ignore_errors=True)
     else:
@@ -144,9 +153,9 @@ def _fit(
     if (folder / FIGURES_FILE).is_file():
         figures = dict(json.loads((folder / FIGURES_FILE).read_text(encoding="utf-8")))
     else:
-        with _quiet_lightning(), _plain_errors():
+        with _quiet_lightning():
             trainer = make_trainer(run.training, folder, [progress, *_callbacks(run.training, folder)])
-            last = folder / "last.ckpt"
+            last = folder / LAST
             module.train()  # Lightning trains in whatever mode it finds
             trainer.fit(
                 module,
@@ -158,8 +167,7 @@ def _fit(
             return None
         figures = progress.summary(module)
         _write_json(folder / FIGURES_FILE, figures)
-    best = torch.load(folder / "best.ckpt", map_location="cpu", weights_only=True)["state_dict"]
-    module.load_state_dict(best)
+    module.load_state_dict(read_checkpoint(folder / BEST)["state_dict"])
     return figures
 
 
@@ -175,6 +183,7 @@ def make_trainer(training: TrainingConfig, folder: Path, callbacks: list[Callbac
         accumulate_grad_batches=training.gradient_accumulation_steps,
         gradient_clip_val=training.max_grad_norm or None,
         callbacks=[*callbacks, *([bar] if bar else [])],
+        plugins=[WholeCheckpoints()],
         enable_progress_bar=bar is not None,
         logger=_loggers(training, folder),
         log_every_n_steps=10,
@@ -189,15 +198,8 @@ def _callbacks(training: TrainingConfig, folder: Path) -> list[Callback]:
     callbacks: list[Callback] = [
         Reseed(training.seed),
         EarlyStopping(MONITORED, mode="max", patience=training.patience, check_on_train_epoch_end=True),
-        ModelCheckpoint(
-            folder,
-            filename="best",
-            monitor=MONITORED,
-            mode="max",
-            save_last=True,
-            save_on_train_epoch_end=True,
-            enable_version_counter=False,
-        ),
+        _checkpoint(folder / BEST, monitor=MONITORED, mode="max"),
+        _checkpoint(folder / LAST),  # of every epoch, and after the best one's, so that it knows of it
     ]
     if training.ema_decay:  # buffers are feature tables: row numbers, of which there is no average
         average = get_ema_multi_avg_fn(training.ema_decay)
@@ -205,11 +207,18 @@ def _callbacks(training: TrainingConfig, folder: Path) -> list[Callback]:
     return callbacks
 
 
+def _checkpoint(path: Path, **choice: Any) -> ModelCheckpoint:
+    """Keeps one file, written at the end of epochs. Lightning's `save_last` would skip epochs that are not the best."""
+    return ModelCheckpoint(
+        path.parent, filename=path.stem, save_on_train_epoch_end=True, enable_version_counter=False, **choice
+    )
+
+
 def _progress_bar() -> ProgressBar | None:
     """A bar on a terminal; the lines of `Progress` are enough for a log."""
     if not os.isatty(1):
         return None
-    return RichProgressBar() if find_spec("rich") else TQDMProgressBar()
+    return EpochBar() if find_spec("rich") else TQDMProgressBar()
 
 
 def _loggers(training: TrainingConfig, folder: Path) -> list[Logger]:
@@ -219,8 +228,8 @@ def _loggers(training: TrainingConfig, folder: Path) -> list[Logger]:
         _need("tensorboard", "tensorboard")
         loggers.append(TensorBoardLogger(folder, name="tensorboard"))
     if training.logger == "mlflow":
-        _need("mlflow", "mlflow")
         store = os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{folder.resolve()}/mlflow.db")
+        _need("mlflow", "mlflow", *(("sqlalchemy", "alembic") if store.startswith("sqlite:") else ()))
         loggers.append(MLFlowLogger("bert4rec", tracking_uri=store))
     if training.use_wandb:
         _need("wandb", "wandb")
@@ -231,9 +240,9 @@ def _loggers(training: TrainingConfig, folder: Path) -> list[Logger]:
     return loggers
 
 
-def _need(module: str, extra: str) -> None:
-    if find_spec(module) is None:
-        raise ConfigError(f"logging to {module} needs it installed: pip install 'bert4rec[{extra}]'")
+def _need(extra: str, *modules: str) -> None:
+    if any(find_spec(module) is None for module in modules):
+        raise ConfigError(f"logging to {extra} needs it installed: pip install 'bert4rec[{extra}]'")
 
 
 @contextmanager
@@ -252,16 +261,31 @@ def _quiet_lightning() -> Iterator[None]:
 
 
 @contextmanager
-def _plain_errors() -> Iterator[None]:
-    """Lightning's complaints about settings as ours; an interrupt, which it turns into an exit, as an interrupt."""
+def _plain_errors(output: Path, training: TrainingConfig) -> Iterator[None]:
+    """What can go wrong around training, as errors of ours.
+
+    Lightning complains of settings in its own way, and turns an interrupt into an exit.
+    """
     on_interrupt = signal.getsignal(signal.SIGINT)
     try:
         yield
+    except (OSError, ArtefactError) as problem:
+        reason = str(problem) if isinstance(problem, ArtefactError) else _unwritable(output, problem)
+        raise ArtefactError(reason + _kept(output)) from problem
     except MisconfigurationException as problem:
-        raise ConfigError(" ".join(str(problem).split())) from problem
-    except SystemExit as stopped:
+        asked = f"accelerator {training.accelerator!r}, devices {training.devices}, precision {training.precision!r}"
+        raise ConfigError(f"{asked}: {' '.join(str(problem).split())}") from problem
+    except (KeyboardInterrupt, SystemExit) as stopped:
         signal.signal(signal.SIGINT, on_interrupt)
-        raise KeyboardInterrupt from stopped
+        raise KeyboardInterrupt(f"interrupted{_kept(output)}") from stopped
+
+
+def _kept(output: Path) -> str:
+    return "; what was trained is kept, --resume goes on from it" if (output / "training" / LAST).is_file() else ""
+
+
+def _unwritable(output: Path, problem: OSError) -> str:
+    return f"{problem.filename or output}: cannot be written ({problem.strerror or problem})"
 
 
 def _finish(
@@ -296,6 +320,4 @@ def evaluate_rows(scorer: NetworkScorer, dataset: PreparedDataset, split: Split)
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
-    unfinished = path.with_suffix(".tmp")
-    unfinished.write_text(json.dumps(content, indent=1), encoding="utf-8")
-    unfinished.replace(path)
+    artefact.write_whole(path, json.dumps(content, indent=1).encode())

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from bert4rec.artefact import write_whole
 
 
 def plot_losses(epochs: Sequence[Mapping[str, Any]], path: Path) -> None:
@@ -26,9 +29,9 @@ def plot_losses(epochs: Sequence[Mapping[str, Any]], path: Path) -> None:
     axes[-1].set_ylim(bottom=0)
     axes[-1].legend(frameon=False)
     _label(axes[-1], "validation", "")
-    unfinished = path.with_suffix(".tmp")
-    figure.savefig(unfinished, format="png", dpi=120)
-    unfinished.replace(path)
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=120)
+    write_whole(path, picture.getbuffer())
 
 
 def _label(axis: Axes, title: str, unit: str) -> None:

@@ -13,17 +13,18 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import Callback, RichProgressBar
 
 from bert4rec.config import RunConfig
 from bert4rec.data.batches import Batch
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import Split
-from bert4rec.training.cost import SMALL, multiply_adds
+from bert4rec.training.cost import SMALL, arithmetic
 from bert4rec.training.module import MONITORED, TrainingModule
 
 FIRST_STEPS = 20
-"""Steps after which the run says how long it will take; the first few, which warm up, do not count."""
+"""Steps after which the run says how long it will take; the first few, which warm up, do not count. The line of a
+shorter epoch comes sooner and says it too."""
 WARMING_STEPS = 5
 LONG_SECONDS = 3600.0
 
@@ -58,7 +59,7 @@ class Progress(Callback):
         self.steps += 1
         if self.steps == WARMING_STEPS:
             self.warm = self.trained
-        if self.steps == FIRST_STEPS and trainer.is_global_zero:
+        if self.steps == FIRST_STEPS == batch_idx + 1 and trainer.is_global_zero:
             self._estimate(trainer, (self.trained - self.warm) / (FIRST_STEPS - WARMING_STEPS))
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -102,9 +103,8 @@ class Progress(Callback):
             f"about {duration(epoch)} an epoch on this device ({where}), {duration(total)} for all "
             f"{trainer.max_epochs}, validation not counted",
         )
-        small = (
-            multiply_adds(self.dataset, self.split, SMALL) / multiply_adds(self.dataset, self.split, self.run) * epoch
-        )
+        work, small_work = (arithmetic(self.dataset, self.split, run).multiply_adds for run in (self.run, SMALL))
+        small = small_work / work * epoch
         if total > LONG_SECONDS and small * SMALL.training.max_epochs < total / 2:
             self._say(
                 trainer,
@@ -142,15 +142,32 @@ class Progress(Callback):
         }
 
 
+class EpochBar(RichProgressBar):
+    """Lightning's bar, counting epochs as the lines do: from 1."""
+
+    def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
+        """None: what they are at the end of an epoch is in its line."""
+        return {}
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        return f"epoch {current_epoch + 1:>3}/{self.trainer.max_epochs}"
+
+
 class Reseed(Callback):
     """The random numbers of an epoch depend on the seed and the epoch alone, so a resumed run draws the same ones."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
 
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start the epoch's random numbers."""
-        seed_epoch(self.seed, trainer.current_epoch, trainer.global_rank)
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int
+    ) -> None:
+        """Start the epoch's random numbers, at its first batch.
+
+        At the epoch's start would be too soon: then the loop draws one for its loader, but not when it was resumed.
+        """
+        if batch_idx == 0:
+            seed_epoch(self.seed, trainer.current_epoch, trainer.global_rank)
 
 
 def seed_epoch(seed: int, epoch: int, rank: int = 0) -> None:

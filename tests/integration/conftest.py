@@ -1,0 +1,55 @@
+"""A small world and models of it, made by the commands themselves, once. Tests that change a folder work on a copy."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bert4rec.data.synthetic import synthetic_dataset
+from command_line import run, settings, zipped
+
+
+@pytest.fixture(scope="session")
+def model(world_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder that `bert4rec train` made."""
+    folder = tmp_path_factory.mktemp("cli") / "model"
+    run("train", "--data", world_folder, "--output", folder, *settings()).succeeded()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def other_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A prepared folder of as many users, items and events, but other ones."""
+    folder = tmp_path_factory.mktemp("cli") / "other"
+    synthetic_dataset(seed=1, num_users=80, num_items=24, events_per_user=20, folder=folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def reports(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The reports of the model and the baselines, as `bert4rec evaluate --output` writes them."""
+    folder = tmp_path_factory.mktemp("cli") / "reports"
+    run("evaluate", "--model", model, "--baselines", "--output", folder, "--json")
+    return folder
+
+
+Copy = Callable[[Path], Path]
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Copy:
+    """Copies a folder, without what training left, so that it can be damaged."""
+
+    def made(folder: Path) -> Path:
+        return Path(shutil.copytree(folder, tmp_path / folder.name, ignore=shutil.ignore_patterns("training")))
+
+    return made
+
+
+@pytest.fixture
+def release(tmp_path: Path) -> Path:
+    """An archive `ml-1m.zip` in a folder of its own."""
+    return zipped(tmp_path / "data" / "ml-1m.zip")

@@ -1,0 +1,228 @@
+"""From raw files to answers: each documented form of a command, and what it prints."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from command_line import TINY, run, settings
+
+HISTORY = "101,105,109,113"
+
+
+def answer(*words: object) -> dict[str, Any]:
+    """The one JSON document on stdout."""
+    document = json.loads(run(*words, "--json").succeeded())
+    assert isinstance(document, dict)
+    return document
+
+
+def test_a_release_becomes_a_prepared_folder(release: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "prepared" / "ml-1m"
+    printed = run("prepare", "--dataset", "ml-1m", "--data_dir", release.parent, "--output", folder).succeeded()
+    assert re.search(r"ratings\.dat: time +event order and time", printed)
+    assert "16 users, 12 items, 128 events" in printed.splitlines()[-1]
+    again = run("prepare", "--dataset", "ml-1m", "--data_dir", release.parent, "--output", folder).succeeded()
+    assert "already prepared" in again
+
+
+def test_a_table_of_ones_own_becomes_a_model(tmp_path: Path) -> None:
+    rows = [f"u{user},p{(user + place) % 6},{place}\n" for user in range(8) for place in range(5)]
+    (tmp_path / "clicks.csv").write_text("who,what,when\n" + "".join(rows))
+    schema = tmp_path / "my.yaml"
+    schema.write_text("events: {file: clicks.csv, user: who, item: what, time: when}\n")
+    prepared, folder = tmp_path / "prepared", tmp_path / "model"
+    run("prepare", "--schema", schema, "--output", prepared).succeeded()
+    run("train", "--data", prepared, "--output", folder, *settings(max_epochs=1)).succeeded()
+    found = answer("recommend", "--model", folder, "--user_id", "u3", "--k", "1")
+    assert found["user_id"] == "u3"
+    assert found["items"][0]["item_id"] == "p2"  # the only one that was not seen
+
+
+def test_training_prints_plain_lines_and_leaves_a_model(world_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "runs" / "a"
+    printed = run("train", "--data", world_folder, "--output", folder, *settings()).succeeded()
+    first, second, summary, last = printed.splitlines()
+    assert re.match(r"epoch   1/2  item_prediction \d+\.\d{3}  .*ndcg@10 0\.\d{4} \*  .*events/s.*left at most", first)
+    assert second.startswith("epoch   2/2  ")
+    assert summary.startswith("trained 2 epochs in ")
+    assert last == f"model folder: {folder}"
+    assert "\x1b" not in printed
+    assert "\r" not in printed
+
+
+def test_the_estimate_of_a_long_epoch_comes_before_its_line(world_folder: Path, tmp_path: Path) -> None:
+    words = ["--data", world_folder, "--output", tmp_path / "a", *settings(batch_size=4, max_epochs=1, windows="last")]
+    lines = run("train", *words).succeeded().splitlines()
+    assert lines[0].startswith("about ")
+    assert "for all 1" in lines[0]
+    assert lines[1].startswith("epoch   1/1 ")
+
+
+def test_no_estimate_comes_after_the_line_of_a_short_epoch_that_says_it_too(world_folder: Path, tmp_path: Path) -> None:
+    words = ["--data", world_folder, "--output", tmp_path / "a", *settings(batch_size=40, max_epochs=12)]
+    lines = run("train", *words).succeeded().splitlines()
+    assert [line.split()[0] for line in lines[:12]] == ["epoch"] * 12  # 2 steps each, 24 in all
+
+
+def test_the_settings_of_a_run_are_stored_with_the_flag_before_the_file_before_the_default(
+    world_folder: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text(json.dumps({**TINY, "task_weights": {"rating_prediction": 0.1, "user_preference": 0.0}}))
+    flags = ["--max_epochs", "1", "--task_weights.rating_prediction", "0.5"]
+    run("train", "--data", world_folder, "--output", tmp_path / "a", "--config", file, *flags).succeeded()
+    stored = json.loads((tmp_path / "a" / "config.json").read_text())["settings"]
+    assert (stored["max_epochs"], stored["hidden_size"], stored["weight_decay"]) == (1, 16, 0.01)
+    assert stored["task_weights"] == {
+        "item_prediction": 1.0,
+        "next_item": 1.0,
+        "rating_prediction": 0.5,
+        "user_preference": 0.0,
+    }
+
+
+def test_a_model_that_is_there_is_not_trained_again(world_folder: Path, model: Path) -> None:
+    printed = run("train", "--data", world_folder, "--output", model, *settings()).succeeded()
+    assert printed == f"{model}: already trained with these settings on this data; --overwrite trains it again\n"
+
+
+def test_evaluate_answers_with_metrics_intervals_and_the_protocol(model: Path, world_folder: Path) -> None:
+    found = answer("evaluate", "--model", model, "--data", world_folder)
+    assert {"hit@10", "ndcg@10", "mrr", "coverage@10"} <= set(found["metrics"])
+    low, high = found["intervals"]["ndcg@10"]
+    assert 0 <= low <= found["metrics"]["ndcg@10"] <= high <= 1
+    assert (found["protocol"]["users"], found["protocol"]["candidates"]) == (80, "all 24 items")
+    assert set(found["rows"]) == {"request_time_on", "request_time_off"}
+    assert found["rows"]["request_time_on"]["metrics"] == found["metrics"]
+
+
+def test_evaluate_asks_the_data_of_the_model_where_none_is_named(model: Path, world_folder: Path) -> None:
+    assert answer("evaluate", "--model", model) == answer("evaluate", "--model", model, "--data", world_folder)
+
+
+def test_baselines_stand_beside_the_model_and_their_remarks_out_of_the_way(model: Path) -> None:
+    done = run("evaluate", "--model", model, "--baselines", "--json")
+    found = json.loads(done.out)
+    assert done.err == "fitting baselines\n"
+    assert set(found["baselines"]) == {"popularity", "sequential rules", "item kNN"}
+    assert "global mean" in found["rating_baselines"]
+
+
+def test_the_table_of_an_evaluation_has_one_line_a_row(model: Path) -> None:
+    lines = [line.rstrip() for line in run("evaluate", "--model", model, "--baselines").succeeded().splitlines()]
+    ranking, rating, protocol = "\n".join(lines[1:]).split("\n\n")
+    number = r"\d\.\d{4}"
+    for row in ranking.splitlines()[1:]:
+        assert re.fullmatch(rf"\S.*?  +{number} ±{number}  +{number} ±{number}  +{number} ±{number}  +{number}", row)
+    names = [re.split(r"  +", row)[0] for row in ranking.splitlines()[1:]]
+    assert names[:2] == ["model, request time on", "model, request time off"]
+    assert set(names[2:]) == {"popularity", "sequential rules", "item kNN"}
+    assert re.split(r"  +", rating.splitlines()[0])[1:] == ["rating_rmse", "rating_mae"]
+    assert [re.split(r"  +", row)[0] for row in rating.splitlines()[1:]] == [
+        *names[:2],
+        "global mean",
+        "user and item biases",
+    ]
+    assert max(map(len, (ranking + "\n" + rating).splitlines())) <= 100
+    assert "request time as the rows say" in " ".join(protocol.split())
+
+
+def test_evaluate_writes_reports_that_compare_reads(reports: Path) -> None:
+    names = {path.name for path in reports.iterdir()}
+    assert {"report.md", "comparison.png", "popularity.json", "model_request_time_on.json"} < names
+    found = answer("compare", reports / "model_request_time_on.json", reports / "popularity.json")
+    low, high = found["intervals"]["ndcg@10"]
+    assert low <= found["difference"]["ndcg@10"] <= high
+    assert (found["first"], found["second"]) == ("model", "popularity")
+    assert 0 < found["p_value"]["hit@10"] <= 1
+
+
+def test_compare_asks_a_model_as_its_report_was_made(model: Path, reports: Path) -> None:
+    table = run("compare", model, reports / "model_request_time_on.json").succeeded()
+    assert re.search(r"^ndcg@10 +0\.0000  \[\+0\.0000, \+0\.0000\] +1\.0000", table, re.MULTILINE)
+
+
+@pytest.mark.parametrize("who", [["--user_id", "7"], ["--item_sequence", HISTORY]], ids=["stored", "given"])
+def test_recommend_answers_with_a_ranked_list(model: Path, who: list[str]) -> None:
+    items = answer("recommend", "--model", model, *who, "--k", "3")["items"]
+    assert [item["rank"] for item in items] == [1, 2, 3]
+    assert items[0]["score"] >= items[1]["score"] >= items[2]["score"]
+    assert {item["item_id"] for item in items} <= set(range(101, 125))
+    assert 1 <= items[0]["expected_rating"] <= 5
+
+
+def test_recommend_gives_10_items_and_fewer_where_fewer_are_left(model: Path) -> None:
+    assert len(answer("recommend", "--model", model, "--item_sequence", HISTORY)["items"]) == 10
+    assert len(answer("recommend", "--model", model, "--item_sequence", HISTORY, "--k", "1000")["items"]) == 24 - 4
+
+
+def test_what_was_seen_is_listed_only_where_that_is_asked_for(model: Path) -> None:
+    words = ["recommend", "--model", model, "--item_sequence", HISTORY, "--k", "24"]
+    seen = set(map(int, HISTORY.split(",")))
+    assert not seen & {item["item_id"] for item in answer(*words)["items"]}
+    assert seen < {item["item_id"] for item in answer(*words, "--filter_seen", "false")["items"]}
+
+
+def test_unknown_items_of_a_sequence_may_be_left_out(model: Path) -> None:
+    words = ["recommend", "--model", model, "--ignore_unknown_items", "true", "--item_sequence"]
+    assert answer(*words, f"{HISTORY},9") == answer(*words, HISTORY)
+
+
+def test_a_request_may_say_when_and_who(model: Path) -> None:
+    words = ["recommend", "--model", model, "--item_sequence", HISTORY]
+    more = ["--timestamps", "1e9,1.1e9,1.2e9,1.3e9", "--ratings", "5,4,5,4", "--request_time", "now"]
+    found = answer(*words, *more, "--user_features", "gender=F")
+    assert np.isfinite([item["score"] for item in found["items"]]).all()
+    assert found != answer(*words)
+
+
+@pytest.mark.parametrize("who", [["--user_id", "7"], ["--item_sequence", HISTORY]], ids=["stored", "given"])
+def test_explain_answers_with_measured_effects(model: Path, who: list[str]) -> None:
+    found = answer("explain", "--model", model, *who, "--item_id", "120")
+    assert found["item_id"] == 120
+    assert found["sentence"].startswith("Item 19 (120) is number ")
+    assert {"item_id", "effect", "rank_without", "position"} <= set(found["events"][0])
+
+
+@pytest.mark.parametrize("who", [["--user_id", "7"], ["--item_sequence", HISTORY]], ids=["stored", "given"])
+def test_explain_without_an_item_explains_the_first_recommended_one(model: Path, who: list[str]) -> None:
+    first = answer("recommend", "--model", model, *who, "--k", "1")["items"][0]
+    found = answer("explain", "--model", model, *who)
+    assert (found["item_id"], found["rank"]) == (first["item_id"], 1)
+    assert found["score"] == pytest.approx(first["score"], abs=1e-4)
+
+
+def test_explain_without_an_item_says_when_there_is_none_to_recommend(model: Path) -> None:
+    everything = ",".join(map(str, range(101, 125)))
+    said = run("explain", "--model", model, "--item_sequence", everything).refused(2)
+    assert said.endswith("name one with --item_id")
+
+
+def test_profile_answers_with_what_is_known_and_expected(model: Path) -> None:
+    found = answer("profile", "--model", model, "--user_id", "7")
+    assert found["user_id"] == 7
+    assert {"gender", "age_group", "occupation_code", "num_events", "favourite_genres", "predicted_genres"} <= set(
+        found
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    [
+        (["recommend", "--user_id", "7"], ["recommended to user 7", "rank", "title", "rating"]),
+        (["explain", "--user_id", "7"], ["is number 1 among", "effect of each past event", "what is known of the"]),
+        (["explain", "--item_sequence", HISTORY], ["effect of each past event", "rank without"]),
+        (["profile", "--user_id", "7"], ["user 7", "gender", "favourite_genres", "%"]),
+    ],
+    ids=lambda value: value[0] if value[0] in ("recommend", "explain", "profile") else "",
+)
+def test_without_json_an_answer_is_a_table_for_people(model: Path, words: list[str], parts: list[str]) -> None:
+    printed = run(*words, "--model", model).succeeded()
+    assert all(part in printed for part in parts), printed
+    assert max(map(len, printed.splitlines())) <= 120

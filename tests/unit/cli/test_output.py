@@ -1,0 +1,72 @@
+"""Tables that stay readable, and remarks that nobody need read."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from contextlib import redirect_stdout
+
+import pytest
+
+from bert4rec.cli.output import LOG_WIDTH, notes, show_json, show_table
+
+
+def shown(*table: object) -> list[str]:
+    out = io.StringIO()
+    with redirect_stdout(out):
+        show_table(*table)  # type: ignore[arg-type]
+    return [line.rstrip() for line in out.getvalue().splitlines()]
+
+
+def test_numbers_stand_to_the_right_and_words_to_the_left() -> None:
+    assert shown("title", ["name", "score"], [["a", 1.5], ["bcd", 12.0]]) == [
+        "title",
+        "name    score",
+        "a      1.5000",
+        "bcd   12.0000",
+    ]
+
+
+def test_a_title_is_not_broken_to_the_width_of_the_table() -> None:
+    title = "effect of what is known of the user and the request"
+    assert shown(title, ["a"], [[1]])[0] == title
+
+
+def test_brackets_and_colons_in_a_title_are_text() -> None:
+    assert shown("of [rec]", ["a"], [["[rec] [/b] :star:"]]) == ["of [rec]", "a", "[rec] [/b] :star:"]
+
+
+def test_a_long_text_is_folded_and_a_short_one_beside_it_is_not() -> None:
+    lines = shown("", ["text", "value"], [["word " * 60, "0.6750 ±0.1000"]])
+    assert sum("0.6750 ±0.1000" in line for line in lines) == 1
+    assert max(map(len, lines)) <= LOG_WIDTH
+    assert " ".join(lines).count("word") == 60
+
+
+def test_without_names_of_columns_a_table_has_no_head() -> None:
+    assert shown("", ["", ""], [["python", "3"]]) == ["python  3"]
+
+
+def test_what_is_unknown_is_a_dash() -> None:
+    assert shown("", ["a", "b"], [[None, 1]])[1].startswith("–")
+
+
+def test_json_keeps_letters_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    show_json({"title": "Amélie"})
+    assert capsys.readouterr().out == '{\n "title": "Amélie"\n}\n'
+
+
+def test_remarks_go_to_stdout_or_out_of_the_way(capsys: pytest.CaptureFixture[str]) -> None:
+    notes()("here")
+    notes(to_stderr=True)("there")
+    assert tuple(capsys.readouterr()) == ("here\n", "there\n")
+
+
+def test_remarks_that_nobody_reads_stop_no_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "w") as stdout:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        os.close(reading)
+        notes()("into the void")
+        notes()("and again")

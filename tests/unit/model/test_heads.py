@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from bert4rec.data.prepared import Kind
+from bert4rec.model.heads import ItemHead, PreferenceHead, RatingHead
+from bert4rec.model.spec import DataSpec, FeatureSpec
+from small_networks import SMALL
+
+GENRES = FeatureSpec("genres", Kind.MULTI, rows=6, width=2)
+YEAR = FeatureSpec("year", Kind.CATEGORICAL, rows=4)
+EMPTY = FeatureSpec("tags", Kind.MULTI, rows=1, width=1)
+SPEC = DataSpec(item_rows=7, user_rows=2, rating_levels=5, item_features=(GENRES, YEAR, EMPTY))
+D = SMALL.hidden_size
+
+
+def drawn(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+STATE, ITEMS = drawn(3, D), drawn(7, D, seed=1)
+
+
+def test_the_cosine_head_scores_the_angle_times_its_factor() -> None:
+    head = ItemHead(replace(SMALL, logit_scale=20.0), SPEC)
+    parallel = head.scores(STATE[:1], head.keys(torch.stack([STATE[0], -3 * STATE[0]])))
+    assert parallel[0].tolist() == pytest.approx([20, -20])
+    score_NV = head.scores(STATE, head.keys(ITEMS))
+    torch.testing.assert_close(head.scores(5 * STATE, head.keys(ITEMS * 9)), score_NV)
+    assert score_NV.abs().max() < 20
+
+
+def test_the_plain_head_scores_the_dot_product_and_the_items_bias() -> None:
+    head = ItemHead(replace(SMALL, cosine_head=False), SPEC)
+    assert head.bias_V is not None
+    head.bias_V.data = torch.arange(7.0)
+    torch.testing.assert_close(head.scores(STATE, head.keys(ITEMS)), STATE @ ITEMS.T + torch.arange(7.0))
+
+
+def test_the_rating_depends_on_the_state_and_on_the_item() -> None:
+    torch.manual_seed(0)
+    head = RatingHead(SMALL, SPEC).eval()
+    logits = head(STATE, ITEMS[:3])
+    assert logits.shape == (3, 5)
+    assert (logits != head(STATE.flip(0), ITEMS[:3]))[0].any()
+    assert (logits != head(STATE, ITEMS[4:7])).any()
+
+
+def test_preferences_are_a_vector_and_the_values_of_multi_valued_features_that_have_any() -> None:
+    torch.manual_seed(0)
+    taste_ND, values = PreferenceHead(SMALL, SPEC)(STATE)
+    assert taste_ND.shape == (3, D)
+    assert {name: logits.shape for name, logits in values.items()} == {"genres": (3, 5)}  # "unknown" is no preference
+
+
+def test_preferences_are_of_the_state() -> None:
+    torch.manual_seed(0)
+    head = PreferenceHead(SMALL, SPEC)
+    taste_ND, values = head(STATE)
+    assert not torch.allclose(taste_ND[0], taste_ND[1])
+    assert not torch.allclose(values["genres"][0], values["genres"][1])

@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from bert4rec.data.prepared import Feature, Kind
+from bert4rec.ids import FIRST_ITEM, UNKNOWN
+from bert4rec.model.metadata import FeatureEncoder, ItemMetadata, UserTokens, fill_tables
+from bert4rec.model.spec import FeatureSpec
+
+GENRES = FeatureSpec("genres", Kind.MULTI, rows=4, width=3)
+GENDER = FeatureSpec("gender", Kind.CATEGORICAL, rows=3)
+PRICE = FeatureSpec("price", Kind.NUMERIC, rows=1)
+
+
+def encoder(spec: FeatureSpec, rows: int = 5) -> FeatureEncoder:
+    """Value v has the vector (v, v²): the unknown one (7, 7)."""
+    made = FeatureEncoder(spec, 2, rows)
+    if spec.kind is not Kind.NUMERIC:
+        made.values.weight.data = torch.tensor([[float(v), float(v * v)] for v in range(spec.rows)])
+        made.values.weight.data[UNKNOWN] = 7
+    return made
+
+
+@pytest.mark.parametrize(
+    ("genres", "vector"),
+    [
+        ([1, 0, 0], [1, 1]),  # as long as it is alone, what fills the row up counts nothing
+        ([1, 3, 0], [2, 5]),  # the mean of (1, 1) and (3, 9)
+        ([1, 2, 3], [2, 14 / 3]),
+        ([0, 0, 0], [7, 7]),  # no genre: the unknown one's vector
+    ],
+)
+def test_genres_are_averaged_over_the_real_ones_only(genres: list[int], vector: list[float]) -> None:
+    assert encoder(GENRES)(torch.tensor([genres]))[0].tolist() == pytest.approx(vector)
+
+
+def test_the_unknown_genre_learns_from_items_without_genres_alone() -> None:
+    genres = encoder(GENRES)
+    genres(torch.tensor([[1, 2, 0]])).sum().backward()
+    assert genres.values.weight.grad is not None
+    assert genres.values.weight.grad[:, 0].tolist() == [0, 0.5, 0.5, 0]
+    genres(torch.tensor([[0, 0, 0]])).sum().backward()
+    assert genres.values.weight.grad[UNKNOWN].tolist() == [1, 1]
+
+
+def test_a_category_has_its_row_and_the_unknown_one_too() -> None:
+    assert encoder(GENDER)(torch.tensor([2, UNKNOWN])).tolist() == [[2, 4], [7, 7]]
+
+
+def test_a_missing_number_is_told_apart_from_the_mean() -> None:
+    price = encoder(PRICE)
+    price.project.weight.data = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    price.project.bias.data.zero_()
+    assert price(torch.tensor([1.5, 0.0, torch.nan])).tolist() == [[1.5, 0], [0, 0], [0, 1]]
+
+
+def test_a_missing_number_spoils_no_gradient() -> None:
+    price = encoder(PRICE)
+    price(torch.tensor([torch.nan, 2.0])).sum().backward()
+    assert price.project.weight.grad is not None
+    assert price.project.weight.grad.isfinite().all()
+
+
+def test_tables_that_nobody_filled_hold_the_unknown_value() -> None:
+    assert encoder(GENRES).value(torch.tensor([4])).tolist() == [[0, 0, 0]]
+    assert encoder(GENDER).value(torch.tensor([4])).tolist() == [0]
+    assert encoder(PRICE).value(torch.tensor([4])).isnan().all()
+
+
+def filled() -> ItemMetadata:
+    metadata = ItemMetadata([GENRES, PRICE], size=2, hidden_size=3, item_rows=4)
+    genres_VM = np.array([[0, 0, 0], [0, 0, 0], [1, 0, 0], [2, 3, 0]], dtype=np.int32)
+    price_V = np.array([np.nan, np.nan, 0.5, -1.0], dtype=np.float32)
+    tables = {
+        "price": (Feature("price", Kind.NUMERIC), price_V),
+        "genres": (Feature("genres", Kind.MULTI, ["a", "b", "c"]), genres_VM),
+    }
+    fill_tables(metadata.features, tables)
+    return metadata
+
+
+def test_tables_are_filled_by_name_whatever_their_order() -> None:
+    genres, price = filled().features
+    assert isinstance(genres, FeatureEncoder)
+    assert isinstance(price, FeatureEncoder)
+    assert genres.value(torch.tensor([3])).tolist() == [[2, 3, 0]]
+    assert price.value(torch.tensor([2, 3])).tolist() == [0.5, -1.0]
+
+
+def test_a_saved_network_knows_its_metadata() -> None:
+    metadata, fresh = filled(), ItemMetadata([GENRES, PRICE], size=2, hidden_size=3, item_rows=4)
+    fresh.load_state_dict(metadata.state_dict())
+    assert torch.equal(fresh(), metadata())
+
+
+def test_item_metadata_is_the_projection_of_all_features_side_by_side() -> None:
+    metadata = filled()
+    genres, price = metadata.features
+    rows = torch.arange(4)
+    beside = torch.cat([genres(genres.value(rows)), price(price.value(rows))], dim=1)  # type: ignore[operator]
+    assert metadata().shape == (4, 3)
+    torch.testing.assert_close(metadata(), metadata.project(beside))
+
+
+def test_reserved_rows_have_the_vector_of_an_item_of_which_nothing_is_known() -> None:
+    metadata = filled()
+    vectors = metadata()
+    assert torch.equal(vectors[0], vectors[FIRST_ITEM - 1])
+    assert not torch.equal(vectors[0], vectors[FIRST_ITEM])
+
+
+@pytest.fixture
+def users() -> UserTokens:
+    torch.manual_seed(0)
+    tokens = UserTokens([GENDER, PRICE], feature_size=2, user_size=3, hidden_size=4, user_rows=5)
+    gender_U = np.array([0, 1, 2, 1, 2], dtype=np.int32)
+    price_U = np.array([np.nan, 1, 2, 3, 4], dtype=np.float32)
+    fill_tables(
+        tokens.features,
+        {
+            "gender": (Feature("gender", Kind.CATEGORICAL, ["F", "M"]), gender_U),
+            "price": (Feature("price", Kind.NUMERIC), price_U),
+        },
+    )
+    return tokens
+
+
+def test_a_user_is_separate_tokens_and_each_says_one_thing(users: UserTokens) -> None:
+    of_1, of_3 = users(torch.tensor([1, 3]), {}, hide=0.0)
+    assert (of_1.shape, users.count) == ((3, 4), 3)
+    assert [bool((a == b).all()) for a, b in zip(of_1, of_3, strict=True)] == [False, True, False]  # one gender
+
+
+def test_what_is_given_takes_the_place_of_what_is_stored(users: UserTokens) -> None:
+    given = {"gender": torch.tensor([2])}
+    told, stored = users(torch.tensor([1]), given, hide=0.0)[0], users(torch.tensor([1]), {}, hide=0.0)[0]
+    of_2 = users(torch.tensor([2]), {}, hide=0.0)[0]
+    assert torch.equal(told[1], of_2[1])
+    assert torch.equal(told[[0, 2]], stored[[0, 2]])
+
+
+def test_a_user_of_whom_all_is_hidden_is_the_unknown_user(users: UserTokens) -> None:
+    unknown = users(torch.tensor([UNKNOWN]), {}, hide=0.0)
+    assert torch.equal(users(torch.tensor([1]), {}, hide=1.0), unknown)
+    assert not torch.equal(users(torch.tensor([1]), {}, hide=0.0), unknown)
+
+
+def test_each_token_is_hidden_by_itself_and_as_often_as_asked(users: UserTokens) -> None:
+    torch.manual_seed(0)
+    many = torch.ones(4000, dtype=torch.long)
+    hidden = (users(many, {}, hide=0.25) == users(torch.tensor([UNKNOWN]), {}, hide=0.0)).all(2).float()
+    assert hidden.mean(0).tolist() == pytest.approx([0.25] * 3, abs=0.03)
+    assert (hidden[:, 0] * hidden[:, 1]).mean().item() == pytest.approx(0.25**2, abs=0.02)
+
+
+def test_hiding_trains_the_unknown_rows(users: UserTokens) -> None:
+    def grad_of_unknown(hide: float) -> float:
+        users.zero_grad()
+        users(torch.tensor([1, 2, 3, 4] * 8), {}, hide).square().sum().backward()
+        tables = [users.user, users.features[0].values]
+        assert all(isinstance(table, nn.Embedding) and table.weight.grad is not None for table in tables)
+        return min(float(table.weight.grad[UNKNOWN].abs().sum()) for table in tables)  # type: ignore[index, union-attr]
+
+    assert grad_of_unknown(0.0) == 0
+    assert grad_of_unknown(0.5) > 0

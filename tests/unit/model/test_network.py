@@ -1,0 +1,295 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from bert4rec.data.batches import Batch, Sequences, causal_sequences
+from bert4rec.data.prepared import PreparedDataset
+from bert4rec.ids import FIRST_ITEM, MASK, PAD, UNKNOWN
+from bert4rec.model.network import Bert4Rec, Predictions
+from bert4rec.model.scorer import NetworkScorer
+from bert4rec.ranking import exclude, top_k
+from bert4rec.training.losses import multi_task_loss
+from bert4rec.training.module import value_tables
+from small_networks import ALL_TASKS, SMALL, batch_of, network_of, settings
+from small_worlds import dataset_of
+
+TINY = {
+    "times": [[10**9 + 100 * place for place in range(7)]],
+    "ratings": [[1, 2, 3, 4, 5, 1, 2]],
+    "genres": [[1], [2], [3], [1], [2], [3], [1]],
+}
+READINGS = ("causal_SD", "masked_SD")
+
+
+def tiny() -> PreparedDataset:
+    """One user with the events 0, 1, …, 6: 0 … 4 train."""
+    return dataset_of(list(range(7)), **TINY)  # type: ignore[arg-type]
+
+
+def states(network: Bert4Rec, batch: Batch) -> dict[str, Tensor]:
+    """The states' side of the scores, by reading."""
+    predictions = network(batch)
+    return {name: getattr(predictions, name) for name in READINGS}
+
+
+def regenre(network: Bert4Rec, item: int, genre: int) -> None:
+    assert network.metadata is not None
+    network.metadata.features[0].get_buffer("table_R")[item, 0] = genre
+
+
+class Leaky(Bert4Rec):
+    """What must not be built: side information is looked up by the true items, which a batch then has to carry."""
+
+    true_item_T: Tensor
+
+    def _tokens(self, sequences: Sequences, item_VD: Tensor) -> Tensor:
+        assert self.metadata is not None
+        return super()._tokens(sequences, item_VD) + self.metadata()[self.true_item_T]
+
+
+@pytest.mark.parametrize("network_class", [Bert4Rec, Leaky])
+def test_a_hidden_item_hides_its_side_information(network_class: type[Bert4Rec]) -> None:
+    dataset = tiny()
+    masked = batch_of(dataset).masked
+    assert masked is not None
+    hidden = masked.item_S[-1].item()  # the last event is always hidden, and its item is nowhere else
+    assert hidden not in masked.sequences.item_T
+    torch.manual_seed(0)
+    network = network_class.for_dataset(SMALL, dataset, ALL_TASKS).eval()
+    if isinstance(network, Leaky):
+        network.true_item_T = masked.sequences.item_T.index_put((masked.token_S,), masked.item_S)
+    seen = Batch(None, masked, None, events=5)
+    before, key_before_VD = network(seen).masked_SD, network(seen).key_VD
+    regenre(network, hidden, genre=3)
+    after = network(seen)
+    others = torch.arange(len(key_before_VD)) != hidden
+    assert torch.equal(after.key_VD[others], key_before_VD[others])
+    moved = not torch.equal(before @ key_before_VD[others].T, after.masked_SD @ after.key_VD[others].T)
+    assert moved == (network_class is Leaky)
+
+
+def test_the_next_items_side_information_is_unseen_too() -> None:
+    dataset = tiny()
+    causal = batch_of(dataset).causal
+    network = network_of(dataset).eval()
+    assert causal is not None
+    before = network(Batch(causal, None, None, events=5)).causal_SD
+    regenre(network, causal.item_S[-1].item(), genre=3)  # asked for by the last token, read by none
+    assert torch.equal(network(Batch(causal, None, None, events=5)).causal_SD, before)
+    regenre(network, causal.item_S[-2].item(), genre=2)  # read by the last token, asked for by the one before
+    after = network(Batch(causal, None, None, events=5)).causal_SD
+    assert torch.equal(after[:-1], before[:-1])
+    assert not torch.equal(after[-1], before[-1])
+
+
+def rated(place: int, rating: int) -> PreparedDataset:
+    ratings = [list(TINY["ratings"][0])]
+    ratings[0][place] = rating
+    return dataset_of(list(range(7)), **{**TINY, "ratings": ratings})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("reading", READINGS)
+def test_a_hidden_events_rating_is_never_an_input(reading: str) -> None:
+    last_that_trains = 4  # asked for in both readings
+    low, high = (batch_of(rated(last_that_trains, rating)) for rating in (1, 5))
+    network = network_of(tiny()).eval()
+    assert torch.equal(states(network, low)[reading], states(network, high)[reading])
+    supervised = getattr(high, reading.removesuffix("_SD"))
+    assert supervised.rating_S[-1] == 5  # and it is the target
+
+
+def test_the_rating_of_a_past_event_is_an_input_from_then_on() -> None:
+    network = network_of(tiny()).eval()
+    low, high = (states(network, batch_of(rated(2, rating)))["causal_SD"] for rating in (1, 5))
+    moved = (low != high).any(1)
+    assert moved.tolist() == [False, False, False, True, True]  # the token after event 2 answers for event 3
+
+
+def test_without_rating_input_no_rating_is_read() -> None:
+    network = network_of(tiny(), rating_input=False).eval()
+    low, high = (states(network, batch_of(rated(2, rating)))["causal_SD"] for rating in (1, 5))
+    assert torch.equal(low, high)
+
+
+def test_an_unknown_rating_adds_nothing(world: PreparedDataset) -> None:
+    network = network_of(world).eval()
+    causal = batch_of(world).causal
+    assert causal is not None
+    assert network.rating is not None
+    unrated = replace(causal.sequences, rating_T=torch.zeros_like(causal.sequences.rating_T))
+    before = network.encode(unrated, network.item_vectors(), causal=True)
+    network.rating.weight.data[0] = 1e3
+    assert torch.equal(network.encode(unrated, network.item_vectors(), causal=True), before)
+
+
+def test_pad_and_mask_are_never_listed_however_they_score(world: PreparedDataset) -> None:
+    network = network_of(world, cosine_head=False).eval()
+    with torch.no_grad():
+        network.item_head.bias_V[[PAD, MASK]] = 1e3  # type: ignore[index]
+    score_BV = NetworkScorer(network, settings()).score(world.histories(np.array([1, 2]), np.array([5, 20])))
+    assert (score_BV.argmax(1) < FIRST_ITEM).all()
+    listed_BK, _ = top_k(exclude(score_BV, torch.tensor([0]), torch.tensor([PAD])), world.num_items)
+    assert listed_BK.min() >= FIRST_ITEM
+
+
+def test_pad_and_mask_are_never_learned_as_answers(world: PreparedDataset) -> None:
+    network, batch = network_of(world, cosine_head=False), batch_of(world)
+    multi_task_loss(network(batch), batch, ALL_TASKS, value_tables(world)).total.backward()
+    assert network.item_head.bias_V is not None
+    assert network.item_head.bias_V.grad is not None
+    assert network.item_head.bias_V.grad[:FIRST_ITEM].tolist() == [0, 0]
+    assert (network.item_head.bias_V.grad[FIRST_ITEM:] != 0).all()
+
+
+def test_every_task_has_its_predictions(world: PreparedDataset) -> None:
+    predictions = network_of(world)(batch_of(world))
+    assert all(getattr(predictions, name) is not None for name in Predictions.__dataclass_fields__ if name != "bias_V")
+
+
+OFF = {
+    "item_prediction": ("masked_SD", None),
+    "next_item": ("causal_SD", None),
+    "rating_prediction": ("rating_SR", "rating_head"),
+    "user_preference": ("taste_BD", "preference_head"),
+}
+
+
+@pytest.mark.parametrize("task", OFF)
+def test_a_task_of_weight_0_has_no_head_and_no_work(task: str, world: PreparedDataset) -> None:
+    tasks = replace(ALL_TASKS, **{task: 0.0})
+    network = network_of(world, tasks)
+    batch = batch_of(world, task_weights=tasks)
+    prediction, head = OFF[task]
+    predictions = network(batch)
+    assert getattr(predictions, prediction) is None
+    assert head is None or getattr(network, head) is None
+    parts = multi_task_loss(predictions, batch, tasks, value_tables(world)).parts
+    assert set(parts) == set(OFF) - {task}
+
+
+def test_without_ratings_in_the_data_there_is_no_rating_head() -> None:
+    unrated = dataset_of(list(range(7)))
+    network = network_of(unrated)
+    assert (network.rating_head, network.rating) == (None, None)
+    assert network(batch_of(unrated)).rating_SR is None
+
+
+def test_hidden_ids_leave_metadata_to_score(world: PreparedDataset) -> None:
+    network = network_of(world, id_dropout=0.3).train()
+    assert network.metadata is not None
+    torch.manual_seed(1)
+    hidden_TV = torch.stack([(network.item_vectors() == network.metadata()).all(1) for _ in range(200)]).float()
+    assert hidden_TV[:, FIRST_ITEM:].mean().item() == pytest.approx(0.3, abs=0.03)
+    assert hidden_TV[:, MASK].sum() == 0
+
+
+def test_ids_are_hidden_in_training_only_and_only_where_metadata_can_score(world: PreparedDataset) -> None:
+    network = network_of(world, id_dropout=0.9)
+    assert network.metadata is not None
+    assert torch.equal(network.eval().item_vectors(), network.item.weight + network.metadata())
+    bare = network_of(world, id_dropout=0.9, item_features=False).train()
+    assert torch.equal(bare.item_vectors(), bare.item.weight)
+
+
+def test_an_item_whose_id_is_unknown_is_placed_by_its_metadata(world: PreparedDataset) -> None:
+    network = network_of(world).eval()
+    assert network.metadata is not None
+    with torch.no_grad():
+        network.item.weight[FIRST_ITEM] = 0
+    assert torch.equal(network.item_vectors()[FIRST_ITEM], network.metadata()[FIRST_ITEM])
+
+
+def grad_of_the_unknown_user(world: PreparedDataset, user_dropout: float) -> float:
+    network = network_of(world, user_dropout=user_dropout).train()
+    batch = batch_of(world)
+    multi_task_loss(network(batch), batch, ALL_TASKS, value_tables(world)).total.backward()
+    assert network.user is not None
+    assert network.user.user.weight.grad is not None
+    return float(network.user.user.weight.grad[UNKNOWN].abs().sum())
+
+
+def test_the_unknown_user_is_trained_by_hiding_users(world: PreparedDataset) -> None:
+    assert grad_of_the_unknown_user(world, 0.0) == 0
+    assert grad_of_the_unknown_user(world, 0.5) > 0
+
+
+@pytest.mark.parametrize("block", ["transformer", "gated"])
+def test_gradient_checkpointing_changes_neither_loss_nor_gradients(world: PreparedDataset, block: str) -> None:
+    batch = batch_of(world)
+
+    def loss_and_gradients(checkpointing: bool) -> tuple[Tensor, dict[str, Tensor]]:
+        changes = {"block": block, "relative_time": True, "dropout": 0.2, "id_dropout": 0.1, "user_dropout": 0.1}
+        network = network_of(world, gradient_checkpointing=checkpointing, **changes).train()
+        torch.manual_seed(7)
+        total = multi_task_loss(network(batch), batch, ALL_TASKS, value_tables(world)).total
+        total.backward()
+        return total.detach(), {name: p.grad for name, p in network.named_parameters() if p.grad is not None}
+
+    (kept, kept_grads), (again, again_grads) = loss_and_gradients(False), loss_and_gradients(True)
+    assert torch.equal(kept, again)
+    assert kept_grads.keys() == again_grads.keys()
+    assert all(torch.allclose(kept_grads[name], again_grads[name], atol=1e-7) for name in kept_grads)
+
+
+def test_gradient_checkpointing_computes_every_block_again(world: PreparedDataset) -> None:
+    def times_run(checkpointing: bool) -> int:
+        network, batch, runs = network_of(world, gradient_checkpointing=checkpointing).train(), batch_of(world), []
+        network.blocks[0].register_forward_pre_hook(lambda *_: runs.append(1))
+        multi_task_loss(network(batch), batch, ALL_TASKS, value_tables(world)).total.backward()
+        return len(runs)
+
+    assert (times_run(False), times_run(True)) == (2, 4)  # two readings
+
+
+def test_every_weight_learns_from_one_batch(world: PreparedDataset) -> None:
+    network = network_of(world, relative_position=True, relative_time=True, cosine_head=False, user_dropout=0.3).train()
+    batch = batch_of(world)
+    multi_task_loss(network(batch), batch, ALL_TASKS, value_tables(world)).total.backward()
+    idle = [
+        name
+        for name, parameter in network.named_parameters()
+        if parameter.requires_grad and (parameter.grad is None or not parameter.grad.abs().sum())
+    ]
+    assert idle == []
+
+
+@pytest.mark.parametrize("block", ["transformer", "gated"])
+@pytest.mark.parametrize("reading", READINGS)
+def test_batch_mates_change_nothing(world: PreparedDataset, reading: str, block: str) -> None:
+    network = network_of(world, block=block, relative_time=True, relative_position=True).eval()
+    users = np.array([1, 2, 3])
+    histories = world.histories(users, np.asarray(world.start_U1)[users] + [3, 9, 1])
+    together = causal_sequences(histories, SMALL.seq_length)
+    causal = reading == "causal_SD"
+    state_BD = network.encode(together, network.item_vectors(), causal)[together.last_B]
+    for row in range(3):
+        one = causal_sequences(histories.take(np.array([row])), SMALL.seq_length)
+        by_itself = network.encode(one, network.item_vectors(), causal)[-1]
+        torch.testing.assert_close(state_BD[row], by_itself, atol=1e-5, rtol=1e-4)
+
+
+def test_each_token_weighs_the_users_tokens_in_its_own_way(world: PreparedDataset) -> None:
+    network = network_of(world).eval()
+    with torch.no_grad():
+        network.item.weight.mul_(5)
+    record: dict[str, list[Tensor]] = {}
+    histories = world.histories(np.array([2]), np.asarray(world.start_U1)[[2]] + 6)
+    network.encode(causal_sequences(histories, 8), network.item_vectors(), causal=True, record=record)
+    (weight_TSH,) = record["user"]
+    assert weight_TSH.shape == (7, 4 + 1, 2)  # id, gender, age, occupation, and the context
+    torch.testing.assert_close(weight_TSH.sum(1), torch.ones(7, 2))
+    assert weight_TSH.std(0).max() > 1e-3
+    assert weight_TSH.std(1).max() > 1e-3
+
+
+@pytest.mark.parametrize(("how", "reads"), [("cross_attention", True), ("sum", True), ("none", False)])
+def test_the_user_is_read_as_the_setting_says(world: PreparedDataset, how: str, reads: bool) -> None:
+    network = network_of(world, user_features=how).eval()
+    histories = world.histories(np.array([1, 2]), np.asarray(world.start_U1)[[1, 1]] + 4, None, np.array([0, 0]))
+    first, second = NetworkScorer(network, settings()).score(histories)
+    assert torch.allclose(first, second, atol=1e-5) is not reads

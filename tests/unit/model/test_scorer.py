@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from bert4rec.config import RunConfig, TaskWeights
+from bert4rec.data.batches import causal_sequences, masked_sequences
+from bert4rec.data.histories import Histories
+from bert4rec.data.prepared import PreparedDataset
+from bert4rec.errors import ConfigError, DataError
+from bert4rec.ids import FIRST_ITEM
+from bert4rec.model.scorer import NetworkScorer, readings_of
+from small_networks import ALL_TASKS, SMALL, network_of, settings
+
+ONLY_MASKED = TaskWeights(next_item=0.0)
+ONLY_NEXT = TaskWeights(item_prediction=0.0)
+
+
+def run(scoring: str, tasks: TaskWeights = ALL_TASKS) -> RunConfig:
+    return settings(scoring=scoring, task_weights=tasks)
+
+
+@pytest.fixture(scope="module")
+def histories(world: PreparedDataset) -> Histories:
+    user_B = np.array([1, 2, 3])
+    stop_B = np.asarray(world.start_U1)[user_B] + [3, 12, 0]
+    return world.histories(user_B, stop_B, np.full(3, 10**9))
+
+
+@pytest.mark.parametrize(
+    ("scoring", "tasks", "readings"),
+    [
+        ("auto", ALL_TASKS, ("causal",)),
+        ("auto", ONLY_MASKED, ("mask",)),
+        ("causal", ALL_TASKS, ("causal",)),
+        ("mask", ALL_TASKS, ("mask",)),
+        ("average", ALL_TASKS, ("causal", "mask")),
+    ],
+)
+def test_what_was_trained_is_read_as_the_setting_says(
+    scoring: str, tasks: TaskWeights, readings: tuple[str, ...]
+) -> None:
+    assert readings_of(run(scoring, tasks)) == readings
+
+
+@pytest.mark.parametrize(
+    ("scoring", "tasks"),
+    [("causal", ONLY_MASKED), ("mask", ONLY_NEXT), ("average", ONLY_NEXT), ("average", ONLY_MASKED)],
+)
+def test_a_reading_that_was_not_trained_is_refused(scoring: str, tasks: TaskWeights) -> None:
+    with pytest.raises(ConfigError, match=f"scoring '{scoring}' needs the .* reading"):
+        readings_of(run(scoring, tasks))
+
+
+def test_causal_reads_the_last_events_state_and_mask_an_appended_masks(
+    world: PreparedDataset, histories: Histories
+) -> None:
+    network = network_of(world).eval()
+    item_VD = network.item_vectors()
+    for scoring, make in (("causal", causal_sequences), ("mask", masked_sequences)):
+        (state_BD,) = NetworkScorer(network, run(scoring)).states(histories)
+        for row in range(3):
+            sequences = make(histories.take(np.array([row])), SMALL.seq_length)
+            last_D = network.encode(sequences, item_VD, causal=scoring == "causal")[-1]
+            torch.testing.assert_close(state_BD[row], last_D, atol=1e-5, rtol=1e-4)
+
+
+def test_average_is_the_mean_of_both_readings_scores_and_ratings(world: PreparedDataset, histories: Histories) -> None:
+    network = network_of(world)
+    causal, mask, average = (NetworkScorer(network, run(name)) for name in ("causal", "mask", "average"))
+    item_B = torch.tensor([2, 3, 4])
+    torch.testing.assert_close(average.score(histories), (causal.score(histories) + mask.score(histories)) / 2)
+    torch.testing.assert_close(
+        average.rating_distribution(histories, item_B),
+        (causal.rating_distribution(histories, item_B) + mask.rating_distribution(histories, item_B)) / 2,
+    )
+    assert not torch.allclose(causal.score(histories), mask.score(histories), atol=1e-3)
+
+
+@pytest.mark.parametrize("scoring", ["causal", "mask"])
+def test_the_time_of_the_request_is_read(world: PreparedDataset, histories: Histories, scoring: str) -> None:
+    scorer = NetworkScorer(network_of(world), run(scoring))
+    assert not torch.equal(scorer.score(histories), scorer.score(histories.without_request_time()))
+
+
+def test_one_history_may_be_asked_to_rate_many_items(world: PreparedDataset, histories: Histories) -> None:
+    scorer = NetworkScorer(network_of(world), run("causal"))
+    one, item_B = histories.take(np.array([1])), torch.arange(FIRST_ITEM, FIRST_ITEM + 5)
+    likely_BR = scorer.rating_distribution(one, item_B)
+    assert likely_BR.shape == (5, 5)
+    torch.testing.assert_close(likely_BR[3], scorer.rating_distribution(one, item_B[3:4])[0])
+
+
+def test_a_model_without_ratings_rates_nothing(world: PreparedDataset, histories: Histories) -> None:
+    scorer = NetworkScorer(network_of(world, TaskWeights(rating_prediction=0.0)), run("causal"))
+    assert scorer.rates is False
+    with pytest.raises(DataError, match="trained without ratings"):
+        scorer.rating_distribution(histories, torch.tensor([2, 3, 4]))
+
+
+def test_preferences_are_probabilities_of_each_genre(world: PreparedDataset, histories: Histories) -> None:
+    preference = NetworkScorer(network_of(world), run("causal")).preference(histories)
+    assert list(preference) == ["genres"]
+    assert preference["genres"].shape == (3, 5)
+    torch.testing.assert_close(preference["genres"].sum(1), torch.ones(3))
+
+
+def test_without_the_preference_task_there_are_none(world: PreparedDataset, histories: Histories) -> None:
+    network = network_of(world, TaskWeights(user_preference=0.0))
+    assert NetworkScorer(network, run("causal")).preference(histories) == {}
+
+
+def test_attention_can_be_looked_at_for_one_user(world: PreparedDataset, histories: Histories) -> None:
+    scorer = NetworkScorer(network_of(world), run("causal"))
+    seen = scorer.attention(histories.take(np.array([0])))
+    assert [weights.shape for weights in seen["layers"]] == [(1, 2, 4, 4)] * 2  # start token and 3 events, 2 layers
+    assert [weights.shape for weights in seen["user"]] == [(4, 5, 2)]
+    with pytest.raises(ValueError, match="one user at a time, not 3"):
+        scorer.attention(histories)
+
+
+def test_looking_at_attention_changes_no_score(world: PreparedDataset, histories: Histories) -> None:
+    scorer = NetworkScorer(network_of(world), run("causal"))
+    before = scorer.score(histories)
+    scorer.attention(histories.take(np.array([0])))
+    assert torch.equal(scorer.score(histories), before)
+
+
+def test_a_scorer_is_never_in_training_mode(world: PreparedDataset, histories: Histories) -> None:
+    network = network_of(world, dropout=0.5).train()
+    scorer = NetworkScorer(network, run("causal"))
+    assert torch.equal(scorer.score(histories), scorer.score(histories))

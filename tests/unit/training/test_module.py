@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from bert4rec.config import SplitConfig, TrainingConfig
+from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.splits import make_split
+from bert4rec.evaluation.evaluate import evaluate
+from bert4rec.ids import NO_TIME
+from bert4rec.model.scorer import NetworkScorer
+from bert4rec.training.module import (
+    TrainingData,
+    TrainingModule,
+    ValidationPieces,
+    learning_rate_share,
+    value_tables,
+)
+from small_networks import network_of, settings
+from small_worlds import dataset_of
+
+
+def shares(total: int, **changes: Any) -> list[float]:
+    training = TrainingConfig(**{"warmup_steps": 4, **changes})
+    return [learning_rate_share(training, step, total) for step in range(total + 1)]
+
+
+def test_the_learning_rate_warms_up_in_equal_steps() -> None:
+    assert shares(100, schedule="constant")[:6] == [0.25, 0.5, 0.75, 1, 1, 1]
+
+
+def test_a_linear_schedule_falls_evenly_to_a_hundredth() -> None:
+    found = shares(104 - 60, warmup_steps=4, schedule="linear")  # 4 steps of warming up, 40 of falling
+    assert found[4] == 1
+    assert found[24] == pytest.approx((1 + 0.01) / 2)
+    assert found[44] == pytest.approx(0.01)
+
+
+def test_a_cosine_schedule_falls_along_a_half_wave_to_a_hundredth() -> None:
+    found = shares(44, schedule="cosine")
+    assert found[4] == 1
+    assert found[14] == pytest.approx(0.01 + 0.99 * (1 + math.cos(math.pi / 4)) / 2)
+    assert found[24] == pytest.approx((1 + 0.01) / 2)
+    assert found[44] == pytest.approx(0.01)
+
+
+def test_warming_up_takes_a_tenth_of_a_short_run_at_most() -> None:
+    assert shares(20, warmup_steps=200, schedule="constant")[:4] == [0.5, 1, 1, 1]
+
+
+@pytest.mark.parametrize("changes", [{"warmup_steps": 0}, {"warmup_steps": 200}])
+def test_a_run_of_a_few_steps_has_a_learning_rate(changes: dict[str, int]) -> None:
+    assert all(0 < share <= 1 for share in shares(3, **changes))
+
+
+def test_a_run_that_goes_on_longer_than_thought_stays_at_the_lowest() -> None:
+    assert learning_rate_share(TrainingConfig(schedule="linear"), 2000, 1000) == pytest.approx(0.01)
+
+
+class TrainerOf:
+    """As much of a trainer as the optimiser asks for."""
+
+    def __init__(self, steps: int) -> None:
+        self.estimated_stepping_batches = steps
+
+
+def optimizer(world: PreparedDataset, steps: int = 100, **changes: Any) -> torch.optim.Optimizer:
+    run = settings(**changes)
+    module = TrainingModule(network_of(world, cosine_head=False), run, value_tables(world))
+    module.trainer = TrainerOf(steps)  # type: ignore[assignment]
+    made = module.configure_optimizers()
+    kept.append(module)
+    return made["optimizer"]
+
+
+kept: list[TrainingModule] = []
+"""Parameters live as long as their module."""
+
+
+def test_weight_decay_is_of_matrices_only(world: PreparedDataset) -> None:
+    matrices, vectors = optimizer(world, weight_decay=0.07).param_groups
+    assert (matrices["weight_decay"], vectors["weight_decay"]) == (0.07, 0)
+    assert {parameter.dim() for parameter in matrices["params"]} == {2}
+    assert {parameter.dim() for parameter in vectors["params"]} == {1}
+
+
+def test_every_weight_that_learns_is_optimised_once(world: PreparedDataset) -> None:
+    groups = optimizer(world).param_groups
+    network = kept[-1].network
+    optimised = [id(parameter) for group in groups for parameter in group["params"]]
+    assert sorted(optimised) == sorted(id(p) for p in network.parameters() if p.requires_grad)
+
+
+def test_the_optimiser_starts_at_the_warmed_up_share_of_the_peak(world: PreparedDataset) -> None:
+    groups = optimizer(world, learning_rate=0.02, beta2=0.9, warmup_steps=10).param_groups
+    assert [(group["lr"], group["betas"]) for group in groups] == [(pytest.approx(0.02 / 10), (0.9, 0.9))] * 2
+
+
+def test_validation_pieces_hold_every_validation_user_once(world: PreparedDataset) -> None:
+    split = make_split(world, SplitConfig())
+    for devices in (1, 3):
+        pieces = ValidationPieces(world, split, request_time=True, devices=devices)
+        assert len(pieces) == devices
+        asked = [pieces[number] for number in range(len(pieces))]
+        users = np.concatenate([histories.user_B for histories, _ in asked])
+        assert users.tolist() == split.validation.user_C.tolist()
+        target_C = torch.cat([target_B for _, target_B in asked])
+        assert target_C.tolist() == world.item_N[split.validation.target_C].tolist()
+
+
+@pytest.mark.parametrize(("setting", "told"), [("never", False), ("sometimes", True), ("always", True)])
+def test_validation_is_told_the_time_of_the_request_where_training_was(
+    world: PreparedDataset, setting: str, told: bool
+) -> None:
+    data = TrainingData(world, make_split(world, SplitConfig()), settings(request_time=setting))
+    ((histories, _),) = data.val_dataloader()
+    assert (histories.request_time_B != NO_TIME).all().item() is told
+
+
+def test_validation_scores_as_the_product_scores(world: PreparedDataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    split, run, network = make_split(world, SplitConfig()), settings(), network_of(world)
+    module = TrainingModule(network, run, value_tables(world))
+    logged: dict[str, float] = {}
+    monkeypatch.setattr(module, "log_dict", lambda metrics, **_: logged.update(metrics))
+    ((histories, target_B),) = TrainingData(world, split, run).val_dataloader()
+    module.validation_step((histories, target_B), 0)
+    report = evaluate(NetworkScorer(network, run), world, split, cases="validation")
+    assert logged["validation/ndcg@10"] == pytest.approx(report.metrics["ndcg@10"])
+    assert logged["validation/hit@10"] == pytest.approx(report.metrics["hit@10"])
+
+
+def test_value_tables_are_the_multi_valued_item_features() -> None:
+    tables = value_tables(dataset_of([0, 1], genres=[[1, 2], [3]], years=[1990, 1991]))
+    assert {name: table.tolist() for name, table in tables.items()} == {"genres": [[0, 0], [0, 0], [1, 2], [3, 0]]}

@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from bert4rec.config import SplitConfig
+from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.splits import make_split
+from bert4rec.training import progress as progress_module
+from bert4rec.training.module import TrainingModule, value_tables
+from bert4rec.training.progress import Progress, duration, peak_memory_mb, seed_epoch
+from small_networks import batch_of, network_of, settings
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.04, "0.0 s"),
+        (9.44, "9.4 s"),
+        (10, "10 s"),
+        (99, "99 s"),
+        (100, "2 min"),
+        (720, "12 min"),
+        (5399, "90 min"),
+        (5400, "1.5 h"),
+        (12_600, "3.5 h"),
+    ],
+)
+def test_a_duration_in_words(seconds: float, words: str) -> None:
+    assert duration(seconds) == words
+
+
+class Trainer(SimpleNamespace):
+    """As much of a trainer as the progress asks for."""
+
+    def __init__(self, max_epochs: int = 3, batches: int = 5) -> None:
+        super().__init__(
+            is_global_zero=True,
+            world_size=1,
+            current_epoch=0,
+            max_epochs=max_epochs,
+            num_training_batches=batches,
+            progress_bar_callback=None,
+            callback_metrics={},
+            strategy=SimpleNamespace(root_device=torch.device("cpu")),
+        )
+
+
+@pytest.fixture
+def lines() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """A clock that stands still until it is moved."""
+    made = SimpleNamespace(now=100.0)
+    monkeypatch.setattr(progress_module.time, "perf_counter", lambda: made.now)
+    return made
+
+
+@pytest.fixture
+def progress(world: PreparedDataset, lines: list[str]) -> Progress:
+    return Progress(world, make_split(world, SplitConfig()), settings(), lines.append)
+
+
+def epoch(progress: Progress, trainer: Trainer, clock: Any, ndcg: float, batch: Any, seconds: float = 2.0) -> None:
+    progress.on_train_epoch_start(trainer, None)  # type: ignore[arg-type]
+    clock.now += seconds
+    progress.on_train_batch_end(trainer, None, None, batch, 0)  # type: ignore[arg-type]
+    trainer.callback_metrics = {
+        "train/next_item": 3.25,
+        "train/loss": 4.5,
+        "validation/hit@10": 0.5,
+        "validation/ndcg@10": ndcg,
+    }
+    progress.on_train_epoch_end(trainer, None)  # type: ignore[arg-type]
+    trainer.current_epoch += 1
+
+
+def test_an_epoch_is_a_line_with_its_losses_metrics_rate_and_the_time_left(
+    progress: Progress, lines: list[str], clock: Any, world: PreparedDataset
+) -> None:
+    batch = batch_of(world)
+    epoch(progress, Trainer(), clock, 0.25, batch)
+    assert lines == [
+        "epoch   1/3  next_item 3.250  loss 4.500  hit@10 0.5000  ndcg@10 0.2500 *  "
+        f"{batch.events / 2:,.0f} events/s  2.0 s, 4.0 s left at most"
+    ]
+
+
+def test_only_an_epoch_better_than_all_before_is_marked(
+    progress: Progress, lines: list[str], clock: Any, world: PreparedDataset
+) -> None:
+    trainer, batch = Trainer(), batch_of(world)
+    for ndcg in (0.2, 0.3, 0.25):
+        epoch(progress, trainer, clock, ndcg, batch)
+    assert [" * " in line for line in lines] == [True, True, False]
+    assert progress.best["epoch"] == 2
+
+
+def test_what_was_resumed_reports_all_of_its_epochs(progress: Progress, clock: Any, world: PreparedDataset) -> None:
+    batch, trainer = batch_of(world), Trainer()
+    epoch(progress, trainer, clock, 0.3, batch)
+    resumed = Progress(world, progress.split, progress.run, lambda line: None)
+    resumed.load_state_dict(progress.state_dict())
+    epoch(resumed, trainer, clock, 0.2, batch, seconds=4.0)
+    summary = resumed.summary(TrainingModule(network_of(world), settings(), value_tables(world)))
+    assert [entry["epoch"] for entry in summary["history"]] == [1, 2]
+    assert (summary["epochs"], summary["best_epoch"]) == (2, 1)
+    assert (summary["seconds"], summary["seconds_to_best"]) == (6.0, 2.0)
+    assert summary["history"][0]["losses"] == {"next_item": 3.25, "loss": 4.5}
+    assert summary["history"][0]["validation"] == {"hit@10": 0.5, "ndcg@10": 0.3}
+
+
+def steps(progress: Progress, trainer: Trainer, clock: Any, batch: Any, seconds: float) -> None:
+    progress.on_train_epoch_start(trainer, None)  # type: ignore[arg-type]
+    for step in range(20):
+        clock.now += 60.0 if step < 5 else seconds  # the first ones warm up
+        progress.on_train_batch_end(trainer, None, None, batch, step)  # type: ignore[arg-type]
+
+
+def test_after_its_first_steps_a_run_says_how_long_it_will_take(
+    progress: Progress, lines: list[str], clock: Any, world: PreparedDataset
+) -> None:
+    steps(progress, Trainer(max_epochs=10, batches=30), clock, batch_of(world), seconds=0.5)
+    (line,) = lines
+    assert line.startswith("about 15 s an epoch on this device (cpu, ")
+    assert line.endswith("2 min for all 10, validation not counted")
+
+
+def test_a_run_of_hours_is_told_of_the_small_configuration(
+    world: PreparedDataset, lines: list[str], clock: Any
+) -> None:
+    large = settings(hidden_size=256, num_heads=4, num_layers=4, seq_length=50)
+    progress = Progress(world, make_split(world, SplitConfig()), large, lines.append)
+    steps(progress, Trainer(max_epochs=100, batches=30), clock, batch_of(world), seconds=10)
+    assert len(lines) == 2
+    assert lines[1].startswith("that is over an hour: configs/small.yaml would take about ")
+
+
+def test_only_the_first_process_speaks(
+    progress: Progress, lines: list[str], clock: Any, world: PreparedDataset
+) -> None:
+    trainer = Trainer()
+    trainer.is_global_zero = False
+    epoch(progress, trainer, clock, 0.3, batch_of(world))
+    assert lines == []
+    assert len(progress.epochs) == 1
+
+
+def test_random_numbers_depend_on_seed_epoch_and_device() -> None:
+    def drawn(*which: int) -> float:
+        seed_epoch(*which)
+        return float(torch.rand(1))
+
+    assert drawn(1, 2, 0) == drawn(1, 2, 0)
+    assert len({drawn(1, 2, 0), drawn(1, 3, 0), drawn(2, 2, 0), drawn(1, 2, 1)}) == 4
+
+
+def test_the_memory_held_is_that_of_a_python_process_with_torch() -> None:
+    assert 50 < peak_memory_mb() < 100_000
