@@ -51,6 +51,7 @@ from bert4rec.training.fit import make_trainer
 from bert4rec.training.module import TrainingData, TrainingModule, value_tables
 from bert4rec.training.progress import Reseed, seed_epoch
 from peers.stopwatch import Stopwatch
+from records import machine, results_file, write
 
 ROOT = Path(__file__).parents[1]
 PRESET = ROOT / "configs" / "sasrec.yaml"
@@ -58,8 +59,6 @@ PEERS_PYTHON = ROOT / ".venv-peers" / "bin" / "python"
 PEER = ROOT / "benchmarks" / "peers" / "rectools_sasrec.py"
 THREADS = 2
 PACKAGES = ("bert4rec", "torch", "lightning", "numpy")
-OPENMP = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "OMP_PROC_BIND")
-"""Environment variables that decide how threads wait for each other, hence much of the speed of a shared machine."""
 MATRIX_SIZE = 1536
 """Large enough for the CPU's best rate (larger ones gave 7 % more at most, 2026-11), small enough for many trials."""
 CACHED_LOGITS = 2**19
@@ -93,7 +92,7 @@ def main(words: Sequence[str] | None = None) -> None:
             say_round(len(rounds), rounds[-1])
     document = report(dataset, split, run, rounds, peer)
     show(document)
-    write(document, args.output or default_output())
+    write(document, args.output or results_file(f"training_speed-{THREADS}cpu"))
 
 
 def parse(words: Sequence[str] | None) -> argparse.Namespace:
@@ -288,18 +287,6 @@ def limit(epoch: Arithmetic, items: int, rounds: Sequence[Round], events_per_sec
     }
 
 
-def machine() -> dict[str, Any]:
-    """The CPU as the kernel knows it, and what decides how much of it is used."""
-    known = Path("/proc/cpuinfo")
-    lines = known.read_text(encoding="utf-8").splitlines() if known.is_file() else []
-    return {
-        "cpu": next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown"),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "environment": {name: os.environ[name] for name in OPENMP if name in os.environ},
-    }
-
-
 def say_round(number: int, one: Round) -> None:
     peer = f", peer {rate(one.peer):,.0f}, ratio {rate(one.ours) / rate(one.peer):.2f}" if one.peer else ""
     console().print(f"round {number}: ours {rate(one.ours):,.0f} events/s{peer}; {one.flops / 1e9:.0f} GFLOP/s")
@@ -329,17 +316,6 @@ def show(document: dict[str, Any]) -> None:
         f"with {bound['exponentials'] / 1e9:.1f} G exponentials {bound['seconds_at_peak_with_exponentials']:.1f} s: "
         f"ours takes {bound['times_limit_with_exponentials']:.2f} times as long"
     )
-
-
-def default_output() -> Path:
-    """Named by what, machine and month."""
-    return ROOT / "benchmarks" / "results" / f"training_speed-{THREADS}cpu-{date.today():%Y-%m}.json"
-
-
-def write(document: dict[str, Any], path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    console().print(f"written: {path}")
 
 
 @contextmanager

@@ -52,6 +52,7 @@ def wait_for(path: Path, process: subprocess.Popen[str], seconds: float = 120) -
         time.sleep(0.005)
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_to_the_weights_of_one_that_never_was(world_folder: Path, tmp_path: Path) -> None:
     run = run_of(max_epochs=12, patience=12, ema_decay=0.9, gradient_accumulation_steps=3, windows="sliding")
     process, output = started(tmp_path, world_folder, run)

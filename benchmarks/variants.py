@@ -1,0 +1,80 @@
+"""Trains variants of a preset in turn and sets their validation figures side by side.
+
+    python benchmarks/variants.py --data demo/prepared --config configs/small.yaml --name small_preset-ml-100k \\
+        "" "--exclude_seen false" "--user_features none"
+
+Each variant is a string of flags of `bert4rec train`; "" is the preset itself. Runs that are complete are not repeated.
+Only validation users are asked: what is chosen here is chosen without a look at the test.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from bert4rec.cli.output import show_table
+from records import machine, results_file, write
+
+SHOWN = ("ndcg@10", "hit@10")
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Trains, prints a table and writes the JSON file."""
+    args = parse(words)
+    runs = [{"flags": flags, **train(args.data, args.config, flags, args.runs)} for flags in args.variants]
+    show_table(
+        f"{args.config.stem} on {args.data.name}, validation",
+        ["variant", *SHOWN, "best epoch", "epochs", "seconds"],
+        [
+            [
+                run["flags"] or "the preset",
+                *(run[name] for name in SHOWN),
+                run["best_epoch"],
+                run["epochs"],
+                f"{run['seconds']:.0f}",
+            ]
+            for run in runs
+        ],
+    )
+    document = {
+        "benchmark": "variants",
+        "date": date.today().isoformat(),
+        "machine": machine(),
+        "config": args.config.name,
+        "runs": runs,
+    }
+    write(document, args.output or results_file(args.name))
+
+
+def parse(words: Sequence[str] | None) -> argparse.Namespace:
+    """The arguments."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="A prepared folder.")
+    parser.add_argument("--config", type=Path, required=True, help="The preset.")
+    parser.add_argument("--name", required=True, help="What the result is called.")
+    parser.add_argument("--runs", type=Path, default=Path("runs/variants"), help="Where the runs go.")
+    parser.add_argument("--output", type=Path, help="The JSON file; default: in benchmarks/results/.")
+    parser.add_argument("variants", nargs="+", help="Flags of 'bert4rec train', in one string for each variant.")
+    return parser.parse_args(words)
+
+
+def train(data: Path, config: Path, flags: str, runs: Path) -> dict[str, Any]:
+    """The figures of one run: the best validation epoch, its cost, and the whole history."""
+    name = re.sub(r"[^a-z0-9.]+", "-", f"{config.stem} {flags}".lower()).strip("-")
+    command = [sys.executable, "-m", "bert4rec.cli.main", "train", f"--data={data}", f"--config={config}"]
+    subprocess.run([*command, f"--output={runs / name}", "--resume", *shlex.split(flags)], check=True)
+    figures = json.loads((runs / name / "training.json").read_text(encoding="utf-8"))
+    best = figures["history"][figures["best_epoch"] - 1]["validation"]
+    return {**{metric: best[metric] for metric in SHOWN}, **figures}
+
+
+if __name__ == "__main__":
+    main()
