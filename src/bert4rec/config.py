@@ -186,6 +186,13 @@ class RunConfig:
     training: TrainingConfig = field(default_factory=TrainingConfig)
     split: SplitConfig = field(default_factory=SplitConfig)
 
+    def __post_init__(self) -> None:
+        if self.training.windows == "sliding" and self.training.window_stride > self.model.seq_length:
+            raise ConfigError(
+                f"window_stride {self.training.window_stride} is above seq_length {self.model.seq_length}: "
+                "events between two windows would never train"
+            )
+
     def to_dict(self) -> dict[str, Any]:
         """The settings as a flat mapping, the form of a configuration file."""
         return {**asdict(self.model), **asdict(self.training), **asdict(self.split)}

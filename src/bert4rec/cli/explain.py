@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser, Namespace
@@ -22,10 +23,16 @@ def add_flags(parser: ArgumentParser) -> None:
     """The flags of `explain`."""
     add_settings(parser, ModelFlags)
     parser.add_argument("--user_id", type=str, help="The user's id.")
-    parser.add_argument("--item_id", type=str, help="The item to explain; default: the first that is recommended.")
-    parser.add_argument("--shown", type=int, default=10, help="How many events the table shows.")
+    add_own_flags(parser)
     add_settings(parser, HistoryFlags)
     add_json(parser)
+
+
+def add_own_flags(parser: ArgumentParser) -> None:
+    """The flags that only an explanation has."""
+    parser.add_argument("--item_id", type=str, help="The item to explain; default: the first that is recommended.")
+    parser.add_argument("--attention", type=Path, help="A PNG to draw: where the network looked, by block and head.")
+    parser.add_argument("--shown", type=int, default=10, help="How many events the table shows.")
 
 
 def run(args: Namespace) -> None:
@@ -35,6 +42,10 @@ def run(args: Namespace) -> None:
     asked = settings_of(HistoryFlags, args).arguments(engine, args.user_id)
     item_id = _first(engine, asked) if args.item_id is None else engine.dataset.items.parse(args.item_id)
     explained = engine.explain_recommendation(**asked, recommended_item_id=item_id)
+    if args.attention:
+        from bert4rec.engine.plots import plot_attention
+
+        plot_attention(engine.attention_maps(**asked), args.attention)
     if args.json:
         show_json(explained.to_dict())
         return

@@ -6,6 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from bert4rec.ids import RawId
 
 
@@ -98,6 +101,23 @@ class Explanation:
             "events": [event.to_dict() for event in self.events],
             "side_information": dict(self.side_information),
         }
+
+
+@dataclass(frozen=True)
+class AttentionMaps:
+    """Where a network looked when it read one history: weights to look at, which explain nothing by themselves.
+
+    Legend: H heads, L places, S user tokens.
+    """
+
+    places: Sequence[str]
+    """What stands at each place: the start, the events oldest first, or the request."""
+    layers: Sequence[NDArray[np.float32]]
+    """For each block `[H, L, L]`: query place, key place. Rows of softmax attention sum to 1, of gated blocks not."""
+    user_tokens: Sequence[str]
+    """What the answering place may ask of the user and the request; empty without cross-attention."""
+    user_HS: NDArray[np.float32]
+    """How much of each it took, `[H, S]`; rows sum to 1."""
 
 
 def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:

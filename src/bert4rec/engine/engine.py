@@ -21,7 +21,7 @@ from bert4rec.artefact import Artefact
 from bert4rec.data.batches import last_events
 from bert4rec.data.histories import Histories
 from bert4rec.engine import profile
-from bert4rec.engine.answers import EventEffect, Explanation, Recommendation, Recommendations
+from bert4rec.engine.answers import AttentionMaps, EventEffect, Explanation, Recommendation, Recommendations
 from bert4rec.engine.asking import When, feature_rows, given_history, known_row, plain_id, seconds, stored_history
 from bert4rec.engine.explain import (
     measured_effects,
@@ -154,6 +154,37 @@ class RecommendationEngine:
             sentence=sentence_of(name, rank, score, seen, events, side_information),
         )
 
+    def attention_maps(
+        self,
+        user_id: RawId | None = None,
+        item_sequence: Sequence[RawId] | None = None,
+        *,
+        timestamps: Sequence[When | None] | None = None,
+        ratings: Sequence[float | None] | None = None,
+        request_time: When | None = None,
+        user_features: Mapping[str, Any] | None = None,
+        ignore_unknown_items: bool = False,
+    ) -> AttentionMaps:
+        """The attention weights of one reading, by block and head; `plot_attention` draws them.
+
+        Weights say where the network looked, not what that did: effects are measured by `explain_recommendation`.
+        Raises UsageError, UnknownUser, UnknownItem as the table of the class says.
+        """
+        history = self._history(
+            user_id, item_sequence, timestamps, ratings, request_time, user_features, ignore_unknown_items
+        )
+        found = self.scorer.attention(history)
+        layers = [weight_1HLL[0].cpu().numpy() for weight_1HLL in found["layers"]]
+        user_HS = found["user"][0][-1].T.cpu().numpy() if "user" in found else np.empty((0, 0), dtype=np.float32)
+        tokens = ["user id", *self.dataset.user_features, "request"] if "user" in found else []
+        return AttentionMaps(self._places(history, layers[0].shape[-1]), layers, tokens, user_HS)
+
+    def _places(self, history: Histories, count: int) -> list[str]:
+        """What stands at the places of a reading."""
+        causal = self.scorer.readings[0] == "causal"
+        events = [self._name(int(item)) for item in history.item_N[len(history.item_N) - (count - 1) :]]
+        return ["start", *events] if causal else [*events, "request"]
+
     def get_user_profile(self, user_id: RawId) -> dict[str, Any]:
         """What is known and predicted of a stored user.
 
@@ -236,6 +267,9 @@ class RecommendationEngine:
             return [None] * len(items)
         likely_BR = self.scorer.rating_distribution(history, torch.tensor(items)).cpu().numpy()
         return (likely_BR @ self.dataset.rating_levels).tolist()
+
+    def _name(self, item: int) -> str:
+        return self._title(item) or str(self.dataset.items.raw(item))
 
     def _title(self, item: int) -> str | None:
         return self.dataset.titles[item - FIRST_ITEM] or None if self.dataset.titles else None

@@ -14,7 +14,6 @@ import signal
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -155,6 +154,8 @@ def _fit(
     else:
         with _quiet_lightning():
             trainer = make_trainer(run.training, folder, [progress, *_callbacks(run.training, folder)])
+            for logger in trainer.loggers:
+                logger.log_hyperparams(run.to_dict())
             last = folder / LAST
             module.train()  # Lightning trains in whatever mode it finds
             trainer.fit(
@@ -234,9 +235,6 @@ def _loggers(training: TrainingConfig, folder: Path) -> list[Logger]:
     if training.use_wandb:
         _need("wandb", "wandb")
         loggers.append(WandbLogger(project="bert4rec", save_dir=folder))
-    settings = {**asdict(training), "task_weights": asdict(training.task_weights)}
-    for logger in loggers:
-        logger.log_hyperparams(settings)
     return loggers
 
 
