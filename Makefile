@@ -45,7 +45,7 @@ check: dev  ## Style, types, and who may import whom
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-docs: dev  ## The command reference, written again from the commands' own help
+docs: dev  ## What pages take from elsewhere, written again: the command reference, the README's results
 	$(BIN)/python docs/generate.py
 
 peers: $(VENV)-peers/.installed  ## An environment of their own for the systems that benchmarks compare with

@@ -88,9 +88,10 @@ def test_the_schema_of_the_data_page_is_read_as_written(tmp_path: Path) -> None:
     assert [found.user_features[name][0].values for name in ("age_group", "country")] == [["18-34", "65+"], ["PT"]]
 
 
-def test_the_command_reference_is_what_the_commands_say() -> None:
-    page = runpy.run_path(str(ROOT / "docs" / "generate.py"))["page"]()
-    assert page == (ROOT / "docs" / "cli.md").read_text(encoding="utf-8"), "run 'make docs'"
+def test_pages_say_what_their_sources_say() -> None:
+    made = runpy.run_path(str(ROOT / "docs" / "generate.py"))
+    assert made["commands_page"]() == (ROOT / "docs" / "cli.md").read_text(encoding="utf-8"), "run 'make docs'"
+    assert made["readme_with_results"]() == (ROOT / "README.md").read_text(encoding="utf-8"), "run 'make docs'"
 
 
 @pytest.mark.parametrize("preset", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.stem)

@@ -20,6 +20,7 @@ SMALL = RunConfig(
         num_heads=2,
         num_layers=2,
         seq_length=100,
+        dropout=0.3,
         block="gated",
         relative_position=True,
         relative_time=True,
@@ -27,7 +28,7 @@ SMALL = RunConfig(
     ),
     training=TrainingConfig(
         batch_size=16,
-        learning_rate=1e-3,
+        learning_rate=2e-3,
         max_epochs=30,
         windows="random",
         task_weights=TaskWeights(item_prediction=0.0),

@@ -45,6 +45,7 @@ from bert4rec.training.checkpoints import WholeCheckpoints, read_checkpoint
 from bert4rec.training.module import MONITORED, TrainingData, TrainingModule, value_tables
 from bert4rec.training.plots import plot_losses
 from bert4rec.training.progress import EpochBar, Progress, Reseed, duration, seed_epoch
+from bert4rec.training.teacher import teacher_of
 
 RUN_FILE = "run.json"
 """What is trained on what, in `output/training/`: a run is resumed only with the same."""
@@ -83,14 +84,19 @@ def _train(
     dataset: PreparedDataset, run: RunConfig, output: Path, resume: bool, overwrite: bool, report: Callable[[str], None]
 ) -> Path:
     split = make_split(dataset, run.split)
+    if run.training.teacher and Path(run.training.teacher).resolve() == output.resolve():
+        raise ConfigError(f"teacher {run.training.teacher} is the output as well; choose another --output")
     identity = {"settings": run.to_dict(), "dataset": dataset.checksum, "split": split.checksum}
     if is_first_process() and not _start_folder(output, identity, resume, overwrite):
         report(f"{output}: already trained with these settings on this data; --overwrite trains it again")
         return output
-    seed_epoch(run.training.seed, epoch=0)
     readings_of(run)  # a setting of scoring that no task trains is refused before training, not after
+    teacher = teacher_of(run, dataset, split)
+    if teacher is not None and is_first_process():
+        report(f"learns from {run.training.teacher}: {' and '.join(teacher.tasks)}")
+    seed_epoch(run.training.seed, epoch=0)
     network = Bert4Rec.for_dataset(run.model, dataset, run.training.task_weights)
-    module = TrainingModule(network, run, value_tables(dataset))
+    module = TrainingModule(network, run, value_tables(dataset), teacher)
     figures = _fit(module, dataset, split, output, report)
     if figures is not None:
         _finish(module, dataset, split, output, figures, report)

@@ -55,27 +55,39 @@ class Seen:
         return row_P[real_P], item_P[real_P]
 
 
+@dataclass(frozen=True)
+class SoftTargets:
+    """What a teacher says of each row: `weight` of its targets is `softmax(query @ key.T + bias)` over candidates."""
+
+    query_SD: Tensor
+    key_VD: Tensor
+    bias_V: Tensor | None
+    weight: float
+
+
 def multi_task_loss(
     predictions: Predictions,
     batch: Batch,
     weights: TaskWeights,
     value_tables: Mapping[str, Tensor],
     exclude_seen: bool = False,
+    taught: Mapping[str, SoftTargets] | None = None,
 ) -> Losses:
     """The weighted sum over the tasks of their mean losses (nats); what was not asked for has no part in it.
 
     `value_tables` are the multi-valued item features, `[V, M]` by name, from which coming genres are read.
-    With `exclude_seen` the items that a token sees are no candidates of its item task.
+    With `exclude_seen` the items that a token sees are no candidates of its item task. `taught` is what a teacher says,
+    by item task.
     """
-    parts = {}
+    parts, taught = {}, taught or {}
     if predictions.masked_SD is not None and batch.masked is not None:
+        seen = _in_window(batch.masked) if exclude_seen else None
         parts["item_prediction"] = _item_loss(
-            predictions.masked_SD, predictions, batch.masked, _in_window(batch.masked) if exclude_seen else None
+            predictions.masked_SD, predictions, batch.masked, seen, taught.get("item_prediction")
         )
     if predictions.causal_SD is not None and batch.causal is not None:
-        parts["next_item"] = _item_loss(
-            predictions.causal_SD, predictions, batch.causal, _before(batch.causal) if exclude_seen else None
-        )
+        seen = _before(batch.causal) if exclude_seen else None
+        parts["next_item"] = _item_loss(predictions.causal_SD, predictions, batch.causal, seen, taught.get("next_item"))
     read = batch.causal or batch.masked
     if predictions.rating_SR is not None and read is not None:
         parts["rating_prediction"] = _rating_loss(predictions.rating_SR, read)
@@ -85,9 +97,13 @@ def multi_task_loss(
     return Losses(total, parts)
 
 
-def _item_loss(query_SD: Tensor, predictions: Predictions, read: Supervised, seen: Seen | None) -> Tensor:
-    every = torch.ones(len(read.item_S), 1, device=read.item_S.device)
-    return linear_cross_entropy(query_SD, predictions.key_VD, predictions.bias_V, read.item_S[:, None], every, seen)
+def _item_loss(
+    query_SD: Tensor, predictions: Predictions, read: Supervised, seen: Seen | None, soft: SoftTargets | None
+) -> Tensor:
+    """The event that happened is the target, or what a teacher leaves of it."""
+    key_VD, bias_V, item_S1 = predictions.key_VD, predictions.bias_V, read.item_S[:, None]
+    share_S1 = torch.full(item_S1.shape, 1.0 if soft is None else 1 - soft.weight, device=item_S1.device)
+    return linear_cross_entropy(query_SD, key_VD, bias_V, item_S1, share_S1, seen, soft)
 
 
 def _before(read: Supervised) -> Seen:
@@ -136,16 +152,21 @@ def linear_cross_entropy(
     target_SC: Tensor,
     share_SC: Tensor,
     seen: Seen | None = None,
+    soft: SoftTargets | None = None,
 ) -> Tensor:
     """Mean over S of the cross-entropy between `softmax(query @ key.T + bias)` over the real items and the targets.
 
-    Each row's targets weigh `share_SC`; PAD, MASK and what is `seen` are no candidates.
+    Each row's targets weigh `share_SC`, and what a teacher says of it weighs `soft.weight` (Hinton et al. 2015). PAD,
+    MASK and what is `seen` are no candidates, neither here nor to the teacher.
     """
-    return _LinearCrossEntropy.apply(query_SD, key_VD, bias_V, target_SC, share_SC, seen)  # type: ignore[no-untyped-call]
+    return _LinearCrossEntropy.apply(query_SD, key_VD, bias_V, target_SC, share_SC, seen, soft)  # type: ignore[no-untyped-call]
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
-    """Loss and all gradients in one walk over pieces of the rows: three matrix products in all, the least there is."""
+    """Loss and all gradients in one walk over pieces of the rows: three matrix products in all, the least there is.
+
+    A teacher costs a fourth, and like the student's its distribution exists for one piece only.
+    """
 
     @staticmethod
     def forward(
@@ -156,38 +177,39 @@ class _LinearCrossEntropy(torch.autograd.Function):
         target_SC: Tensor,
         share_SC: Tensor,
         seen: Seen | None,
+        soft: SoftTargets | None,
     ) -> Tensor:
         S, device = len(query_SD), query_SD.device.type
         dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else query_SD.dtype
-        query_SD, key_VD = query_SD.to(dtype), key_VD[FIRST_ITEM:].to(dtype)
-        asked_SD, offset_V = query_SD * LOG2_E, None if bias_V is None else bias_V[FIRST_ITEM:] * LOG2_E
+        rows = max(16, PIECE_BYTES.get(device, PIECE_BYTES["cuda"]) // (4 * (len(key_VD) - FIRST_ITEM)))
+        student = _Logits(query_SD, key_VD, bias_V, dtype, rows)
+        teacher = None if soft is None else _Logits(soft.query_SD, soft.key_VD, soft.bias_V, dtype, rows)
+        taught = 0.0 if soft is None else soft.weight
+        query_SD, key_VD = query_SD.to(dtype), student.key_VD
         target_SC = (target_SC - FIRST_ITEM).clamp(min=0)
         learns = any(ctx.needs_input_grad)
         grad_query_SD = torch.empty_like(query_SD) if learns else None
         grad_key_VD = torch.zeros_like(key_VD, dtype=torch.float32) if learns else None
         grad_bias_V = torch.zeros(len(key_VD), device=key_VD.device) if learns and bias_V is not None else None
-        rows = max(16, PIECE_BYTES.get(device, PIECE_BYTES["cuda"]) // (4 * len(key_VD)))
-        buffer_NV = query_SD.new_empty(min(rows, S), len(key_VD))
         loss = torch.zeros((), device=query_SD.device)
         for first in range(0, S, rows):
             piece = slice(first, min(S, first + rows))
-            logit_NV = torch.mm(asked_SD[piece], key_VD.T, out=buffer_NV[: piece.stop - first]).float()
-            if offset_V is not None:
-                logit_NV += offset_V
-            share_NC, target_NC = share_SC[piece], target_SC[piece]
-            weight_N1, own_NC = share_NC.sum(1, keepdim=True), logit_NV.gather(1, target_NC)
-            if seen is not None:
-                row_P, item_P = seen.pairs(piece)
-                logit_NV[row_P, item_P - FIRST_ITEM] = -torch.inf
-                logit_NV.scatter_(1, target_NC, own_NC)
-            hit_N1 = (own_NC * share_NC).sum(1, keepdim=True)
-            top_N1 = logit_NV.amax(1, keepdim=True)
-            probability_NV = logit_NV.sub_(top_N1).exp2_()
-            total_N1 = probability_NV.sum(1, keepdim=True)
+            logit_NV, share_NC, target_NC = student.of(piece), share_SC[piece], target_SC[piece]
+            seen_P2 = None if seen is None else seen.pairs(piece)
+            weight_N1 = share_NC.sum(1, keepdim=True)
+            hit_N1 = (logit_NV.gather(1, target_NC) * share_NC).sum(1, keepdim=True)
+            if teacher is not None:
+                power_NV, total_N1, _ = _powers(_candidates(teacher.of(piece), seen_P2, target_NC))
+                soft_NV = power_NV.mul_(taught / total_N1)
+                weight_N1 += taught
+                hit_N1 += (logit_NV * soft_NV).sum(1, keepdim=True)  # while all scores are finite: 0 · ∞ is none
+            probability_NV, total_N1, top_N1 = _powers(_candidates(logit_NV, seen_P2, target_NC))
             loss += (weight_N1 * (total_N1.log2() + top_N1) - hit_N1).sum()
             if grad_query_SD is None or grad_key_VD is None:
                 continue
             grad_NV = probability_NV.mul_(weight_N1 / total_N1).scatter_add_(1, target_NC, -share_NC)
+            if teacher is not None:
+                grad_NV -= soft_NV
             if grad_bias_V is not None:
                 grad_bias_V += grad_NV.sum(0)
             grad_NV = grad_NV.to(dtype)
@@ -209,7 +231,40 @@ class _LinearCrossEntropy(torch.autograd.Function):
             None,
             None,
             None,
+            None,
         )
+
+
+class _Logits:
+    """The logits of the real items in units of log 2, one piece of the rows at a time: the next overwrites the last."""
+
+    def __init__(self, query_SD: Tensor, key_VD: Tensor, bias_V: Tensor | None, dtype: torch.dtype, rows: int) -> None:
+        self.query_SD, self.key_VD = query_SD.to(dtype) * LOG2_E, key_VD[FIRST_ITEM:].to(dtype)
+        self.bias_V = None if bias_V is None else bias_V[FIRST_ITEM:] * LOG2_E
+        self.buffer_NV = self.query_SD.new_empty(min(rows, len(query_SD)), len(self.key_VD))
+
+    def of(self, piece: slice) -> Tensor:
+        """One piece `[N, V]`."""
+        buffer_NV = self.buffer_NV[: piece.stop - piece.start]
+        logit_NV = torch.mm(self.query_SD[piece], self.key_VD.T, out=buffer_NV).float()
+        return logit_NV if self.bias_V is None else logit_NV.add_(self.bias_V)
+
+
+def _candidates(logit_NV: Tensor, seen_P2: tuple[Tensor, Tensor] | None, target_NC: Tensor) -> Tensor:
+    """The same, in place: what was seen scores −∞ unless it is a target."""
+    if seen_P2 is None:
+        return logit_NV
+    row_P, item_P = seen_P2
+    own_NC = logit_NV.gather(1, target_NC)
+    logit_NV[row_P, item_P - FIRST_ITEM] = -torch.inf
+    return logit_NV.scatter_(1, target_NC, own_NC)
+
+
+def _powers(logit_NV: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """A softmax before its division, in place: powers of 2 below each row's largest logit, their sums, the largest."""
+    top_N1 = logit_NV.amax(1, keepdim=True)
+    power_NV = logit_NV.sub_(top_N1).exp2_()
+    return power_NV, power_NV.sum(1, keepdim=True), top_N1
 
 
 def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:

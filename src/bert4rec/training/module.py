@@ -29,6 +29,7 @@ from bert4rec.evaluation.metrics import summarise
 from bert4rec.model.network import Bert4Rec
 from bert4rec.model.scorer import NetworkScorer
 from bert4rec.training.losses import multi_task_loss
+from bert4rec.training.teacher import Teacher
 
 MONITORED = "validation/ndcg@10"
 """What chooses the best checkpoint and stops training: on validation, over all of its users."""
@@ -42,9 +43,11 @@ Asked = tuple[Histories, Tensor]
 class TrainingModule(pl.LightningModule):
     """A network in training."""
 
-    def __init__(self, network: Bert4Rec, run: RunConfig, value_tables: Mapping[str, Tensor]) -> None:
+    def __init__(
+        self, network: Bert4Rec, run: RunConfig, value_tables: Mapping[str, Tensor], teacher: Teacher | None = None
+    ) -> None:
         super().__init__()
-        self.network, self.config = network, run
+        self.network, self.config, self.teacher = network, run, teacher
         self.multi_valued = list(value_tables)
         for name, table_VM in value_tables.items():
             self.register_buffer(f"table_of_{name}", table_VM, persistent=False)
@@ -56,11 +59,19 @@ class TrainingModule(pl.LightningModule):
         """Training batches move as one; histories stay, their scorer moves what it reads."""
         return batch.to(device, non_blocking=True) if isinstance(batch, Batch) else batch
 
+    def on_fit_start(self) -> None:
+        """Bring the teacher to the device of the one who learns."""
+        if self.teacher is not None:
+            self.teacher.to(self.device)
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The weighted loss; each part is logged by its task's name."""
         tables = {name: self.get_buffer(f"table_of_{name}") for name in self.multi_valued}
         training = self.config.training
-        losses = multi_task_loss(self.network(batch), batch, training.task_weights, tables, training.exclude_seen)
+        taught = self.teacher.taught(batch) if self.teacher is not None else None
+        losses = multi_task_loss(
+            self.network(batch), batch, training.task_weights, tables, training.exclude_seen, taught
+        )
         parts = {f"train/{task}": loss.detach() for task, loss in {**losses.parts, "loss": losses.total}.items()}
         self.log_dict(parts, on_step=False, on_epoch=True, batch_size=batch.events, sync_dist=True)
         return losses.total

@@ -22,10 +22,10 @@ from bert4rec.data.splits import Split
 from bert4rec.training.cost import SMALL, arithmetic
 from bert4rec.training.module import MONITORED, TrainingModule
 
-FIRST_STEPS = 20
-"""Steps after which the run says how long it will take; the first few, which warm up, do not count. The line of a
-shorter epoch comes sooner and says it too."""
-WARMING_STEPS = 5
+WARMING_STEPS = 3
+"""The first few steps, which warm up, are not timed."""
+TIMED_STEPS, TIMED_SECONDS = 15, 20.0
+"""After so many steps or seconds more a run says how long it will take; an epoch that is over sooner says it itself."""
 LONG_SECONDS = 3600.0
 
 
@@ -35,7 +35,7 @@ class Progress(Callback):
     def __init__(self, dataset: PreparedDataset, split: Split, run: RunConfig, report: Callable[[str], None]) -> None:
         self.dataset, self.split, self.run, self.report = dataset, split, run, report
         self.epochs: list[dict[str, Any]] = []
-        self.steps = 0
+        self.steps, self.told = 0, False
 
     def state_dict(self) -> dict[str, Any]:
         """The epochs so far: what a checkpoint keeps."""
@@ -59,8 +59,13 @@ class Progress(Callback):
         self.steps += 1
         if self.steps == WARMING_STEPS:
             self.warm = self.trained
-        if self.steps == FIRST_STEPS == batch_idx + 1 and trainer.is_global_zero:
-            self._estimate(trainer, (self.trained - self.warm) / (FIRST_STEPS - WARMING_STEPS))
+        timed, in_first_epoch = self.steps - WARMING_STEPS, self.steps == batch_idx + 1
+        if timed < 1 or self.told or not in_first_epoch:
+            return
+        seconds = self.trained - self.warm
+        if timed >= TIMED_STEPS or seconds >= TIMED_SECONDS:
+            self.told = True
+            self._estimate(trainer, seconds / timed)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Keep the epoch's figures and report them."""
@@ -95,6 +100,8 @@ class Progress(Callback):
         )
 
     def _estimate(self, trainer: pl.Trainer, seconds_a_step: float) -> None:
+        if not trainer.is_global_zero:
+            return
         epoch = seconds_a_step * trainer.num_training_batches
         total = epoch * (trainer.max_epochs or 0)
         where = f"{trainer.strategy.root_device.type}, {torch.get_num_threads()} threads"

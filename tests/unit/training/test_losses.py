@@ -15,7 +15,7 @@ from bert4rec.data.prepared import PreparedDataset
 from bert4rec.ids import FIRST_ITEM, MASK, NO_RATING, PAD
 from bert4rec.model.network import Predictions
 from bert4rec.training import losses
-from bert4rec.training.losses import Seen, linear_cross_entropy, multi_task_loss
+from bert4rec.training.losses import Seen, SoftTargets, linear_cross_entropy, multi_task_loss
 from bert4rec.training.module import value_tables
 from small_networks import ALL_TASKS, batch_of, network_of
 from small_worlds import dataset_of
@@ -189,6 +189,91 @@ def test_otherwise_every_item_is_a_candidate() -> None:
     batch = batch_of(dataset_of([0, 1, 2, 0, 4, 5], num_items=10), mask_probability=0.01)
     found = multi_task_loss(everything_alike(batch), batch, ALL_TASKS, {}).parts
     assert [float(loss) for loss in found.values()] == pytest.approx([log(10), log(10)])
+
+
+# What a teacher says is a share of the target
+
+
+def teacher(weight: float, biased: bool = True) -> SoftTargets:
+    """Scores of its own, from vectors of another width."""
+    query_SD, key_VD, bias_V = (
+        drawn(*shape, seed=seed).detach() for shape, seed in (((S, 4), 5), ((V, 4), 6), ((V,), 7))
+    )
+    return SoftTargets(query_SD, key_VD, bias_V if biased else None, weight)
+
+
+def softly(query: Tensor, key: Tensor, bias: Tensor, item_S: Tensor, soft: SoftTargets, barred_SV: Tensor) -> Tensor:
+    """torch's own cross-entropy with the whole table of mixed targets; barred items are cut off for both."""
+
+    def scores(of_query: Tensor, of_key: Tensor, of_bias: Tensor | None) -> Tensor:
+        score_SV = of_query @ of_key.T + (0 if of_bias is None else of_bias)
+        return score_SV.masked_fill(barred_SV, -1e9)
+
+    told_SV = scores(soft.query_SD, soft.key_VD, soft.bias_V).softmax(1)
+    target_SV = (1 - soft.weight) * F.one_hot(item_S, V) + soft.weight * told_SV
+    return F.cross_entropy(scores(query, key, bias), target_SV)
+
+
+def barred(seen: list[list[int]] | None, item_S: Tensor) -> Tensor:
+    """PAD and MASK, and what was seen unless it is the answer."""
+    barred_SV = torch.zeros(S, V, dtype=torch.bool)
+    barred_SV[:, :FIRST_ITEM] = True
+    for row, items in enumerate(seen or []):
+        barred_SV[row, items] = True
+    return barred_SV.scatter(1, item_S[:, None], False)
+
+
+@pytest.mark.usefixtures("pieces")
+@pytest.mark.parametrize("weight", [0.3, 1.0])
+@pytest.mark.parametrize("hides_seen", [False, True], ids=["all candidates", "seen left out"])
+@pytest.mark.parametrize("biased", [False, True])
+def test_a_teachers_distribution_is_its_share_of_the_target(
+    query: Tensor, key: Tensor, bias: Tensor, weight: float, hides_seen: bool, biased: bool
+) -> None:
+    soft = teacher(weight, biased)
+    seen, of_row = seen_by_row() if hides_seen else (None, None)
+    item_S = torch.arange(S) % (V - FIRST_ITEM) + FIRST_ITEM
+    found = linear_cross_entropy(query, key, bias, item_S[:, None], torch.full((S, 1), 1 - weight), seen, soft)
+    true = softly(query, key, bias, item_S, soft, barred(of_row, item_S))
+    torch.testing.assert_close(found, true)
+    grads = (torch.autograd.grad(3 * loss, [query, key, bias]) for loss in (found, true))
+    for mine, torchs in zip(*grads, strict=True):
+        torch.testing.assert_close(mine, torchs, atol=1e-6, rtol=1e-4)
+
+
+def test_by_hand_a_sure_student_pays_for_its_teachers_doubt() -> None:
+    key_VD = torch.tensor([[0.0], [0.0], [1.0], [0.0]])  # the student scores log 3 and 0: 3/4 and 1/4
+    doubt = SoftTargets(torch.zeros(1, 1), key_VD, None, weight=0.5)
+    query, happened = torch.full((1, 1), log(3)), torch.tensor([[FIRST_ITEM]])
+    loss = linear_cross_entropy(query, key_VD, None, happened, torch.full((1, 1), 0.5), soft=doubt)
+    assert loss.item() == pytest.approx(-(0.75 * log(3 / 4) + 0.25 * log(1 / 4)))
+
+
+def test_a_student_that_says_what_its_teacher_says_learns_nothing_more(key: Tensor, query: Tensor) -> None:
+    same = SoftTargets(query.detach(), key.detach(), None, weight=1.0)
+    loss = linear_cross_entropy(query, key, None, torch.full((S, 1), FIRST_ITEM), torch.zeros(S, 1), soft=same)
+    for grad in torch.autograd.grad(loss, [query, key]):
+        torch.testing.assert_close(grad, torch.zeros_like(grad), atol=1e-7, rtol=0)
+
+
+def test_in_bf16_a_teacher_is_near(query: Tensor, key: Tensor, bias: Tensor) -> None:
+    given = (query, key, bias, torch.full((S, 1), FIRST_ITEM), torch.full((S, 1), 0.5), None, teacher(0.5))
+    exact = linear_cross_entropy(*given)
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = linear_cross_entropy(*given)
+    assert rounded.item() == pytest.approx(exact.item(), rel=0.01)
+    for mine, true in zip(*(torch.autograd.grad(loss, [query, key, bias]) for loss in (rounded, exact)), strict=True):
+        assert (mine - true).abs().max() < 0.05 * true.abs().max()
+
+
+def test_a_teacher_teaches_the_tasks_it_is_asked_of_and_no_other(computed: tuple) -> None:
+    predictions, batch, tables = computed
+    plain = multi_task_loss(predictions, batch, ALL_TASKS, tables).parts
+    uniform = SoftTargets(torch.zeros(len(batch.causal.item_S), 1), torch.zeros(len(predictions.key_VD), 1), None, 0.5)
+    found = multi_task_loss(predictions, batch, ALL_TASKS, tables, taught={"next_item": uniform}).parts
+    logit_SV = (predictions.causal_SD @ predictions.key_VD.T + predictions.bias_V)[:, FIRST_ITEM:]
+    torch.testing.assert_close(found["next_item"], plain["next_item"] / 2 - logit_SV.log_softmax(1).mean() / 2)
+    assert all(torch.equal(found[task], plain[task]) for task in plain if task != "next_item")
 
 
 # The four tasks

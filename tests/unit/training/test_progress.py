@@ -116,10 +116,10 @@ def test_what_was_resumed_reports_all_of_its_epochs(progress: Progress, clock: A
     assert summary["history"][0]["validation"] == {"hit@10": 0.5, "ndcg@10": 0.3}
 
 
-def steps(progress: Progress, trainer: Trainer, clock: Any, batch: Any, seconds: float) -> None:
+def steps(progress: Progress, trainer: Trainer, clock: Any, batch: Any, seconds: float, count: int = 20) -> None:
     progress.on_train_epoch_start(trainer, None)  # type: ignore[arg-type]
-    for step in range(20):
-        clock.now += 60.0 if step < 5 else seconds  # the first ones warm up
+    for step in range(count):
+        clock.now += 60.0 if step < 3 else seconds  # the first ones warm up
         progress.on_train_batch_end(trainer, None, None, batch, step)  # type: ignore[arg-type]
 
 
@@ -130,6 +130,14 @@ def test_after_its_first_steps_a_run_says_how_long_it_will_take(
     (line,) = lines
     assert line.startswith("about 15 s an epoch on this device (cpu, ")
     assert line.endswith("2 min for all 10, validation not counted")
+
+
+def test_slow_steps_are_not_waited_for(
+    progress: Progress, lines: list[str], clock: Any, world: PreparedDataset
+) -> None:
+    steps(progress, Trainer(max_epochs=2, batches=30), clock, batch_of(world), seconds=10, count=5)
+    (line,) = lines
+    assert line.startswith("about 5 min an epoch on this device (cpu, ")
 
 
 def test_a_run_of_hours_is_told_of_the_small_configuration(
