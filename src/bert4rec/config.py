@@ -136,6 +136,12 @@ class TrainingConfig:
     """Share of events that are masked for item_prediction; the last one always is."""
     exclude_seen: bool = True
     """Items that a token sees are no candidates of its item task, as they are none in a list."""
+    teacher: str = ""
+    """A model folder to learn from, besides the data; its catalogue must be the same. Empty: none."""
+    distillation_weight: float = 0.5
+    """The teacher's share of what the item tasks are to answer; the rest is the event that happened."""
+    distillation_temperature: float = 1.0
+    """The teacher's scores are divided by this: above 1 it tells more of the items that it does not put first."""
     weight_decay: float = 0.01
     """AdamW's decoupled weight decay, of matrices only."""
     beta2: float = 0.98
@@ -175,7 +181,9 @@ class TrainingConfig:
         for name in ("ema_decay", "beta2"):
             _require(0 <= getattr(self, name) < 1, self, name, "0 or more and below 1")
         _require(0 < self.mask_probability < 1, self, "mask_probability", "between 0 and 1")
-        _require(self.learning_rate > 0, self, "learning_rate", "above 0")
+        for name in ("learning_rate", "distillation_temperature"):
+            _require(getattr(self, name) > 0, self, name, "above 0")
+        _require(0 < self.distillation_weight <= 1, self, "distillation_weight", "above 0 and at most 1")
 
 
 @dataclass(frozen=True)
