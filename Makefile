@@ -26,7 +26,7 @@ $(VENV)/.installed-dev: pyproject.toml constraints.txt requirements.txt | $(VENV
 	$(PIP) install -c constraints.txt -e '.[dev]'
 	@touch $@ $(VENV)/.installed
 
-demo: install  ## MovieLens 100K from the raw files to recommendations, in about five minutes
+demo: install  ## MovieLens 100K from the raw files to recommendations, in about five minutes; after a changed preset 'make clean' first
 	$(BIN)/bert4rec prepare --dataset ml-100k --output $(DEMO)/prepared
 	$(BIN)/bert4rec train --data $(DEMO)/prepared --config configs/small.yaml --output $(DEMO)/model --resume
 	$(BIN)/bert4rec evaluate --model $(DEMO)/model --data $(DEMO)/prepared --baselines --output $(DEMO)/report

@@ -20,7 +20,7 @@ from bert4rec.evaluation.report import protocol_line
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
-EVALUATIONS = ("small_ml-100k-2026-11", "small_ml-1m-2026-11")
+EVALUATIONS = {"small_ml-100k-2026-11": "small preset", "small_ml-1m-2026-11": "small preset"}
 SPEED = "training_speed-2cpu-2026-11"
 
 HEAD = """# Commands
@@ -57,7 +57,7 @@ def _block(text: str) -> str:
 def readme_with_results() -> str:
     """The README, its results taken from the files."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    found = "\n\n".join([*(_evaluation(name) for name in EVALUATIONS), _speed(SPEED)])
+    found = "\n\n".join([*(_evaluation(name, model) for name, model in EVALUATIONS.items()), _speed(SPEED)])
     return re.sub(
         r"(<!-- results -->\n).*?(\n<!-- /results -->)",
         lambda ends: f"{ends[1]}{found}{ends[2]}",
@@ -66,10 +66,10 @@ def readme_with_results() -> str:
     )
 
 
-def _evaluation(name: str) -> str:
+def _evaluation(name: str, model: str) -> str:
     """The model known and unknown the request's time, and the baselines, in one table."""
     content = _read(name)
-    rows = {f"**{of['name']}**, {row.replace('_', ' ')}": of for row, of in content["rows"].items()}
+    rows = {f"**{model}**, {row.replace('_', ' ')}": report for row, report in content["rows"].items()}
     rows |= content["baselines"]
     lines = ["| | Hit@10 | NDCG@10 |", "|---|---|---|"]
     lines += [f"| {row} | {_cell(report, 'hit@10')} | {_cell(report, 'ndcg@10')} |" for row, report in rows.items()]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -36,15 +38,22 @@ def weights(folder: Path) -> dict[str, Tensor]:
 
 
 def same_weights(first: Path, second: Path) -> bool:
-    """To the last bit: what was saved, and where training ended."""
-    pairs = [
-        (weights(first), weights(second)),
-        (last_checkpoint(first)["state_dict"], last_checkpoint(second)["state_dict"]),
-    ]
-    return all(
-        ours.keys() == theirs.keys() and all(np.array_equal(ours[n], theirs[n], equal_nan=True) for n in ours)
-        for ours, theirs in pairs
-    )
+    """To the last bit: what was saved, and every epoch's losses and metrics on the way there and beyond."""
+    ours, theirs = weights(first), weights(second)
+    saved = ours.keys() == theirs.keys() and all(np.array_equal(ours[n], theirs[n], equal_nan=True) for n in ours)
+    return saved and way(first) == way(second)
+
+
+def way(folder: Path) -> list[Any]:
+    """Each epoch's losses and validation metrics."""
+    history = json.loads((folder / "training.json").read_text())["history"]
+    return [(epoch["losses"], epoch["validation"]) for epoch in history]
+
+
+def steps(folder: Path) -> int:
+    """The optimiser steps of a run."""
+    with (folder / "training" / "log" / "version_0" / "metrics.csv").open() as log:
+        return max(int(row["step"]) for row in csv.DictReader(log)) + 1
 
 
 def last_checkpoint(folder: Path) -> dict[str, Any]:

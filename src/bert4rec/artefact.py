@@ -15,7 +15,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -32,6 +31,7 @@ from bert4rec.config import RunConfig
 from bert4rec.data.prepared import Feature, Names, PreparedDataset
 from bert4rec.data.splits import Split
 from bert4rec.errors import ArtefactError, ConfigError
+from bert4rec.files import write_whole
 from bert4rec.model.network import Bert4Rec
 from bert4rec.model.scorer import NetworkScorer
 from bert4rec.model.spec import DataSpec
@@ -128,6 +128,14 @@ def load(folder: str | Path) -> Artefact:
     return _assemble(
         folder, config, weights, data, *(json.loads(content[name]) for name in (METADATA_FILE, METRICS_FILE))
     )
+
+
+def is_model_folder(folder: Path) -> bool:
+    """Whether this program wrote the folder's `config.json`, in whatever version; its other files are not looked at."""
+    try:
+        return {"format_version", "bert4rec_version"} <= _read_json(folder / CONFIG_FILE).keys()
+    except ArtefactError:
+        return False
 
 
 def save_files(source: Artefact, model_path: Path, metadata_path: Path) -> None:
@@ -281,19 +289,6 @@ def _writing(path: Path) -> Iterator[None]:
         raise ArtefactError(
             f"{path}: cannot be written ({problem.strerror or problem}); the model was not saved"
         ) from problem
-
-
-def write_whole(path: Path, content: bytes | memoryview) -> None:
-    """The whole file or nothing: what is not yet on the disk has another name, and goes if it cannot be finished."""
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    try:
-        with unfinished.open("wb") as out:
-            out.write(content)
-            out.flush()
-            os.fsync(out.fileno())
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _json(content: Mapping[str, Any]) -> bytes:

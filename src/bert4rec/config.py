@@ -60,7 +60,7 @@ class ModelConfig:
     user_dropout: float = 0.1
     """Share of users whose id, and of demographics whose value, is hidden in training."""
     request_time: Literal["never", "sometimes", "always"] = "sometimes"
-    """Whether training tells the time of the request: never, for half of the sequences, or always."""
+    """Whether training tells the time of the request: never, for half of the sequences, or always (then name it)."""
     gradient_checkpointing: bool = False
     """Compute activations again in the backward pass: less memory, a third more time."""
     scoring: Literal["auto", "causal", "mask", "average"] = "auto"
@@ -119,7 +119,7 @@ class TrainingConfig:
     """How the network is trained."""
 
     batch_size: int = 64
-    """Sequences in a batch (on each device)."""
+    """The most sequences in a batch (on each device)."""
     learning_rate: float = 1e-4
     """Peak learning rate of AdamW."""
     max_epochs: int = 100
@@ -195,9 +195,10 @@ class RunConfig:
     split: SplitConfig = field(default_factory=SplitConfig)
 
     def __post_init__(self) -> None:
-        if self.training.windows == "sliding" and self.training.window_stride > self.model.seq_length:
+        reach = self.model.seq_length + 1  # the events that a window supervises
+        if self.training.windows == "sliding" and self.training.window_stride > reach:
             raise ConfigError(
-                f"window_stride {self.training.window_stride} is above seq_length {self.model.seq_length}: "
+                f"window_stride {self.training.window_stride} is above seq_length {self.model.seq_length} + 1: "
                 "events between two windows would never train"
             )
 

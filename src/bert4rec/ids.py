@@ -7,7 +7,7 @@ Raw ids are all integers or all strings, and come back as they were given.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -22,6 +22,8 @@ FIRST_USER = 1
 
 NO_TIME = -1
 """The time of an event or request that is not known; real times are seconds, never negative."""
+YEAR_3000 = 32_503_680_000
+"""Seconds; a time from here on is a mistake, or milliseconds."""
 
 NO_RATING = 0
 """The rating row of an event without a rating; real levels are rows 1, 2, …"""
@@ -58,10 +60,6 @@ class Vocabulary:
         if row < self.first:
             raise IndexError(f"row {row} is reserved and has no raw id")
         return self.ids[row - self.first]
-
-    def raws(self, rows: Iterable[int]) -> list[RawId]:
-        """The raw ids of row numbers."""
-        return [self.raw(row) for row in rows]
 
     def parse(self, text: str) -> RawId:
         """The raw id that a word on a command line means: an integer where the ids are integers."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import chdir
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,13 @@ _trained: dict[RunConfig, list[list[float]]] = {}
 """Most settings are changed in one and the same run, which is made once."""
 
 
+def taught(run: RunConfig, folder: Path) -> list[list[float]]:
+    """As `trained`; the teacher is a run of its own, called as the setting says, in the folder beside."""
+    fit.train(WORLD, BASE, folder.with_name("teacher"), report=lambda line: None)
+    with chdir(folder.parent):
+        return trained(run, folder)
+
+
 def epochs(run: RunConfig, folder: Path) -> int:
     fit.train(WORLD, run, folder, report=lambda line: None)
     return last_checkpoint(folder)["epoch"]
@@ -187,6 +195,9 @@ REACH: dict[str, Reach] = {
     "window_stride": Reach(1, lambda run, _: len(batches(run)), {"windows": "sliding"}),
     "mask_probability": Reach(0.8, in_batch(masked_tokens)),
     "exclude_seen": Reach(False, trained),
+    "teacher": Reach("teacher", taught),
+    "distillation_weight": Reach(0.9, taught, {"teacher": "teacher"}),
+    "distillation_temperature": Reach(2.0, taught, {"teacher": "teacher"}),
     "weight_decay": Reach(0.5, trained),
     "beta2": Reach(0.5, trained),
     "warmup_steps": Reach(1, trained, {"max_epochs": 8}),  # of 24 steps a tenth warms up at most: 2
@@ -236,6 +247,7 @@ class Wandb:
 def test_a_setting_reaches_what_it_names(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert name in REACH, f"{name} is new: say in REACH what changes with it"
     monkeypatch.setattr(fit, "WandbLogger", Wandb)
+    monkeypatch.setattr(fit, "_drop_checkpoints", lambda _: None)  # the last one is looked at
     monkeypatch.setattr(fit, "evaluate_rows", lambda *_: {})  # what becomes of the weights is not looked at
     reach = REACH[name]
     run = RunConfig.from_dict({**BASE.to_dict(), **reach.given})
@@ -291,7 +303,7 @@ def checksum(dataset: PreparedDataset) -> str:
 
 
 def items(dataset: PreparedDataset) -> list[Any]:
-    return dataset.items.raws(dataset.item_N.tolist())
+    return [dataset.items.raw(item) for item in dataset.item_N]
 
 
 PREPARED: dict[str, tuple[Mapping[str, Any], Any, Callable[[PreparedDataset], Any]]] = {

@@ -306,6 +306,12 @@ def test_what_is_no_report_is_not_compared(reports: Path, tmp_path: Path) -> Non
     assert str(tmp_path / "gone") in run("compare", reports / "popularity.json", tmp_path / "gone").refused(1)
 
 
+def test_a_folder_of_reports_is_known_and_what_to_name_in_it_is_said(reports: Path) -> None:
+    said = run("compare", reports, reports / "popularity.json").refused(2)
+    assert said.startswith(f"{reports}: a folder of several reports; name one of them: ")
+    assert {"model_request_time_on.json", "popularity.json"} < set(said.rpartition(": ")[2].split(", "))
+
+
 @pytest.mark.parametrize("command", ["prepare", "train", "evaluate"])
 def test_an_output_below_a_file_cannot_be_written(
     tmp_path: Path, release: Path, world_folder: Path, model: Path, command: str

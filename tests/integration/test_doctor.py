@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -28,6 +29,11 @@ def test_doctor_reports_packages_and_the_device() -> None:
     assert {"python", "numpy", "polars", "lightning", "device", "threads", "memory"} <= set(found)
     assert found["device"].startswith(("cpu", "gpu", "mps"))
     assert "data" not in found
+
+
+def test_doctor_says_what_the_system_does_not_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "sysconf")
+    assert json.loads(run("doctor", "--json").succeeded())["memory"] == "unknown"
 
 
 def test_doctor_finds_whole_folders_whole(world_folder: Path, model: Path) -> None:

@@ -83,7 +83,7 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     def fsync(descriptor: int) -> None:
         if not left[0]:
             os.ftruncate(descriptor, os.fstat(descriptor).st_size // 2)
-            raise FULL
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         left[0] -= 1
         real(descriptor)
 
@@ -117,23 +117,18 @@ def test_training_on_a_full_disk_leaves_no_model_and_goes_on_once_there_is_room(
     run("doctor", "--model", folder).succeeded()
 
 
-@pytest.mark.parametrize("file", ["model_request_time_off.json", "report.md"])
+REPORTS = ["model_request_time_on.json", "model_request_time_off.json", "report.md", "comparison.png"]
+"""In the order in which they are written."""
+
+
+@pytest.mark.parametrize("files", range(len(REPORTS)))
 def test_a_report_on_a_full_disk_is_not_left_half_written(
-    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch, file: str
+    tmp_path: Path, model: Path, disk: Callable[[int], None], files: int
 ) -> None:
-    real = Path.write_text
-
-    def write_text(path: Path, text: str, **options: Any) -> int | None:
-        return half_a_text(path, text) if file in path.name else real(path, text, **options)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Path, "write_text", write_text)
-        line = run("evaluate", "--model", model, "--output", tmp_path / "reports").refused(1)
-    assert str(tmp_path / "reports" / file) in line
-    assert "No space left on device" in line
-    left = names(tmp_path / "reports")
-    assert "model_request_time_on.json" in left
-    assert not [name for name in left if file in name]
+    disk(files)
+    line = run("evaluate", "--model", model, "--output", tmp_path / "reports").refused(1)
+    assert line == f"{tmp_path / 'reports' / REPORTS[files]}: No space left on device"
+    assert names(tmp_path / "reports") == set(REPORTS[:files])
 
 
 def limited() -> None:
@@ -145,7 +140,7 @@ def test_a_limit_of_the_system_is_met_like_a_full_disk(tmp_path: Path, world_fol
     folder = tmp_path / "model"
     words = ["train", "--data", world_folder, "--output", folder, *settings()]
     done = finished(process(*words, preexec_fn=limited))
-    assert done.refused(1) == f"{folder}: cannot be written (File too large)"
+    assert done.refused(1) == f"{folder / 'training' / 'best.ckpt'}: cannot be written (File too large)"
     assert {path.name for path in (folder / "training").iterdir()} == {"run.json", "log"}
 
 

@@ -56,6 +56,15 @@ def test_ctrl_c_between_two_works_is_one_line(model: Path, monkeypatch: pytest.M
     assert run("evaluate", "--model", model).refused(130) == "interrupted"
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+def test_a_console_of_few_letters_shows_the_others_as_question_marks(model: Path, encoding: str) -> None:
+    env = {**environment(), "PYTHONIOENCODING": encoding}
+    words = ["evaluate", "--model", model]
+    table = finished(process(*words, env=env, encoding=encoding)).succeeded()
+    sign = "?" if encoding == "ascii" else "±"
+    assert re.search(rf"0\.\d{{4}} {re.escape(sign)}0\.\d{{4}}", table)
+
+
 def test_a_reader_that_has_enough_is_no_error(model: Path) -> None:
     for json_or_table in (["--json"], []):
         reading, writing = os.pipe()

@@ -39,7 +39,7 @@ def prepare(rows: list[Row], suffix: str = "csv") -> PreparedDataset:
 def histories(dataset: PreparedDataset) -> dict[object, list[object]]:
     start_U1 = dataset.start_U1.tolist()
     return {
-        raw: dataset.items.raws(dataset.item_N[start_U1[row] : start_U1[row + 1]].tolist())
+        raw: [dataset.items.raw(item) for item in dataset.item_N[start_U1[row] : start_U1[row + 1]]]
         for row, raw in enumerate(dataset.users.ids, 1)
     }
 

@@ -26,6 +26,7 @@ from bert4rec.data.batches import (
 from bert4rec.data.histories import Histories
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import make_split, training_events
+from bert4rec.errors import ConfigError
 from bert4rec.ids import FIRST_ITEM, MASK, NO_RATING, NO_TIME, PAD, UNKNOWN
 from small_networks import batch_of, batches_of, settings
 from small_worlds import dataset_of
@@ -86,6 +87,12 @@ def test_a_causal_sequence_is_a_start_token_and_the_events() -> None:
     assert read.position_T.tolist() == [0, 1, 2, 3]
 
 
+def test_where_the_request_time_is_unknown_no_token_knows_when_it_is_asked() -> None:
+    read = causal_sequences(history(7, 8, 9, request_time=NO_TIME), seq_length=4)
+    assert read.request_time_T.tolist() == [NO_TIME] * 4
+    assert read.time_T.tolist() == [NO_TIME, 100, 200, 300]
+
+
 def test_a_masked_sequence_is_the_events_and_a_mask_at_the_time_of_the_request() -> None:
     read = masked_sequences(history(7, 8, 9), seq_length=4)
     assert items(read.item_T) == [7, 8, 9, M]
@@ -128,6 +135,12 @@ def test_times_of_this_century_are_whole_seconds() -> None:
 def test_sliding_windows_go_back_from_the_last_training_event_by_half_a_length() -> None:
     windows = windows_of(one_user(12), windows="sliding")  # 10 events train; inputs 4 and, one further, the targets
     assert stretches(windows) == [(5, 10), (3, 8), (1, 6), (0, 5)]
+
+
+def test_a_stride_that_skips_events_is_refused() -> None:
+    settings(seq_length=4, window_stride=5)
+    with pytest.raises(ConfigError, match="window_stride 6 is above seq_length 4"):
+        settings(seq_length=4, window_stride=6)
 
 
 def test_the_stride_can_be_chosen() -> None:
@@ -279,7 +292,17 @@ def test_the_coming_events_are_the_one_asked_for_and_those_after_it_in_training(
         left = list(range(asked, 5))  # 5 and 6 validate and test
         assert items(coming_of(batch).item_BC[0]) == left + [P] * (COMING_EVENTS - len(left))
         met.add(asked)
-    assert met == set(range(5)) if off == "item_prediction" else met == {1, 2, 3, 4}
+    assert met == set(range(5)) if off == "item_prediction" else met == {4}
+
+
+def test_what_is_to_come_is_nowhere_in_what_is_read() -> None:
+    weights = {"item_prediction": 1.0, "next_item": 0.0}
+    for seed in range(20):
+        batch = batch_of(
+            one_user(12), seq_length=4, windows="random", task_weights=weights, seed=seed, mask_probability=0.5
+        )
+        assert batch.masked is not None
+        assert not set(items(coming_of(batch).item_BC[0])) & set(items(batch.masked.sequences.item_T)) - {P}
 
 
 def test_one_looks_ahead_so_far_and_beyond_the_window() -> None:
@@ -315,10 +338,11 @@ def test_the_same_seed_epoch_and_number_give_the_same_batch_and_others_another(w
         assert tensors(other)[0].tolist() != tensors(batch())[0].tolist()
 
 
-def test_an_epoch_goes_over_every_window_once_in_batches_of_the_size_or_a_little_more(world: PreparedDataset) -> None:
+def test_an_epoch_goes_over_every_window_once_in_batches_of_the_size_or_a_little_less(world: PreparedDataset) -> None:
     batches = batches_of(world, settings(batch_size=16, windows="last"))  # 80 users
     assert len(batches) == 5
-    assert len(batches_of(world, settings(batch_size=30, windows="last"))) == 2  # 40 each: none is left over
+    uneven = batches_of(world, settings(batch_size=30, windows="last"))
+    assert [len(users_of(uneven[number])) for number in range(len(uneven))] == [27, 27, 26]
     users = [user for number in range(5) for user in users_of(batches[number])]
     assert sorted(users) == list(range(1, 81))
 

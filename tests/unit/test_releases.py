@@ -66,7 +66,7 @@ def values(dataset: PreparedDataset, name: str, raw: int, owner: str = "item") -
 
 
 def test_every_layout_gives_the_same_histories_titles_and_years(release: PreparedDataset) -> None:
-    assert release.items.raws(release.item_N.tolist()) == [12, 11, 11]
+    assert [release.items.raw(item) for item in release.item_N] == [12, 11, 11]
     assert release.time_N.tolist() == [978300700, 978300760, 978300800]
     assert release.rating_levels[release.rating_N - 1].tolist() == [3, 5, 4]
     assert [title.strip() for title in release.titles] == ["Día: the Robot (1987)", "Second (a 1990s tale) (1999)"]

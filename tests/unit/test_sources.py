@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import tempfile
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 
+from bert4rec.data import sources
 from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.schema import Format
 from bert4rec.errors import DataError, SourceError
 from bert4rec.ids import NO_RATING, NO_TIME
 
@@ -18,7 +24,7 @@ HEADER = "u,i,r,t\n"
 def history(dataset: PreparedDataset, user: int | str) -> list[int | str]:
     row = dataset.users.row(user)
     assert row is not None
-    return dataset.items.raws(dataset.item_N[dataset.start_U1[row] : dataset.start_U1[row + 1]].tolist())
+    return [dataset.items.raw(item) for item in dataset.item_N[dataset.start_U1[row] : dataset.start_U1[row + 1]]]
 
 
 def test_a_history_is_sorted_by_time_with_ties_in_the_order_of_the_file(own_tables) -> None:
@@ -44,6 +50,28 @@ def test_ids_come_back_as_they_were_given(own_tables, written: list[str], ids: l
     dataset = own_tables(HEADER + "".join(f"{raw},{raw},3,{place}\n" for place, raw in enumerate(written)))
     assert list(dataset.users.ids) == ids
     assert list(dataset.items.ids) == ids
+
+
+@pytest.mark.parametrize(
+    ("written", "ids"),
+    [
+        ([1.0, 20.0], [1, 20]),
+        ([1.0, 2.5], ["1", "2.5"]),
+        ([float(2**53), -3.0], [-3, 2**53]),
+    ],
+)
+def test_whole_floats_of_parquet_are_integers_in_every_table(
+    own_tables, tmp_path: Path, written: list[float], ids: list[int | str]
+) -> None:
+    events, items = io.BytesIO(), tmp_path / "i.parquet"
+    pl.DataFrame({"u": written, "i": written, "t": [1, 2]}).write_parquet(events)
+    pl.DataFrame({"id": written, "year": [1999.0, None]}).write_parquet(items)
+    more = "items: {file: i.parquet, item: id, features: {year: categorical}}\n"
+    dataset = own_tables(events.getvalue(), "time: t", "e.parquet", more)
+    assert list(dataset.users.ids) == list(dataset.items.ids) == ids
+    year, year_V = dataset.item_features["year"]
+    assert list(year.values) == [1999]
+    assert sorted(year_V[2:].tolist()) == [0, 1]
 
 
 @pytest.mark.parametrize(
@@ -85,6 +113,42 @@ def test_a_byte_order_mark_crlf_and_blank_lines_are_not_data(own_tables) -> None
 def test_latin_1_is_read_where_the_schema_says_so(own_tables) -> None:
     dataset = own_tables((HEADER + "Zoë,5,3,100\n").encode("latin-1"), "time: t, rating: r, encoding: iso-8859-1")
     assert list(dataset.users.ids) == ["Zoë"]
+
+
+@pytest.mark.parametrize("piece", [1, 7, 2**22])
+def test_a_file_converted_in_pieces_reads_like_one_in_a_single_piece(
+    own_tables, monkeypatch: pytest.MonkeyPatch, piece: int
+) -> None:
+    monkeypatch.setattr(sources, "PIECE", piece)
+    rows = "Zoë::5::3::100\r\nZoë::é::4::200\nñ::5::5::300"
+    declared = "time: t, rating: r, encoding: iso-8859-1, separator: '::', header: [u, i, r, t]"
+    dataset = own_tables(rows.encode("latin-1"), declared)
+    assert history(dataset, "Zoë") == ["5", "é"]
+    assert history(dataset, "ñ") == ["5"]
+    assert dataset.time_N.tolist() == [100, 200, 300]
+
+
+def test_no_more_than_a_piece_of_a_converted_file_is_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "PIECE", 2**16)
+    path, scratch = tmp_path / "e.dat", tmp_path / "scratch"
+    path.write_text("1::5::3::100\n" * 200_000, encoding="iso-8859-1")
+    scratch.mkdir()
+    layout = Format("::", ("u", "i", "r", "t"), "iso-8859-1", quoted=False)
+    tracemalloc.start()
+    frame = sources.scan(path, layout, scratch)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < path.stat().st_size / 4
+    assert frame.select(pl.len()).collect().item() == 200_000
+
+
+def test_a_disk_without_room_for_the_conversion_is_one_clear_line(own_tables, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "NamedTemporaryFile", full)
+    with pytest.raises(DataError, match=r"e\.csv: cannot be converted in .* \(No space left on device\)"):
+        own_tables(HEADER.encode() + b"1,5,3,100\n", "time: t, rating: r, encoding: iso-8859-1")
 
 
 def test_without_ratings_no_event_has_one(own_tables) -> None:
@@ -141,6 +205,12 @@ def test_a_broken_table_is_one_clear_line(own_tables, tmp_path: Path, events: st
     assert "\n" not in message
     assert all(part in message for part in ["e.csv", *parts]), message
     assert not (tmp_path / "out").exists()
+
+
+def test_a_bad_row_after_a_very_long_field_is_named(own_tables) -> None:
+    csv.field_size_limit(131_072)  # the csv module's own
+    with pytest.raises(SourceError, match="row 3, field 't': 'x' is not a time"):
+        own_tables(f'{HEADER}1,"{"long " * 40_000}",3,5\n1,6,4,x\n')
 
 
 def test_a_rating_off_the_declared_scale_names_row_and_value(own_tables) -> None:

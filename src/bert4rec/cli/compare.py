@@ -9,6 +9,7 @@ from jsonargparse import ArgumentParser, Namespace
 
 from bert4rec.cli.flags import add_json, add_switch
 from bert4rec.cli.output import console, show_json, show_table
+from bert4rec.errors import UsageError
 
 if TYPE_CHECKING:
     from bert4rec.evaluation.report import Report
@@ -45,13 +46,16 @@ def run(args: Namespace) -> None:
 
 
 def _report(path: Path, args: Namespace) -> Report:
-    from bert4rec.artefact import load
-    from bert4rec.cli.evaluate import data_of
+    from bert4rec.artefact import is_model_folder, load
+    from bert4rec.cli.evaluate import REPORT_FILE, data_of
     from bert4rec.evaluation.evaluate import evaluate
     from bert4rec.evaluation.report import load_report
 
     if path.is_file():
         return load_report(path)
+    if (path / REPORT_FILE).is_file() and not is_model_folder(path):
+        names = ", ".join(sorted(report.name for report in path.glob("*.json")))
+        raise UsageError(f"{path}: a folder of several reports; name one of them: {names}")
     model = load(path)
     dataset, split = data_of(model, args.data)
     return evaluate(model.scorer(), dataset, split, request_time=args.request_time)

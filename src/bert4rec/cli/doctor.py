@@ -62,12 +62,18 @@ def _machine() -> dict[str, str]:
         device = f"gpu: {torch.cuda.device_count()} × {torch.cuda.get_device_name()}"
     elif torch.backends.mps.is_available():
         device = "mps"
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return {
         "device": device,
         "threads": f"{torch.get_num_threads()} of {os.cpu_count()} cores",
-        "memory": f"{memory:.0f} GiB",
+        "memory": _memory(),
     }
+
+
+def _memory() -> str:
+    try:
+        return f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB"
+    except (AttributeError, ValueError):  # Windows cannot be asked, and others may not know these names
+        return "unknown"
 
 
 def _check_data(folder: Path) -> str:

@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from bert4rec.data.splits import Split
     from bert4rec.evaluation.report import Report
 
-ON, OFF = "request_time_on", "request_time_off"
 LISTS = ("hit@10", "ndcg@10", "mrr", "coverage@10")
 RATINGS = ("rating_rmse", "rating_mae")
+
+REPORT_FILE = "report.md"
+"""The table for people, which makes a folder of reports known as one."""
 
 
 def add_flags(parser: ArgumentParser) -> None:
@@ -38,6 +40,7 @@ def add_flags(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> None:
     """Evaluates and reports."""
     from bert4rec.artefact import load
+    from bert4rec.evaluation.evaluate import evaluate_rows
     from bert4rec.evaluation.ratings import rating_baselines
 
     batch_size = at_least_one(args, "batch_size")
@@ -46,7 +49,7 @@ def run(args: Namespace) -> None:
     model = load(args.model)
     dataset, split = data_of(model, args.data)
     say = notes(to_stderr=args.json)
-    rows = model_rows(model, dataset, split, args.cases, batch_size)
+    rows = evaluate_rows(model.scorer(), dataset, split, args.cases, batch_size)
     baselines = baseline_reports(dataset, split, args.cases, batch_size, say) if args.baselines else []
     ratings = rating_baselines(dataset, split, getattr(split, args.cases)) if args.baselines else {}
     if args.output:
@@ -86,20 +89,6 @@ def data_of(model: Artefact, folder: Path | None) -> tuple[PreparedDataset, Spli
     return dataset, split
 
 
-def model_rows(
-    model: Artefact, dataset: PreparedDataset, split: Split, cases: Literal["test", "validation"], batch_size: int = 256
-) -> dict[str, Report]:
-    """The model's reports, the request time known first; unknown alone where the data has no times."""
-    from bert4rec.evaluation.evaluate import evaluate
-
-    scorer = model.scorer()
-    known = {ON: True, OFF: False} if dataset.has_times else {OFF: False}
-    return {
-        name: evaluate(scorer, dataset, split, cases=cases, request_time=request_time, batch_size=batch_size)
-        for name, request_time in known.items()
-    }
-
-
 def baseline_reports(
     dataset: PreparedDataset, split: Split, cases: Literal["test", "validation"], batch_size: int, say: Any
 ) -> list[Report]:
@@ -117,23 +106,17 @@ def baseline_reports(
 def write_reports(folder: Path, rows: dict[str, Report], baselines: list[Report]) -> None:
     """In an existing folder: a JSON file for each report (`compare` reads them), one table, one picture."""
     from bert4rec.evaluation.plots import plot_comparison
-    from bert4rec.evaluation.report import replacing_file, save_report, to_markdown
+    from bert4rec.evaluation.report import save_report, to_markdown
+    from bert4rec.files import write_whole
 
     for name, row in rows.items():
         save_report(row, folder / f"model_{name}.json")
     for report in baselines:
         save_report(report, folder / f"{report.name.replace(' ', '_')}.json")
-    text = "\n\n".join(
-        to_markdown([row, *baselines]) if row is first else to_markdown([row]) for row, first in _with_first(rows)
-    )
-    with replacing_file(folder / "report.md") as unfinished:
-        unfinished.write_text(text + "\n", encoding="utf-8")
-    plot_comparison([next(iter(rows.values())), *baselines], folder / "comparison.png")
-
-
-def _with_first(rows: dict[str, Report]) -> list[tuple[Report, Report]]:
-    reports = list(rows.values())
-    return [(report, reports[0]) for report in reports]
+    first, *others = rows.values()
+    tables = [to_markdown([first, *baselines]), *(to_markdown([row]) for row in others)]
+    write_whole(folder / REPORT_FILE, ("\n\n".join(tables) + "\n").encode())
+    plot_comparison([first, *baselines], folder / "comparison.png")
 
 
 def _show(rows: dict[str, Report], baselines: list[Report], ratings: dict[str, dict[str, float]]) -> None:

@@ -7,11 +7,11 @@ Exit codes: 0 done, 1 the data cannot be used, 2 the request is wrong, 130 inter
 from __future__ import annotations
 
 import difflib
+import io
 import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from importlib import import_module
 
 from bert4rec.errors import Bert4RecError, DataError, UsageError
@@ -52,12 +52,12 @@ def _dispatch(words: list[str]) -> None:
     run_command(words[0], words[1:])
 
 
-def run_command(name: str, words: Sequence[str], program: str = "") -> None:
+def run_command(name: str, words: Sequence[str]) -> None:
     """Reads the flags of a verb and runs it."""
     from bert4rec.cli.flags import make_parser, parse
 
     command = import_module(f"bert4rec.cli.{name}")
-    parser = make_parser(program or f"bert4rec {name}", command.__doc__ or "")
+    parser = make_parser(f"bert4rec {name}", command.__doc__ or "")
     command.add_flags(parser)
     command.run(parse(parser, words))
 
@@ -82,9 +82,10 @@ def _let_threads_sleep() -> None:
 def guarded(work: Callable[[], None], debug: bool) -> int:
     """The exit code of some work; its errors as one line on stderr, with a traceback only where it was asked for."""
     _let_threads_sleep()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a console without ± and é shows ? there, as stderr does by itself
     try:
-        with suppress(SystemExit):  # --help and --print_config have been answered, or nobody reads rich's table
-            work()
+        code = _code_of(work)
         sys.stdout.flush()
     except Bert4RecError as problem:
         return _complain(str(problem), problem.exit_code, debug)
@@ -96,6 +97,17 @@ def guarded(work: Callable[[], None], debug: bool) -> int:
         return _complain(f"{problem.filename or 'output'}: {problem.strerror or problem}", DataError.exit_code, debug)
     finally:
         _settle_stdout()
+    return code
+
+
+def _code_of(work: Callable[[], None]) -> int:
+    """0, also where --help and --print_config have been answered; or what some library leaves with."""
+    try:
+        work()
+    except SystemExit as left:
+        if left.code is None or isinstance(left.__context__, BrokenPipeError):  # nobody reads rich's table
+            return 0
+        return left.code if isinstance(left.code, int) else 1
     return 0
 
 

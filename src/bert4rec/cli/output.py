@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import sys
@@ -39,8 +40,9 @@ def _cell(value: object) -> str:
 
 
 def show_json(document: Any) -> None:
-    """One document on stdout."""
-    print(json.dumps(document, ensure_ascii=False, indent=1))
+    """One document on stdout, in letters that it can take."""
+    takes_all = codecs.lookup(sys.stdout.encoding or "utf-8").name == "utf-8"
+    print(json.dumps(document, ensure_ascii=not takes_all, indent=1))
 
 
 def notes(to_stderr: bool = False) -> Callable[[str], None]:

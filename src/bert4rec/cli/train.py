@@ -21,7 +21,7 @@ def add_flags(parser: ArgumentParser) -> None:
 def add_run_flags(parser: ArgumentParser) -> None:
     """The flags that every way to train has."""
     parser.add_argument("--resume", action="store_true", help="Go on with an unfinished run from its last full epoch.")
-    parser.add_argument("--overwrite", action="store_true", help="Train again, whatever the output holds.")
+    parser.add_argument("--overwrite", action="store_true", help="Train again where a run or a model is.")
     add_settings(parser, ModelConfig, TrainingConfig, SplitConfig)
 
 

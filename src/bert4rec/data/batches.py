@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from bert4rec.config import ModelConfig, TrainingConfig
-from bert4rec.data.histories import Histories, Ints
+from bert4rec.data.histories import Histories, Ints, offsets, stretches
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import Split
 from bert4rec.ids import MASK, NO_RATING, NO_TIME, PAD
@@ -119,17 +119,22 @@ class Batch(OnDevice):
 
 
 def causal_sequences(histories: Histories, seq_length: int) -> Sequences:
-    """Start token and the last `seq_length` events of each history; every token asks for the event that follows."""
+    """Start token and the last `seq_length` events of each history; every token asks for the event that follows.
+
+    A token's answer is asked for when the next event happens, the last one's at the request. Where the time of the
+    request is unknown no token knows when it is asked: in training as when serving.
+    """
     recent = last_events(histories, seq_length)
     start_B = recent.start_B1[:-1]
     first_B = start_B + np.arange(len(recent))
+    asked_T = _shifted(np.insert(recent.time_N, start_B, NO_TIME), first_B, recent.request_time_B)
+    timed_T = np.repeat(recent.request_time_B != NO_TIME, recent.length_B + 1)
     return _pack(
         recent,
         item_T=np.insert(recent.item_N, start_B, MASK),
         time_T=np.insert(recent.time_N, start_B, NO_TIME),
         rating_T=np.insert(recent.rating_N, start_B, NO_RATING),
-        # A token's answer is asked for when the next event happens; the last one's at the request.
-        request_time_T=_shifted(np.insert(recent.time_N, start_B, NO_TIME), first_B, recent.request_time_B),
+        request_time_T=np.where(timed_T, asked_T, NO_TIME),
         length_B=recent.length_B + 1,
     )
 
@@ -154,11 +159,10 @@ def last_events(histories: Histories, count: int) -> Histories:
     if not len(histories) or histories.length_B.max() <= count:
         return histories
     length_B = np.minimum(histories.length_B, count)
-    start_B1 = np.concatenate([[0], np.cumsum(length_B)])
-    kept_N = np.repeat(histories.start_B1[1:] - start_B1[1:], length_B) + np.arange(start_B1[-1])
+    kept_N = stretches(histories.start_B1[1:] - length_B, length_B)
     return replace(
         histories,
-        start_B1=start_B1,
+        start_B1=offsets(length_B),
         item_N=histories.item_N[kept_N],
         time_N=histories.time_N[kept_N],
         rating_N=histories.rating_N[kept_N],
@@ -250,8 +254,8 @@ class TrainingBatches(Dataset[Batch]):
         self.order = np.random.default_rng((self.training.seed, epoch, 2)).permutation(len(self.windows))
 
     def __len__(self) -> int:
-        """Batches of one device in an epoch; at least one."""
-        return max(1, len(self.windows) // (self.training.batch_size * self.shards)) if len(self.windows) else 0
+        """Batches of one device in an epoch, none larger than `batch_size`."""
+        return -(-len(self.windows) // (self.training.batch_size * self.shards))
 
     def __getitem__(self, number: int) -> Batch:
         """The batch with this number among those of all devices."""
@@ -266,18 +270,17 @@ class TrainingBatches(Dataset[Batch]):
         causal = self._causal(user_B, start_B, stop_B, timed_B) if weights.next_item else None
         masked = self._masked(user_B, start_B, stop_B, timed_B, random) if weights.item_prediction else None
         read = causal or masked
-        coming = self._coming(read, user_B, start_B, stop_B, random) if weights.user_preference and read else None
+        coming = None
+        if weights.user_preference and read:
+            coming = self._coming(read.sequences, causal is not None, user_B, stop_B, random)
         return Batch(causal, masked, coming, events=int((stop_B - start_B).sum()))
 
     def _causal(self, user_B: Ints, start_B: Ints, stop_B: Ints, timed_B: NDArray[np.bool_]) -> Supervised:
         """Every token of the causal sequence is asked for the event after it."""
-        asked_at_B = self.dataset.time_N[stop_B - 1]
+        asked_at_B = np.where(timed_B, self.dataset.time_N[stop_B - 1], NO_TIME)
         histories = self.dataset.histories(user_B, stop_B - 1, asked_at_B, start_B)
         sequences = causal_sequences(histories, self.model.seq_length)
-        if not timed_B.all():
-            known_T = torch.from_numpy(timed_B)[sequences.row_T]
-            sequences = replace(sequences, request_time_T=sequences.request_time_T.where(known_T, NO_TIME))
-        event_T = _stretches(start_B, stop_B - start_B)
+        event_T = stretches(start_B, stop_B - start_B)
         return Supervised(
             sequences,
             token_S=torch.arange(len(event_T)),
@@ -304,7 +307,7 @@ class TrainingBatches(Dataset[Batch]):
             length_B=length_B,
         )
         token_S = np.flatnonzero(hidden_T)
-        event_T = _stretches(start_B, length_B)
+        event_T = stretches(start_B, length_B)
         return Supervised(sequences, _long(token_S), _long(histories.item_N[token_S]), self._ratings(event_T[token_S]))
 
     def _ratings(self, event_S: Ints) -> Tensor:
@@ -313,16 +316,17 @@ class TrainingBatches(Dataset[Batch]):
         return rating_S if self.training.task_weights.rating_prediction else torch.full_like(rating_S, NO_RATING)
 
     def _coming(
-        self, read: Supervised, user_B: Ints, start_B: Ints, stop_B: Ints, random: np.random.Generator
+        self, sequences: Sequences, causal: bool, user_B: Ints, stop_B: Ints, random: np.random.Generator
     ) -> Coming:
-        """One supervised token of each sequence, and the items of its event and those after it, in training only."""
-        row_S = read.sequences.row_T[read.token_S].numpy()
-        first_B = np.searchsorted(row_S, np.arange(len(user_B)))
-        count_B = np.searchsorted(row_S, np.arange(len(user_B)), side="right") - first_B
-        token_B = read.token_S.numpy()[first_B + random.integers(0, count_B)]
-        place_B = read.sequences.position_T.numpy()[token_B]
+        """One token of each sequence, and the items of its event and of those after it, in training only.
+
+        Any token of a causal sequence; of one that is read from both sides the last: only its future is out of sight.
+        """
+        length_B = np.asarray(sequences.lengths)
+        place_B = random.integers(0, length_B) if causal else length_B - 1
+        token_B = np.cumsum(length_B) - length_B + place_B
         # In both readings a token at place p is asked for the event `tokens − p` before the end of the window.
-        event_B = stop_B - np.asarray(read.sequences.lengths) + place_B
+        event_B = stop_B - length_B + place_B
         event_BC = event_B[:, None] + np.arange(COMING_EVENTS)
         end_B1 = np.asarray(self.split.train_stop_U)[user_B][:, None]
         item_BC = np.where(event_BC < end_B1, self.dataset.item_N[np.minimum(event_BC, end_B1 - 1)], PAD)
@@ -330,12 +334,6 @@ class TrainingBatches(Dataset[Batch]):
 
 
 _TIMED_SHARE: dict[str, float] = {"never": 0.0, "sometimes": 0.5, "always": 1.0}
-
-
-def _stretches(start_B: Ints, length_B: Ints) -> Ints:
-    """The indices start … start + length − 1 of every stretch, one after another."""
-    offset_B = np.cumsum(length_B) - length_B
-    return np.repeat(start_B - offset_B, length_B) + np.arange(length_B.sum())
 
 
 class EpochOrder(Sampler[int]):

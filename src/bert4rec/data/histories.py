@@ -1,6 +1,6 @@
 """`Histories`: what is known of B users when a list is asked for. Evaluation, engine and baselines all start here.
 
-Legend: B users, N events of all of them together.
+Legend: B users, N events of all of them together, X some of the users.
 """
 
 from __future__ import annotations
@@ -14,6 +14,17 @@ from numpy.typing import NDArray
 from bert4rec.ids import NO_TIME
 
 Ints = NDArray[np.integer]
+
+
+def offsets(length_X: Ints) -> Ints:
+    """Where each of the stretches begins that lie one after another, and where the last one ends."""
+    return np.concatenate([[0], np.cumsum(length_X)])
+
+
+def stretches(start_X: Ints, length_X: Ints) -> Ints:
+    """The indices start … start + length − 1 of every stretch, one after another."""
+    offset_X1 = offsets(length_X)
+    return np.repeat(start_X - offset_X1[:-1], length_X) + np.arange(offset_X1[-1])
 
 
 @dataclass(frozen=True)
@@ -54,11 +65,10 @@ class Histories:
     def take(self, row_X: Ints) -> Histories:
         """The histories of some users, in the order asked for; a user may be taken more than once."""
         length_X = self.length_B[row_X]
-        start_X1 = np.concatenate([[0], np.cumsum(length_X)])
-        event_N = np.repeat(self.start_B1[:-1][row_X] - start_X1[:-1], length_X) + np.arange(start_X1[-1])
+        event_N = stretches(self.start_B1[:-1][row_X], length_X)
         return Histories(
             user_B=self.user_B[row_X],
-            start_B1=start_X1,
+            start_B1=offsets(length_X),
             item_N=self.item_N[event_N],
             time_N=self.time_N[event_N],
             rating_N=self.rating_N[event_N],

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,12 +20,12 @@ import polars as pl
 from bert4rec.config import PrepareConfig
 from bert4rec.data.download import Obtained, find_at_hand, md5_of, obtain
 from bert4rec.data.features import Built, build_feature
-from bert4rec.data.prepared import MANIFEST, Kind, PreparedDataset
+from bert4rec.data.prepared import MANIFEST, Kind, PreparedDataset, read_manifest
 from bert4rec.data.releases import RELEASES
 from bert4rec.data.schema import EventTable, FeatureColumn, SideTable, read_schema
-from bert4rec.data.sources import Events, read_events, read_side
+from bert4rec.data.sources import MOST_LEVELS, Events, read_events, read_side
 from bert4rec.data.writing import Content, refuse_foreign, write_prepared
-from bert4rec.errors import DataError, SourceError, UsageError
+from bert4rec.errors import DataError, PreparedDataError, SourceError, UsageError
 from bert4rec.ids import FIRST_ITEM, FIRST_USER, NO_RATING, NO_TIME
 
 Report = Callable[[str], None]
@@ -37,11 +36,12 @@ def prepare_dataset(config: PrepareConfig, report: Report = print) -> PreparedDa
     name = _name(config)
     folder = config.output or Path("prepared") / name
     settings = _settings(config)
-    ready = _already_prepared(folder, settings, config.overwrite)
+    ready = _already_prepared(folder, settings, config.overwrite, report)
     if ready is not None:
         report(f"{folder}: already prepared ({_counts(ready)}, checksum {ready.checksum})")
         return ready
-    with _sources(config, report) as source:
+    with tempfile.TemporaryDirectory(prefix="bert4rec-") as scratch:
+        source = _source(config, Path(scratch), report)
         if source.schema.note:
             report(source.schema.note)
         dataset = _prepare(source, config, config.name or source.schema.name, folder, settings, report)
@@ -58,42 +58,57 @@ def _name(config: PrepareConfig) -> str:
 
 
 def _settings(config: PrepareConfig) -> dict[str, Any]:
-    """What decides the content of the folder: the settings, the schema's text, and which files are read."""
+    """What decides the content of the folder: the settings, the schema's text, and what is in the files."""
     settings = {key: value for key, value in asdict(config).items() if key not in ("output", "overwrite", "data_dir")}
+    files = _files(config)
     if config.schema is not None:
-        folder, tables = config.schema.parent, read_schema(config.schema).tables
         settings["schema"] = hashlib.sha256(config.schema.read_bytes()).hexdigest()
-        files = [folder / table.file for table in tables]
-    else:
-        release = RELEASES[str(config.dataset)]
-        found = find_at_hand(release, config.data_dir)
-        files = [found] if found and found.is_file() else [found / t.file for t in release.schema.tables if found]
-    settings["files"] = [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in files if path.is_file()]
+    settings["md5"] = {name: md5_of(path) for name, path in files.items() if path.is_file()}
     return settings
 
 
-def _already_prepared(folder: Path, settings: Mapping[str, Any], overwrite: bool) -> PreparedDataset | None:
+def _files(config: PrepareConfig) -> dict[str, Path]:
+    """The tables, or the archive they are in, by name; nothing where a release is not at hand."""
+    if config.schema is not None:
+        place, schema = config.schema.parent, read_schema(config.schema)
+    else:
+        release = RELEASES[str(config.dataset)]
+        found, schema = find_at_hand(release, config.data_dir), release.schema
+        if found is None or found.is_file():
+            return {found.name: found} if found else {}
+        place = found
+    return {table.file: place / table.file for table in schema.tables}
+
+
+def _already_prepared(
+    folder: Path, settings: Mapping[str, Any], overwrite: bool, report: Report
+) -> PreparedDataset | None:
+    """What the folder holds, if it is whole; an error where it was made from something else."""
     refuse_foreign(folder)
     if overwrite or not (folder / MANIFEST).is_file():
         return None
-    dataset = PreparedDataset.open(folder)
-    before = dataset.manifest.get("settings", {})
+    try:
+        _refuse_another(folder, read_manifest(folder).get("settings", {}), settings)
+        return PreparedDataset.open_whole(folder)
+    except PreparedDataError as problem:
+        what, _, _ = str(problem).rpartition("; ")
+        report(f"note: {what}; it is prepared again")
+        return None
+
+
+def _refuse_another(folder: Path, before: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
     for key, value in settings.items():
         # A release that is no longer at hand, or came from the network, cannot be compared.
-        if before.get(key) != value and not (key == "files" and not (value and before.get(key))):
+        if before.get(key) != value and not (key == "md5" and not (value and before.get(key))):
             other = f"with {key} {before.get(key)!r}, not {value!r}"
-            what = "from other files" if key in ("schema", "files") else other
+            what = "from other files" if key in ("schema", "md5") else other
             raise UsageError(f"{folder}: was prepared {what}; --overwrite prepares it again")
-    return dataset
 
 
-@contextmanager
-def _sources(config: PrepareConfig, report: Report) -> Iterator[Obtained]:
-    if config.schema is not None:
-        yield Obtained(config.schema.parent, read_schema(config.schema), f"schema {config.schema.name}")
-        return
-    with tempfile.TemporaryDirectory(prefix="bert4rec-") as scratch:
-        yield obtain(RELEASES[str(config.dataset)], config.data_dir, Path(scratch), report)
+def _source(config: PrepareConfig, scratch: Path, report: Report) -> Obtained:
+    if config.schema is None:
+        return obtain(RELEASES[str(config.dataset)], config.data_dir, scratch, report)
+    return Obtained(config.schema.parent, read_schema(config.schema), f"schema {config.schema.name}", scratch)
 
 
 @dataclass(frozen=True)
@@ -109,11 +124,12 @@ def _prepare(
     source: Obtained, config: PrepareConfig, name: str, folder: Path, settings: Mapping[str, Any], report: Report
 ) -> PreparedDataset:
     schema = source.schema
-    events = read_events(source.folder, schema.events, config.file_order, drop=config.on_bad_rows == "drop")
+    drop = config.on_bad_rows == "drop"
+    events = read_events(source.folder, schema.events, source.scratch, config.file_order, drop)
     frame, cleaning = _clean(events, config)
     numbered = _number(frame)
-    items, titles, item_lines = _side(source.folder, schema.items, numbered.items, FIRST_ITEM, "items", cleaning)
-    users, _, user_lines = _side(source.folder, schema.users, numbered.users, FIRST_USER, "users", cleaning)
+    items, titles, item_lines = _side(source, schema.items, numbered.items, FIRST_ITEM, "items", cleaning)
+    users, _, user_lines = _side(source, schema.users, numbered.users, FIRST_USER, "users", cleaning)
     single = int((numbered.frame["user"].value_counts()["count"] == 1).sum())
     if single:
         cleaning["users with a single event (they train, and are not evaluated)"] = single
@@ -121,7 +137,6 @@ def _prepare(
     _check_rows(source, events, report)
     table = [*_event_lines(schema.events, events, numbered), *item_lines, *user_lines]
     _report(report, table, len(frame), events.rows, cleaning)
-    files = {table.file: md5_of(source.folder / table.file) for table in schema.tables}
     return write_prepared(
         folder,
         Content(
@@ -136,7 +151,7 @@ def _prepare(
             titles=titles,
             item_features=[(built.feature, built.table_R) for built in items],
             user_features=[(built.feature, built.table_R) for built in users],
-            notes={"settings": dict(settings), "source": source.origin, "source_md5": files, "cleaning": cleaning},
+            notes={"settings": dict(settings), "source": source.origin, "cleaning": cleaning},
         ),
     )
 
@@ -152,9 +167,8 @@ def _clean(events: Events, config: PrepareConfig) -> tuple[pl.DataFrame, dict[st
     """The events that stay, and how many went for which reason."""
     cleaning = {f"rows left out, {reason}": count for reason, count in events.dropped.items()}
     frame = events.frame
-    identity = [column for column in frame.columns if column != "row"]
     if events.has_times:
-        frame = _counting(frame, frame.unique(identity, keep="first", maintain_order=True), cleaning, "repeated rows")
+        frame = _counting(frame, _each_once(frame), cleaning, "repeated rows")
     if config.repeated_pairs != "keep":
         ordered = frame.sort("time", maintain_order=True) if events.has_times else frame
         kept = ordered.unique(["user", "item"], keep=config.repeated_pairs, maintain_order=True).sort("row")
@@ -165,6 +179,19 @@ def _clean(events: Events, config: PrepareConfig) -> tuple[pl.DataFrame, dict[st
     if "rating" in frame.columns and frame["rating"].null_count():
         cleaning["events without a rating"] = frame["rating"].null_count()
     return frame, cleaning
+
+
+def _each_once(frame: pl.DataFrame) -> pl.DataFrame:
+    """The first of the rows that differ by nothing but `row`.
+
+    Only rows whose hash comes again are compared: comparing all takes four times the memory of everything else.
+    """
+    identity = [column for column in frame.columns if column != "row"]
+    hashes = frame.select(identity).hash_rows()
+    ordered = hashes.sort()
+    again = hashes.is_in(ordered.filter(ordered == ordered.shift()).unique())
+    repeated = frame.filter(again).unique(identity, keep="first")
+    return pl.concat([frame.filter(~again), repeated]).sort("row") if len(repeated) else frame
 
 
 def _counting(before: pl.DataFrame, after: pl.DataFrame, cleaning: dict[str, int], what: str) -> pl.DataFrame:
@@ -208,25 +235,26 @@ Line = tuple[str, str, str]
 
 
 def _side(
-    folder: Path, table: SideTable | None, ids: pl.Series, reserved: int, what: str, cleaning: dict[str, int]
+    source: Obtained, table: SideTable | None, ids: pl.Series, reserved: int, what: str, cleaning: dict[str, int]
 ) -> tuple[list[Built], list[str] | None, list[Line]]:
     """The features of the ids that have events, the titles, and a line for each column."""
     if table is None:
         return [], None, []
-    side = read_side(folder, table)
+    path = source.folder / table.file
+    side = read_side(source.folder, table, source.scratch)
     keys = pl.DataFrame({table.key: ids.cast(pl.String)})
     rows = keys.join(side.frame, on=table.key, how="left", maintain_order="left")
     unknown = int(rows["row"].is_null().sum())
     if unknown == len(ids):
         example = f"{side.frame[table.key][0] if len(side.frame) else ''!r} is not like {str(ids[0])!r}"
-        raise SourceError(f"none of the {what} with events has a row ({example})", folder / table.file, None, table.key)
+        raise SourceError(f"none of the {what} with events has a row ({example})", path, None, table.key)
     if unknown:
         cleaning[f"{what} with events but without a row in {table.file}"] = unknown
-    built = [build_feature(column, rows, reserved, folder / table.file) for column in table.features]
+    built = [build_feature(column, rows, reserved, path) for column in table.features]
     for column, entry in zip(table.features, built, strict=True):
         if not entry.known:
             reason = f"gives feature {column.name!r} no value at all; correct its declaration or leave it out"
-            raise SourceError(reason, folder / table.file, None, column.columns[0])
+            raise SourceError(reason, path, None, column.columns[0])
     titles = rows[table.title].fill_null("").to_list() if table.title else None
     lines = [(table.key, "id", f"{_share(len(ids) - unknown, len(ids))} of {len(ids):,} {what} have a row")]
     if table.title and titles is not None:
@@ -253,12 +281,19 @@ def _event_lines(table: EventTable, events: Events, numbered: _Numbered) -> list
     details[table.item] = f"{_share(1, 1)}, {len(numbered.items):,} items"
     if table.rating:
         rated = len(frame) - frame["rating"].null_count()
-        details[table.rating] = f"{_share(rated, len(frame))}, {len(events.levels)} levels"
+        details[table.rating] = f"{_share(rated, len(frame))}, {_levels(events.levels)}"
     if table.time and events.has_times:
         time_N = frame["time"].to_numpy().astype("datetime64[s]").astype("datetime64[D]")
         details[table.time] = f"{_share(1, 1)}, {time_N.min()} to {time_N.max()}"
     details |= dict.fromkeys(table.unused, "on purpose")
     return [(f"{table.file}: {column}", use, details.get(column, "")) for column, use in events.columns.items()]
+
+
+def _levels(levels: Sequence[float]) -> str:
+    """All of them, so that one which should not be there is seen."""
+    shown = [f"{level:g}" for level in levels]
+    listed = ", ".join(shown) if len(levels) <= MOST_LEVELS else f"{shown[0]} to {shown[-1]}"
+    return f"{len(levels)} levels" + (f": {listed}" if levels else "")
 
 
 def _report(report: Report, lines: Sequence[Line], kept: int, rows: int, cleaning: Mapping[str, int]) -> None:

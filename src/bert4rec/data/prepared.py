@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bert4rec.data.histories import Histories, Ints
+from bert4rec.data.histories import Histories, Ints, offsets, stretches
 from bert4rec.errors import PreparedDataError
 from bert4rec.ids import FIRST_ITEM, FIRST_USER, NO_TIME, RawId, Vocabulary
 
@@ -171,11 +171,10 @@ class PreparedDataset:
         """
         start_B = np.asarray(self.start_U1)[user_B] if start_B is None else start_B
         length_B = stop_B - start_B
-        start_B1 = np.concatenate([[0], np.cumsum(length_B)])
-        event_N = np.repeat(start_B - start_B1[:-1], length_B) + np.arange(start_B1[-1])
+        event_N = stretches(start_B, length_B)
         return Histories(
             user_B=np.asarray(user_B),
-            start_B1=start_B1,
+            start_B1=offsets(length_B),
             item_N=self.item_N[event_N],
             time_N=self.time_N[event_N],
             rating_N=self.rating_N[event_N],
@@ -186,12 +185,8 @@ class PreparedDataset:
     def open(cls, folder: str | Path) -> PreparedDataset:
         """The dataset of a prepared folder; arrays are mapped, not read."""
         folder = Path(folder)
-        if not (folder / MANIFEST).is_file():
-            reason = "is not complete" if folder.is_dir() else "does not exist"
-            advice = f"make it with 'bert4rec prepare --output {folder}'"
-            raise PreparedDataError(f"{folder}: the prepared folder {reason}; {advice}")
-        manifest = _read_json(folder / MANIFEST)
-        version = manifest.get("format_version") if isinstance(manifest, dict) else None
+        manifest = read_manifest(folder)
+        version = manifest.get("format_version")
         if version != FORMAT_VERSION:
             raise PreparedDataError(
                 f"{folder}: format version {version} of the prepared folder is not the one this version reads "
@@ -231,6 +226,18 @@ class PreparedDataset:
             if not path.is_file() or sha256_of(path) != fingerprint:
                 raise PreparedDataError(f"{path}: not the file that {MANIFEST} names; prepare the data again")
         return dataset
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """What a complete folder says of itself, in whatever version it was written."""
+    if not (folder / MANIFEST).is_file():
+        reason = "is not complete" if folder.is_dir() else "does not exist"
+        advice = f"make it with 'bert4rec prepare --dataset NAME --output {folder}' (own tables: --schema FILE)"
+        raise PreparedDataError(f"{folder}: the prepared folder {reason}; {advice}")
+    manifest = _read_json(folder / MANIFEST)
+    if not isinstance(manifest, dict):
+        raise PreparedDataError(f"{folder / MANIFEST}: is damaged; prepare the data again")
+    return manifest
 
 
 def sha256_of(path: Path) -> str:

@@ -1,11 +1,13 @@
 """Raw files to typed tables: the only code that reads what others wrote. Text of any layout, and Parquet.
 
-Files are scanned lazily and only the declared columns are kept, so a table need not fit in memory as text.
+Files are scanned lazily and only the declared columns are kept, so a table need not fit in memory as text. What polars
+cannot scan as it is, another encoding or a separator of several characters, is first converted, piece by piece.
 What cannot be used is named with file, row and field; what becomes of the tables is left to `prepare`.
 """
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,12 +15,16 @@ from pathlib import Path
 import polars as pl
 
 from bert4rec.data.schema import EventTable, Format, SideTable
-from bert4rec.data.sources_columns import NOT_A_TIME, ROW, YEAR_3000, as_text, ids, rating, seconds
-from bert4rec.data.sources_lines import line_of, one_character, separator_of, short_rows, unreadable
-from bert4rec.errors import SourceError
+from bert4rec.data.sources_columns import NOT_A_TIME, ROW, as_text, ids, rating, seconds
+from bert4rec.data.sources_lines import is_utf8, line_of, one_character, separator_of, short_rows, unreadable
+from bert4rec.errors import DataError, SourceError
+from bert4rec.ids import YEAR_3000
 
 MOST_LEVELS = 20
 """More distinct ratings than this are no scale of levels."""
+
+PIECE = 2**22
+"""Characters that are converted at once."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +43,11 @@ class Events:
     """Rows left out, by reason."""
 
 
-def scan(path: Path, layout: Format) -> pl.LazyFrame:
-    """A file's rows with their number in `row`, counted from 0; text stays text, Parquet keeps its types."""
+def scan(path: Path, layout: Format, scratch: Path) -> pl.LazyFrame:
+    """A file's rows with their number in `row`, counted from 0; text stays text, Parquet keeps its types.
+
+    What has to be converted first is kept in the folder `scratch`, which must outlive the frame.
+    """
     if not path.is_file():
         raise SourceError("no such file", path)
     if not path.stat().st_size:
@@ -46,7 +55,7 @@ def scan(path: Path, layout: Format) -> pl.LazyFrame:
     if path.suffix == ".parquet":
         frame = _guarded(path, layout, lambda: pl.scan_parquet(path).with_row_index(ROW))
     else:
-        frame = _guarded(path, layout, lambda: _scan_text(path, layout))
+        frame = _guarded(path, layout, lambda: _scan_text(path, layout, scratch))
     names = [name for name in frame.collect_schema().names() if name != ROW]
     if not layout.header:  # RecBole's headers say the type after the name
         return frame.rename({name: name.partition(":")[0] for name in names if ":" in name})
@@ -56,20 +65,33 @@ def scan(path: Path, layout: Format) -> pl.LazyFrame:
     return frame.rename(dict(zip(names, layout.header, strict=False)))
 
 
-def _scan_text(path: Path, layout: Format) -> pl.LazyFrame:
-    text: Path | bytes = path
+def _scan_text(path: Path, layout: Format, scratch: Path) -> pl.LazyFrame:
     separator = separator_of(path, layout)
-    if len(separator) > 1 or layout.encoding.lower() not in ("utf-8", "utf8"):
-        content, separator = one_character(path.read_bytes().decode(layout.encoding), separator)
-        text = content.encode()
+    as_it_is = len(separator) == 1 and is_utf8(layout)
     return pl.scan_csv(
-        text,
-        separator=separator,
+        path if as_it_is else _converted(path, layout, scratch),
+        separator=one_character("", separator)[1],
         has_header=not layout.header,
         quote_char='"' if layout.quoted else None,
         infer_schema=False,
         row_index_name=ROW,
     )
+
+
+def _converted(path: Path, layout: Format, scratch: Path) -> Path:
+    """The same text in UTF-8 with a separator of one character, as a file in `scratch`."""
+    separator = separator_of(path, layout)
+    try:
+        with (
+            path.open(encoding=layout.encoding, newline="") as text,
+            tempfile.NamedTemporaryFile("wb", dir=scratch, suffix=".csv", delete=False) as out,
+        ):
+            # A piece ends where a line does, so that no separator is cut in two.
+            while piece := text.read(PIECE) + text.readline():
+                out.write(one_character(piece, separator)[0].encode())
+    except OSError as problem:
+        raise DataError(f"{path}: cannot be converted in {scratch} ({problem.strerror or problem})") from problem
+    return Path(out.name)
 
 
 def _guarded(path: Path, layout: Format, scanned: Callable[[], pl.LazyFrame]) -> pl.LazyFrame:
@@ -92,10 +114,10 @@ def _require_columns(frame: pl.LazyFrame, path: Path, wanted: Sequence[str]) -> 
     return names
 
 
-def read_events(folder: Path, table: EventTable, file_order: bool, drop: bool) -> Events:
+def read_events(folder: Path, table: EventTable, scratch: Path, file_order: bool, drop: bool) -> Events:
     """The events of a table. `drop` leaves out rows that cannot be used, else the first of them is an error."""
     path = folder / table.file
-    frame = scan(path, table.format)
+    frame = scan(path, table.format, scratch)
     columns = {"user": table.user, "item": table.item, "rating": table.rating, "time": table.time}
     given = {role: name for role, name in columns.items() if name}
     names = _require_columns(frame, path, [*given.values(), *table.unused])
@@ -213,10 +235,10 @@ class Side:
     other_columns: Sequence[str]
 
 
-def read_side(folder: Path, table: SideTable) -> Side:
+def read_side(folder: Path, table: SideTable, scratch: Path) -> Side:
     """An item or user table; an id that is missing or comes twice is an error."""
     path = folder / table.file
-    frame = scan(path, table.format)
+    frame = scan(path, table.format, scratch)
     wanted = list(dict.fromkeys([table.key, *([table.title] if table.title else []), *table.feature_columns]))
     names = _require_columns(frame, path, [*wanted, *table.unused])
     kinds = frame.collect_schema()

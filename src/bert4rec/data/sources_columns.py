@@ -7,10 +7,9 @@ from pathlib import Path
 import polars as pl
 
 from bert4rec.errors import SourceError
+from bert4rec.ids import YEAR_3000
 
 ROW = "row"
-YEAR_3000 = 32_503_680_000
-"""Seconds; a time from here on is a mistake, or milliseconds."""
 NOT_A_TIME = "missing or not a time (seconds, milliseconds, or dates like 2024-05-31 or 2024-05-31T18:30:00+02:00)"
 
 _DATES = ("%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S%.f")
@@ -27,18 +26,22 @@ def stripped(name: str, kind: pl.DataType) -> pl.Expr:
     return pl.when(text != "").then(text).alias(name)
 
 
-def as_text(name: str, kind: pl.DataType, separator: str) -> pl.Expr:
-    """The column as text; the entries of a list one after another."""
+def as_text(name: str, kind: pl.DataType, separator: str = "") -> pl.Expr:
+    """The column as text; the entries of a list one after another. A whole number has no fraction: 1.0 is '1'."""
     if isinstance(kind, pl.List):
         return pl.col(name).cast(pl.List(pl.String)).list.join(separator)
-    return stripped(name, kind).cast(pl.String).alias(name)
+    column = stripped(name, kind)
+    if kind.is_float():
+        whole = column.cast(pl.Int64, strict=False)
+        return pl.when(whole == column).then(whole.cast(pl.String)).otherwise(column.cast(pl.String)).alias(name)
+    return column.cast(pl.String).alias(name)
 
 
 def ids(raw: pl.LazyFrame, role: str, kind: pl.DataType) -> pl.Expr:
     """Integers where every id is a whole number in its plain form, else text: '007' makes all of them text."""
     if kind.is_integer():
         return pl.col(role).cast(pl.Int64)
-    column = stripped(role, kind).cast(pl.String)
+    column = as_text(role, kind)
     number = column.cast(pl.Int64, strict=False)
     plain = (number.cast(pl.String) == column).fill_null(column.is_null()).all()
     return (number if raw.select(plain).collect(engine="streaming").item() else column).alias(role)

@@ -15,11 +15,18 @@ from bert4rec.errors import SourceError
 _TAB_FILES = {".tsv", ".inter", ".item", ".user"}
 _NEVER = "\x1f"
 """ASCII's unit separator: no text contains it, so it stands in for separators of several characters."""
+LONGEST_FIELD = 2**31 - 1
+"""Characters; the csv module's own limit of 131,072 is less than a field of text may have."""
 
 
 def separator_of(path: Path, layout: Format) -> str:
     """What stands between the fields of a file."""
     return layout.separator or ("\t" if path.suffix in _TAB_FILES else ",")
+
+
+def is_utf8(layout: Format) -> bool:
+    """Whether the text needs no decoding."""
+    return layout.encoding.lower() in ("utf-8", "utf8")
 
 
 def one_character(text: str, separator: str) -> tuple[str, str]:
@@ -30,7 +37,8 @@ def one_character(text: str, separator: str) -> tuple[str, str]:
 def records(path: Path, layout: Format) -> Iterator[tuple[int, list[str]]]:
     """The line (from 1) on which each record begins, and its fields; a header is a record too."""
     separator = separator_of(path, layout)
-    encoding = "utf-8-sig" if layout.encoding.lower() in ("utf-8", "utf8") else layout.encoding
+    encoding = "utf-8-sig" if is_utf8(layout) else layout.encoding
+    csv.field_size_limit(LONGEST_FIELD)
     with path.open(encoding=encoding, errors="replace", newline="") as lines:
         plain = (one_character(line, separator)[0] for line in lines)
         reader = csv.reader(
@@ -58,10 +66,17 @@ def short_rows(path: Path, layout: Format, rows: int) -> list[int]:
     """The data rows (from 0) with too few fields. None where records span lines, and lines cannot be counted."""
     expected = len(layout.header) or len(next(records(path, layout))[1])
     lines = pl.scan_csv(
-        path, has_header=False, separator=_NEVER, quote_char=None, infer_schema=False, encoding="utf8-lossy"
+        path,
+        has_header=False,
+        separator=_NEVER,
+        quote_char=None,
+        infer_schema=False,
+        encoding="utf8-lossy",
+        row_index_name="line",
     )
-    found = lines.select(pl.nth(0).str.count_matches(separator_of(path, layout), literal=True).fill_null(0) + 1)
-    count = found.collect().to_series()[0 if layout.header else 1 :]
+    fields = pl.nth(1).str.count_matches(separator_of(path, layout), literal=True).fill_null(0) + 1
+    found = lines.select("line", fields=fields).collect(engine="streaming").sort("line")
+    count = found["fields"][0 if layout.header else 1 :]
     return (count < expected).arg_true().to_list() if len(count) == rows else []
 
 
@@ -81,7 +96,7 @@ def unreadable(path: Path, problem: Exception, layout: Format) -> SourceError:
         expected = len(layout.header) or len(next(all_records)[1])
         line = next((line for line, fields in all_records if len(fields) > expected), None)
         return SourceError(f"more than the {expected} fields of the header", path, row=line)
-    if "malformed" in text:
+    if "malformed" in text or "properly escaped" in text:  # polars before 1.36 says the latter
         *_, (line, _) = records(path, layout)
         return SourceError("a double quote is never closed; if quotes are text, say 'quoted: false'", path, row=line)
     return SourceError(text, path)

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bert4rec.data.histories import Ints
+from bert4rec.data.histories import Ints, offsets
 from bert4rec.data.prepared import FORMAT_VERSION, MANIFEST, Feature, Names, PreparedDataset, sha256_of
 from bert4rec.errors import DataError, UsageError
 from bert4rec.ids import FIRST_USER, NO_TIME, RawId
@@ -85,7 +85,7 @@ def _arrays(content: Content) -> dict[str, NDArray[Any]]:
     """The arrays by file name: the sorted events, then the feature tables."""
     order_N = np.lexsort((content.time_N, content.user_N))
     users = len(content.user_ids) + FIRST_USER
-    start_U1 = np.concatenate([[0], np.cumsum(np.bincount(content.user_N, minlength=users))]).astype(np.int64)
+    start_U1 = offsets(np.bincount(content.user_N, minlength=users)).astype(np.int64)
     arrays: dict[str, NDArray[Any]] = {
         "user_start": start_U1,
         "event_item": content.item_N[order_N].astype(np.int32),

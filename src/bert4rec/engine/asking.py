@@ -17,11 +17,10 @@ import numpy as np
 from bert4rec.data.histories import Histories, Ints
 from bert4rec.data.prepared import Feature, Kind, PreparedDataset
 from bert4rec.errors import UnknownItem, UnknownUser, UsageError
-from bert4rec.ids import NO_RATING, NO_TIME, UNKNOWN, RawId, Vocabulary
+from bert4rec.ids import NO_RATING, NO_TIME, UNKNOWN, YEAR_3000, RawId, Vocabulary
 
 When = int | float | datetime | str
 
-YEAR_3000 = 32_503_680_000
 SHOWN_VALUES = 30
 """How many known values an error lists."""
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bert4rec.data.histories import Histories, Ints
+from bert4rec.data.histories import Histories, Ints, offsets
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.engine.answers import EventEffect
 from bert4rec.evaluation.evaluate import Scorer
@@ -83,10 +83,9 @@ def _unknown(value: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 def join(histories: Sequence[Histories]) -> Histories:
     """Several histories of one user each as one; all name the same features."""
-    lengths = [len(history.item_N) for history in histories]
     return Histories(
         user_B=np.concatenate([history.user_B for history in histories]),
-        start_B1=np.concatenate([[0], np.cumsum(lengths)]),
+        start_B1=offsets(np.array([len(history.item_N) for history in histories])),
         item_N=np.concatenate([history.item_N for history in histories]),
         time_N=np.concatenate([history.time_N for history in histories]),
         rating_N=np.concatenate([history.rating_N for history in histories]),

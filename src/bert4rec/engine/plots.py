@@ -5,7 +5,6 @@ Legend: H heads, L places.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,10 +12,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bert4rec.artefact import write_whole
 from bert4rec.engine.answers import AttentionMaps
-from bert4rec.errors import UsageError
 from bert4rec.evaluation.metrics import Floats
+from bert4rec.files import write_picture
 
 SHOWN_PLACES = 20
 """The most recent places of a long history are drawn; so many can still be read."""
@@ -46,12 +44,7 @@ def plot_attention(maps: AttentionMaps, path: str | Path) -> None:
         axes[-1][0].set_yticks(range(heads), [f"head {head + 1}" for head in range(heads)], fontsize=7)
         axes[-1][0].set_xticks(range(len(maps.user_tokens)), maps.user_tokens, rotation=30, ha="right", fontsize=7)
         axes[-1][0].set_title("the last place asks the user", fontsize=9)
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=130)
-    try:
-        write_whole(Path(path), picture.getbuffer())
-    except OSError as problem:
-        raise UsageError(f"{path}: cannot be written ({problem.strerror or problem})") from problem
+    write_picture(Path(path), figure, dpi=130)
 
 
 def _draw(axis: Axes, weight_LL: Floats) -> None:

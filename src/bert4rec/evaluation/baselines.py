@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bert4rec.data.histories import Histories, Ints
+from bert4rec.data.histories import Histories, Ints, offsets, stretches
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import Split, training_counts
 from bert4rec.evaluation.counts import owned_pairs, training_pairs
@@ -59,7 +59,7 @@ class SequentialRules:
         count_V = training_counts(dataset, split)
         first_P, second_P, weight_P = _followers(dataset, split, self.reach)
         weight_P = weight_P / (np.sqrt(count_V[first_P] + 20) * (count_V[second_P] + 5) ** 0.25)
-        self.start_V1 = _offsets(np.bincount(first_P, minlength=self.rows))
+        self.start_V1 = offsets(np.bincount(first_P, minlength=self.rows))
         self.second_P, self.weight_P = second_P.astype(np.int32), weight_P.astype(np.float32)
 
     def score(self, histories: Histories) -> Tensor:
@@ -126,22 +126,12 @@ def _common_users(dataset: PreparedDataset, split: Split) -> Iterator[tuple[int,
     (user_X, item_X), rows = owned_pairs(dataset, split), dataset.item_rows
     count_V = np.bincount(item_X, minlength=rows)
     length_U = np.bincount(user_X, minlength=dataset.user_rows)
-    start_U = _offsets(length_U)[:-1]
+    start_U = offsets(length_U)[:-1]
     owners = np.split(user_X[np.argsort(item_X, kind="stable")], np.cumsum(count_V)[:-1])
     for item, owner_X in enumerate(owners):
-        owned = item_X[_stretches(start_U[owner_X], length_U[owner_X])]
+        owned = item_X[stretches(start_U[owner_X], length_U[owner_X])]
         yield item, np.bincount(owned, minlength=rows), count_V
 
 
 def _items_of_each(histories: Histories) -> list[Ints]:
     return [histories.item_N[low:high] for low, high in pairwise(histories.start_B1)]
-
-
-def _offsets(length_X: Ints) -> Ints:
-    return np.concatenate([[0], np.cumsum(length_X)])
-
-
-def _stretches(start_X: Ints, length_X: Ints) -> Ints:
-    """The indices start … start + length − 1 of every stretch, one after another."""
-    offset_X1 = _offsets(length_X)
-    return np.repeat(start_X - offset_X1[:-1], length_X) + np.arange(offset_X1[-1])

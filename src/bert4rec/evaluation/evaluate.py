@@ -101,6 +101,17 @@ def evaluate(
     return Report(scorer.name, metrics, intervals, protocol, slices(dataset, split, asked, place_C), place_C)
 
 
+def evaluate_rows(
+    scorer: Scorer, dataset: PreparedDataset, split: Split, cases: Literal["validation", "test"], batch_size: int = 256
+) -> dict[str, Report]:
+    """The reports of a model, the request time known first; unknown alone where the data has no times."""
+    known = {"request_time_on": True, "request_time_off": False} if dataset.has_times else {"request_time_off": False}
+    return {
+        row: evaluate(scorer, dataset, split, cases=cases, request_time=request_time, batch_size=batch_size)
+        for row, request_time in known.items()
+    }
+
+
 @dataclass(frozen=True)
 class _Answers:
     """What is kept of a piece."""

@@ -8,7 +8,8 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bert4rec.evaluation.report import Report, replacing_file
+from bert4rec.evaluation.report import Report
+from bert4rec.files import write_picture
 
 _TITLES = {"hit": "Hit", "ndcg": "NDCG", "mrr": "MRR"}
 _FIRST, _OTHERS, _INK = "#2b6cb0", "#b8c2cc", "#333333"
@@ -23,8 +24,7 @@ def plot_comparison(reports: Sequence[Report], path: Path, metrics: Sequence[str
     panels[0].set_yticks(range(len(reports)), [report.name for report in reports])
     panels[0].invert_yaxis()
     figure.supxlabel(_caption(reports), fontsize=8, color="#666666")
-    with replacing_file(path) as unfinished:
-        figure.savefig(unfinished, format="png", dpi=130)
+    write_picture(path, figure, dpi=130)
 
 
 def _bars(axis: Axes, reports: Sequence[Report], metric: str) -> None:

@@ -9,8 +9,7 @@ Legend: C cases (users), F sign flips.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from bert4rec.data.histories import Ints
 from bert4rec.errors import DataError
 from bert4rec.evaluation.intervals import mean_and_interval
 from bert4rec.evaluation.metrics import Floats, place_metrics
+from bert4rec.files import write_whole
 
 COMPARED = ("hit@10", "ndcg@10")
 MUST_AGREE = ("dataset_checksum", "split_checksum", "cases", "users", "candidates", "filter", "ties")
@@ -104,24 +104,9 @@ def with_interval(report: Report, metric: str) -> str:
     return f"{value} [{low:.4f}, {high:.4f}]"
 
 
-@contextmanager
-def replacing_file(path: Path) -> Iterator[Path]:
-    """A name to write to that takes the place of `path` at the end, or leaves no trace."""
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    try:
-        yield unfinished
-        unfinished.replace(path)
-    except OSError as problem:
-        raise DataError(f"{path}: cannot be written ({problem.strerror or problem}); nothing was kept") from problem
-    finally:
-        with suppress(OSError):
-            unfinished.unlink(missing_ok=True)
-
-
 def save_report(report: Report, path: Path) -> None:
     """The report as a JSON file that `load_report` reads: about 5 bytes a user for the places, all else is small."""
-    with replacing_file(path) as unfinished:
-        unfinished.write_text(json.dumps(report.to_dict(places=True), indent=1), encoding="utf-8")
+    write_whole(path, json.dumps(report.to_dict(places=True), indent=1).encode())
 
 
 def load_report(path: Path) -> Report:

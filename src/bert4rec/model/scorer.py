@@ -41,6 +41,11 @@ class NetworkScorer:
         self.name = name
 
     @property
+    def reads_request_time(self) -> bool:
+        """Whether it was ever told when it is asked."""
+        return self.network.config.request_time != "never"
+
+    @property
     def rates(self) -> bool:
         """Whether it was trained to predict ratings."""
         return self.network.rating_head is not None
@@ -108,5 +113,7 @@ class NetworkScorer:
         return state_TD[sequences.last_B][back_B]
 
     def _sequences(self, histories: Histories, reading: str) -> tuple[Sequences, bool]:
+        if not self.reads_request_time:
+            histories = histories.without_request_time()
         make, causal = _READERS[reading]
         return make(histories, self.network.config.seq_length).to(self.item_VD.device), causal

@@ -7,6 +7,7 @@ from typing import Any
 
 from bert4rec.config import RunConfig
 from bert4rec.evaluation.report import protocol_line
+from bert4rec.training.progress import megabytes
 
 _SHOWN = ("hit@10", "ndcg@10", "mrr", "rating_rmse")
 
@@ -69,6 +70,6 @@ def _cost(training: Mapping[str, Any]) -> list[str]:
         "",
         f"{training['parameters']:,} parameters; {training['epochs']} epochs in {training['seconds']:,.0f} s "
         f"(best after epoch {training['best_epoch']}, {training['seconds_to_best']:,.0f} s) on {training['device']}, "
-        f"{training['events_per_second']:,.0f} events/s, peak memory {training['peak_memory_mb']:,.0f} MB.",
+        f"{training['events_per_second']:,.0f} events/s, peak memory {megabytes(training['peak_memory_mb'])}.",
         "",
     ]

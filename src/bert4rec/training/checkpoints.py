@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
-from bert4rec.artefact import write_whole
 from bert4rec.errors import DataError
+from bert4rec.files import write_whole
 
 
 class WholeCheckpoints(TorchCheckpointIO):

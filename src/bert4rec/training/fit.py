@@ -6,6 +6,7 @@ checkpoints and logs; the model folder's own files come at the end, so an unfini
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -35,16 +36,15 @@ from bert4rec import artefact
 from bert4rec.config import RunConfig, TrainingConfig
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import Split, make_split
-from bert4rec.errors import ArtefactError, ConfigError, UsageError
-from bert4rec.evaluation.evaluate import evaluate
-from bert4rec.evaluation.report import Report
+from bert4rec.errors import ArtefactError, Bert4RecError, ConfigError, UsageError
+from bert4rec.evaluation.evaluate import evaluate_rows
+from bert4rec.files import write_whole
 from bert4rec.model.network import Bert4Rec
 from bert4rec.model.scorer import NetworkScorer, readings_of
 from bert4rec.training.card import model_card
 from bert4rec.training.checkpoints import WholeCheckpoints, read_checkpoint
 from bert4rec.training.module import MONITORED, TrainingData, TrainingModule, value_tables
-from bert4rec.training.plots import plot_losses
-from bert4rec.training.progress import EpochBar, Progress, Reseed, duration, seed_epoch
+from bert4rec.training.progress import EpochBar, Progress, Reseed, duration, megabytes, seed_epoch
 from bert4rec.training.teacher import teacher_of
 
 RUN_FILE = "run.json"
@@ -55,8 +55,17 @@ FIGURES_FILE = "training.json"
 BEST, LAST = "best.ckpt", "last.ckpt"
 """Checkpoints, in `output/training/`: the best weights so far, and everything that a run needs to go on."""
 
-NO_EFFECT = ("num_workers", "pin_memory", "logger", "use_wandb")
-"""Settings that may differ when a run is resumed: they change no weight."""
+NO_EFFECT = ("num_workers", "pin_memory", "logger", "use_wandb", "accelerator")
+"""Settings that may differ when a run is resumed: they change no weight, but that devices round in their own ways."""
+
+WHY_NOT = {"max_epochs": " (the learning rate was planned for it)"}
+"""Where it is not plain why a setting may not differ."""
+
+DISK_ERRORS = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO),
+    *(errno.EROFS, errno.EACCES, errno.EPERM),
+)
+"""What a file that is being written meets; where it was opened, the error names the file as well."""
 
 
 def train(
@@ -71,7 +80,8 @@ def train(
     """Trains, evaluates and saves; returns the model folder `output`.
 
     A complete folder of the same data and settings is left as it is. `resume` goes on from the last full epoch of an
-    unfinished run; on a CPU the weights are then those of a run that was never interrupted. `overwrite` starts anew.
+    unfinished run; on a CPU the weights are then those of a run that was never interrupted. `overwrite` starts anew in
+    a folder that a run left. Checkpoints are kept until the model folder is complete.
 
     Raises ConfigError for settings that contradict the data or the device, UsageError where `output` holds something
     else, ArtefactError where it cannot be written, KeyboardInterrupt when interrupted; the last checkpoint is kept.
@@ -112,8 +122,10 @@ def _start_folder(output: Path, identity: dict[str, Any], resume: bool, overwrit
     """Makes the folder ready; False where there is nothing left to do."""
     training = output / "training"
     known = _read_identity(training / RUN_FILE)
-    if known is None and not overwrite and any(path.is_file() for path in output.rglob("*")):
-        raise UsageError(f"{output}: holds something that is no run that can go on; choose another --output")
+    model_alone = artefact.is_model_folder(output) and not training.exists()
+    if known is None and not (overwrite and model_alone) and any(path.is_file() for path in output.rglob("*")):
+        able = "be replaced" if overwrite else "go on"
+        raise UsageError(f"{output}: holds something that is no run that can {able}; choose another --output")
     worth_keeping = (training / LAST).is_file() or (output / artefact.CONFIG_FILE).is_file()
     if overwrite or known is None or not worth_keeping:
         (output / artefact.CONFIG_FILE).unlink(missing_ok=True)
@@ -130,10 +142,12 @@ def _start_folder(output: Path, identity: dict[str, Any], resume: bool, overwrit
 
 
 def _read_identity(path: Path) -> dict[str, Any] | None:
+    """What was trained on what; None where that was not written by a run."""
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
+        known = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
+    return known if isinstance(known, dict) and {"settings", "dataset", "split"} <= known.keys() else None
 
 
 def _same_run(output: Path, known: dict[str, Any], wanted: dict[str, Any]) -> None:
@@ -144,7 +158,7 @@ def _same_run(output: Path, known: dict[str, Any], wanted: dict[str, Any]) -> No
     for name in now:
         if name not in NO_EFFECT and before.get(name) != now[name]:
             raise UsageError(
-                f"{output}: was trained with {name} {before.get(name)!r}, not {now[name]!r}; "
+                f"{output}: was trained with {name} {before.get(name)!r}, not {now[name]!r}{WHY_NOT.get(name, '')}; "
                 "choose another --output or --overwrite"
             )
 
@@ -163,16 +177,17 @@ def _fit(
             for logger in trainer.loggers:
                 logger.log_hyperparams(run.to_dict())
             last = folder / LAST
+            first_epoch = int(read_checkpoint(last)["epoch"]) + 1 if last.is_file() else 0
             module.train()  # Lightning trains in whatever mode it finds
             trainer.fit(
                 module,
-                datamodule=TrainingData(dataset, split, run),
+                datamodule=TrainingData(dataset, split, run, first_epoch),
                 ckpt_path=str(last) if last.is_file() else None,
                 weights_only=True,
             )
         if not trainer.is_global_zero:
             return None
-        figures = progress.summary(module)
+        figures = progress.summary(module, trainer.strategy.root_device)
         _write_json(folder / FIGURES_FILE, figures)
     module.load_state_dict(read_checkpoint(folder / BEST)["state_dict"])
     return figures
@@ -273,13 +288,16 @@ def _plain_errors(output: Path, training: TrainingConfig) -> Iterator[None]:
     on_interrupt = signal.getsignal(signal.SIGINT)
     try:
         yield
-    except (OSError, ArtefactError) as problem:
-        reason = str(problem) if isinstance(problem, ArtefactError) else _unwritable(output, problem)
-        raise ArtefactError(reason + _kept(output)) from problem
+    except ArtefactError as problem:
+        raise ArtefactError(f"{problem}{_kept(output)}") from problem
+    except OSError as problem:
+        raise _stopped_by(output, problem) from problem
     except MisconfigurationException as problem:
         asked = f"accelerator {training.accelerator!r}, devices {training.devices}, precision {training.precision!r}"
         raise ConfigError(f"{asked}: {' '.join(str(problem).split())}") from problem
     except (KeyboardInterrupt, SystemExit) as stopped:
+        if not any(isinstance(cause, KeyboardInterrupt) for cause in (stopped, stopped.__context__)):
+            raise
         signal.signal(signal.SIGINT, on_interrupt)
         raise KeyboardInterrupt(f"interrupted{_kept(output)}") from stopped
 
@@ -288,8 +306,13 @@ def _kept(output: Path) -> str:
     return "; what was trained is kept, --resume goes on from it" if (output / "training" / LAST).is_file() else ""
 
 
-def _unwritable(output: Path, problem: OSError) -> str:
-    return f"{problem.filename or output}: cannot be written ({problem.strerror or problem})"
+def _stopped_by(output: Path, problem: OSError) -> Bert4RecError:
+    """The disk's errors are about the output; others, like a logger's connection, say what they are."""
+    if problem.filename or problem.errno in DISK_ERRORS:
+        place, reason = problem.filename or output, problem.strerror or problem
+        return ArtefactError(f"{place}: cannot be written ({reason}){_kept(output)}")
+    what = f"{type(problem).__name__}: {' '.join(str(problem).split())}"
+    return Bert4RecError(f"{output}: training was stopped by {what}{_kept(output)}")
 
 
 def _finish(
@@ -303,25 +326,36 @@ def _finish(
     """Evaluates the best weights once on validation and test, draws, and saves the model folder."""
     run = module.config
     kept = f"best after epoch {figures['best_epoch']}, {duration(figures['seconds_to_best'])}"
-    rate = f"{figures['events_per_second']:,.0f} events/s, peak memory {figures['peak_memory_mb']:,.0f} MB"
+    rate = f"{figures['events_per_second']:,.0f} events/s, peak memory {megabytes(figures['peak_memory_mb'])}"
     report(f"trained {figures['epochs']} epochs in {duration(figures['seconds'])} ({kept}); {rate}")
     scorer = NetworkScorer(module.network.cpu(), run, name=output.name)
-    reports = evaluate_rows(scorer, dataset, split)
-    plot_losses(figures["history"], output / "losses.png")
+    found = {
+        "validation": evaluate_rows(scorer, dataset, split, "validation"),
+        "test": evaluate_rows(scorer, dataset, split, "test"),
+    }
+    reports = {f"{cases}_{name}": row.to_dict() for cases, rows in found.items() for name, row in rows.items()}
+    _draw(figures, output / "losses.png", report)
     card = model_card(output.name, run, dataset.manifest, reports, figures)
     artefact.save(output, module.network, run, dataset, split, metrics=reports, training=figures, card=card)
+    _drop_checkpoints(output / "training")
     report(f"model folder: {output}")
 
 
-def evaluate_rows(scorer: NetworkScorer, dataset: PreparedDataset, split: Split) -> dict[str, Any]:
-    """The reports of a run: validation and test, with and without the time of the request where there are times."""
-    rows: dict[str, Report] = {}
-    for request_time in (True, False) if dataset.has_times else (False,):
-        suffix = "request_time_on" if request_time else "request_time_off"
-        for cases in ("validation", "test"):
-            rows[f"{cases}_{suffix}"] = evaluate(scorer, dataset, split, cases=cases, request_time=request_time)
-    return {name: row.to_dict() for name, row in rows.items()}
+def _draw(figures: dict[str, Any], path: Path, report: Callable[[str], None]) -> None:
+    """The one thing here that needs matplotlib, which a machine that only trains may lack."""
+    if find_spec("matplotlib") is None:
+        report(f"{path}: not drawn, for matplotlib is not installed")
+        return
+    from bert4rec.training.plots import plot_losses
+
+    plot_losses(figures["history"], path)
+
+
+def _drop_checkpoints(folder: Path) -> None:
+    """What the best one holds is in the model folder by now, and there is nothing left to go on with."""
+    for name in (BEST, LAST):
+        (folder / name).unlink(missing_ok=True)
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
-    artefact.write_whole(path, json.dumps(content, indent=1).encode())
+    write_whole(path, json.dumps(content, indent=1).encode())

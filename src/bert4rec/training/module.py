@@ -128,9 +128,9 @@ def learning_rate_share(training: TrainingConfig, step: int, total: int) -> floa
 class TrainingData(pl.LightningDataModule):
     """The batches of every device: training in the order of the epoch, validation dealt out in pieces."""
 
-    def __init__(self, dataset: PreparedDataset, split: Split, run: RunConfig) -> None:
+    def __init__(self, dataset: PreparedDataset, split: Split, run: RunConfig, first_epoch: int = 0) -> None:
         super().__init__()
-        self.dataset, self.split, self.run = dataset, split, run
+        self.dataset, self.split, self.run, self.first_epoch = dataset, split, run, first_epoch
 
     @property
     def _devices(self) -> tuple[int, int]:
@@ -141,6 +141,8 @@ class TrainingData(pl.LightningDataModule):
         training = self.run.training
         rank, devices = self._devices
         batches = TrainingBatches(self.dataset, self.split, self.run.model, training, devices)
+        # A resumed loop starts loading processes before it tells them the epoch that it goes on with.
+        batches.start_epoch(self.first_epoch)
         return DataLoader(
             batches,
             batch_size=None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bert4rec.artefact import write_whole
+from bert4rec.files import write_picture
 
 
 def plot_losses(epochs: Sequence[Mapping[str, Any]], path: Path) -> None:
@@ -29,9 +28,7 @@ def plot_losses(epochs: Sequence[Mapping[str, Any]], path: Path) -> None:
     axes[-1].set_ylim(bottom=0)
     axes[-1].legend(frameon=False)
     _label(axes[-1], "validation", "")
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=120)
-    write_whole(path, picture.getbuffer())
+    write_picture(path, figure)
 
 
 def _label(axis: Axes, title: str, unit: str) -> None:

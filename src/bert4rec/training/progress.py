@@ -5,7 +5,6 @@ The record travels with the checkpoints, so that a run that was resumed reports 
 
 from __future__ import annotations
 
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -21,6 +20,11 @@ from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import Split
 from bert4rec.training.cost import SMALL, arithmetic
 from bert4rec.training.module import MONITORED, TrainingModule
+
+try:
+    import resource
+except ImportError:  # Windows has none
+    resource = None  # type: ignore[assignment]
 
 WARMING_STEPS = 3
 """The first few steps, which warm up, are not timed."""
@@ -131,8 +135,8 @@ class Progress(Callback):
         """The epoch whose weights are kept."""
         return max(self.epochs, key=lambda epoch: epoch["validation"][MONITORED.removeprefix("validation/")])
 
-    def summary(self, module: TrainingModule) -> dict[str, Any]:
-        """The figures of the whole run, as stored in `training.json`."""
+    def summary(self, module: TrainingModule, device: torch.device) -> dict[str, Any]:
+        """The figures of the whole run on this device, as stored in `training.json`."""
         until_best = self.epochs[: self.best["epoch"]]
         rates = sorted(epoch["events_per_second"] for epoch in self.epochs)
         return {
@@ -141,9 +145,9 @@ class Progress(Callback):
             "seconds": sum(epoch["seconds"] for epoch in self.epochs),
             "seconds_to_best": sum(epoch["seconds"] for epoch in until_best),
             "events_per_second": rates[len(rates) // 2],
-            "peak_memory_mb": peak_memory_mb(),
+            "peak_memory_mb": peak_memory_mb(device),
             "parameters": sum(parameter.numel() for parameter in module.network.parameters()),
-            "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
             "threads": torch.get_num_threads(),
             "history": self.epochs,
         }
@@ -183,12 +187,21 @@ def seed_epoch(seed: int, epoch: int, rank: int = 0) -> None:
     torch.manual_seed(mixed % 2**63)
 
 
-def peak_memory_mb() -> float:
-    """The most memory this process has held so far, in MiB: on the GPU where there is one, else in the main memory."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated() / 2**20
+def peak_memory_mb(device: torch.device) -> float:
+    """The most memory this process has held on the device so far, in MiB; 0 where the system does not tell."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    if device.type == "mps":  # keeps no peak, but what it took from the system it gives back to nobody else
+        return torch.mps.driver_allocated_memory() / 2**20
+    if resource is None:
+        return 0.0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def megabytes(number: float) -> str:
+    """An amount of memory in words; 0 is what is not known."""
+    return f"{number:,.0f} MB" if number else "unknown"
 
 
 def duration(seconds: float) -> str:

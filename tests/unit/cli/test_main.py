@@ -63,6 +63,11 @@ def test_what_the_system_refuses_is_one_line_with_the_file(number: int) -> None:
     assert raising(OSError(number, os.strerror(number), "a/b.txt")).refused(1) == f"a/b.txt: {os.strerror(number)}"
 
 
+@pytest.mark.parametrize(("left_with", "code"), [(None, 0), (0, 0), (3, 3), ("words", 1)])
+def test_an_exit_on_the_way_keeps_its_code(left_with: object, code: int) -> None:
+    assert raising(SystemExit(left_with)).code == code
+
+
 def test_debug_adds_the_traceback_before_the_line() -> None:
     done = raising(DataError("wrong"), debug=True)
     assert done.err.startswith("Traceback")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import sys
 from contextlib import redirect_stdout
@@ -55,6 +56,15 @@ def test_what_is_unknown_is_a_dash() -> None:
 def test_json_keeps_letters_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
     show_json({"title": "Amélie"})
     assert capsys.readouterr().out == '{\n "title": "Amélie"\n}\n'
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_json_is_whole_on_a_stream_of_few_letters(encoding: str) -> None:
+    raw = io.BytesIO()
+    with io.TextIOWrapper(raw, encoding=encoding, errors="replace") as out, redirect_stdout(out):
+        show_json({"title": "Amélie, 千と千尋"})
+        out.flush()
+        assert json.loads(raw.getvalue().decode(encoding)) == {"title": "Amélie, 千と千尋"}
 
 
 def test_remarks_go_to_stdout_or_out_of_the_way(capsys: pytest.CaptureFixture[str]) -> None:

@@ -29,7 +29,7 @@ ALL_ITEMS = 24
 def history_of(engine: RecommendationEngine, user_id: int) -> list[int]:
     data, row = engine.dataset, engine.dataset.users.row(user_id)
     assert row is not None
-    return data.items.raws(data.item_N[data.start_U1[row] : data.start_U1[row + 1]])  # type: ignore[return-value]
+    return [data.items.raw(item) for item in data.item_N[data.start_U1[row] : data.start_U1[row + 1]]]  # type: ignore[return-value]
 
 
 def scores(engine: RecommendationEngine, **asked: object) -> dict[int, float]:
@@ -44,7 +44,7 @@ def test_a_list_is_the_scorers_best_unseen_items(engine: RecommendationEngine, m
     score_BV = exclude(model.scorer().score(stored), torch.zeros_like(seen_N), seen_N)
     item_BK, best_BK = top_k(score_BV, 5)
     found = engine.get_recommendations(USER, k=5)
-    assert found.item_ids == engine.dataset.items.raws(item_BK[0].tolist())
+    assert found.item_ids == [engine.dataset.items.raw(item) for item in item_BK[0].tolist()]
     assert [item.score for item in found] == pytest.approx(best_BK[0].tolist(), abs=1e-5)
     assert [item.rank for item in found] == [1, 2, 3, 4, 5]
 

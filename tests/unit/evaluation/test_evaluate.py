@@ -13,7 +13,7 @@ from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import make_split
 from bert4rec.errors import DataError
 from bert4rec.evaluation.baselines import SequentialRules
-from bert4rec.evaluation.evaluate import evaluate
+from bert4rec.evaluation.evaluate import evaluate, evaluate_rows
 from bert4rec.ids import FIRST_ITEM, NO_TIME
 from small_worlds import LEVELS, Scores, constant, dataset_of, knows, leave_one_out
 
@@ -88,6 +88,16 @@ def test_the_request_time_is_told_only_where_asked_for() -> None:
     assert evaluate(Scores(3, note), dataset, split).protocol["request_time"] is True
     assert evaluate(Scores(3, note), dataset, split, request_time=False).protocol["request_time"] is False
     assert told == [30, NO_TIME]
+
+
+def test_a_model_is_asked_with_the_request_time_known_and_unknown_where_there_are_times() -> None:
+    timed, timeless = dataset_of([0, 1, 2], times=[[10, 20, 30]]), dataset_of([0, 1, 2])
+    rows = evaluate_rows(constant(timed), timed, leave_one_out(timed), "test")
+    assert {row: report.protocol["request_time"] for row, report in rows.items()} == {
+        "request_time_on": True,
+        "request_time_off": False,
+    }
+    assert list(evaluate_rows(constant(timeless), timeless, leave_one_out(timeless), "test")) == ["request_time_off"]
 
 
 def test_without_times_no_report_claims_a_request_time() -> None:

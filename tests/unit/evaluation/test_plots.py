@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
-from bert4rec.errors import DataError
 from bert4rec.evaluation.plots import _bars, plot_comparison
 from bert4rec.evaluation.report import Report
 from small_worlds import constant, dataset_of, knows, leave_one_out
@@ -38,6 +37,6 @@ def test_metrics_without_an_interval_and_values_of_nothing_are_drawn(reports: li
     assert (tmp_path / "c.png").is_file()
 
 
-def test_a_picture_that_cannot_be_written_is_an_error_of_one_line(reports: list[Report], tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="cannot be written"):
+def test_a_picture_that_cannot_be_written_is_named(reports: list[Report], tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"absent/c\.png"):
         plot_comparison(reports, tmp_path / "absent" / "c.png")

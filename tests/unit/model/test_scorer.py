@@ -127,6 +127,18 @@ def test_looking_at_attention_changes_no_score(world: PreparedDataset, histories
     assert torch.equal(scorer.score(histories), before)
 
 
+def test_who_was_never_told_the_time_of_a_request_does_not_read_it(
+    world: PreparedDataset, histories: Histories
+) -> None:
+    def scores(setting: str, asked: Histories) -> torch.Tensor:
+        run, network = settings(request_time=setting), network_of(world, request_time=setting)
+        return NetworkScorer(network, run).score(asked)
+
+    unknown = histories.without_request_time()
+    assert torch.equal(scores("never", histories), scores("never", unknown))
+    assert not torch.equal(scores("sometimes", histories), scores("sometimes", unknown))
+
+
 def test_a_scorer_is_never_in_training_mode(world: PreparedDataset, histories: Histories) -> None:
     network = network_of(world, dropout=0.5).train()
     scorer = NetworkScorer(network, run("causal"))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import signal
@@ -14,14 +15,14 @@ import torch
 from bert4rec import artefact
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import make_split
-from bert4rec.errors import ConfigError, UsageError
+from bert4rec.errors import Bert4RecError, ConfigError, UsageError
 from bert4rec.evaluation.evaluate import evaluate
 from bert4rec.model.network import Bert4Rec
 from bert4rec.training import fit
 from bert4rec.training.fit import make_trainer, train
 from bert4rec.training.module import TrainingModule
 from bert4rec.training.progress import seed_epoch
-from small_runs import RUN, Train, last_checkpoint, run_of, same_weights, weights
+from small_runs import RUN, Train, last_checkpoint, run_of, same_weights, steps, weights
 
 
 def figures(folder: Path) -> dict[str, Any]:
@@ -96,12 +97,17 @@ def test_a_complete_folder_is_left_as_it_is(complete: Path, world: PreparedDatas
 def test_a_folder_of_other_settings_is_refused_by_the_settings_name(
     complete: Path, world: PreparedDataset, resume: bool
 ) -> None:
-    with pytest.raises(UsageError, match=r"was trained with max_epochs 3, not 4; choose another --output"):
-        train(world, run_of(max_epochs=4), complete, resume=resume, report=print)
+    with pytest.raises(UsageError, match=r"was trained with patience 15, not 4; choose another --output"):
+        train(world, run_of(patience=4), complete, resume=resume, report=print)
+
+
+def test_why_a_run_cannot_be_prolonged_is_said(complete: Path, world: PreparedDataset) -> None:
+    with pytest.raises(UsageError, match=r"max_epochs 3, not 4 \(the learning rate was planned for it\); choose"):
+        train(world, run_of(max_epochs=4), complete, resume=True, report=print)
 
 
 def test_settings_that_change_no_weight_may_differ(complete: Path, world: PreparedDataset) -> None:
-    other = run_of(num_workers=2, pin_memory=True, logger="tensorboard", use_wandb=True)
+    other = run_of(num_workers=2, pin_memory=True, logger="tensorboard", use_wandb=True, accelerator="auto")
     assert train(world, other, complete, report=lambda line: None) == complete
 
 
@@ -122,6 +128,32 @@ def test_a_foreign_folder_is_refused_and_left_alone(trained: Train, tmp_path: Pa
     with pytest.raises(UsageError, match="choose another --output"):
         trained()
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["thesis.txt"]
+
+
+def foreign(folder: Path, case: str) -> None:
+    """What a run may find where it should train."""
+    (folder / "training").mkdir(parents=True)
+    (folder / "training" / "keep.txt").write_text("mine")
+    (folder / "config.json").write_text('{"format_version": 1, "mine": true}')
+    if case == "a run of another program":
+        (folder / "training" / "run.json").write_text('{"settings": {}}')
+    if case == "a model beside a folder of mine":
+        (folder / "config.json").write_text('{"format_version": 1, "bert4rec_version": "0.1.0"}')
+
+
+@pytest.mark.parametrize("case", ["my own files", "a run of another program", "a model beside a folder of mine"])
+def test_overwrite_leaves_alone_what_no_run_left(trained: Train, tmp_path: Path, case: str) -> None:
+    foreign(tmp_path / "run", case)
+    before = {path: path.read_text() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(UsageError, match="holds something that is no run that can be replaced; choose another"):
+        trained(overwrite=True)
+    assert {path: path.read_text() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_overwrite_replaces_a_model_whose_run_is_gone(trained: Train, complete: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(complete, tmp_path / "run", ignore=shutil.ignore_patterns("training")))
+    trained(overwrite=True, max_epochs=1)
+    assert figures(copy)["epochs"] == 1
 
 
 def test_an_empty_folder_is_as_good_as_none(trained: Train, tmp_path: Path) -> None:
@@ -146,6 +178,12 @@ def test_an_interrupted_run_goes_on_to_the_weights_of_one_that_never_was(trained
     assert [epoch["epoch"] for epoch in figures(resumed)["history"]] == [1, 2, 3]
 
 
+def test_a_run_with_worker_processes_goes_on_with_the_right_epoch(trained: Train, complete: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        trained(report=stopping_at(2), num_workers=1)
+    assert same_weights(trained(resume=True, num_workers=1), complete)
+
+
 def test_after_an_interrupt_the_next_one_is_heard(trained: Train) -> None:
     def mine(number: int, frame: object) -> None:
         """What listened before."""
@@ -157,6 +195,44 @@ def test_after_an_interrupt_the_next_one_is_heard(trained: Train) -> None:
         assert signal.getsignal(signal.SIGINT) is mine
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def raising(problem: BaseException) -> Any:
+    """A report that fails when the third epoch's line is said, after the second one's checkpoint."""
+
+    def report(line: str) -> None:
+        if line.startswith("epoch   3/"):
+            raise problem
+
+    return report
+
+
+@pytest.mark.parametrize(
+    ("problem", "said"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "RUN: cannot be written (No space left on device)"),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "log.csv"),
+            "log.csv: cannot be written (Permission denied)",
+        ),
+        (ConnectionError("no\n way"), "RUN: training was stopped by ConnectionError: no way"),
+        (OSError(errno.EMFILE, "Too many"), f"RUN: training was stopped by OSError: [Errno {errno.EMFILE}] Too many"),
+    ],
+    ids=["full", "forbidden", "connection", "files"],
+)
+def test_an_error_of_the_disk_is_told_from_any_other(
+    trained: Train, tmp_path: Path, problem: OSError, said: str
+) -> None:
+    with pytest.raises(Bert4RecError) as stopped:
+        trained(report=raising(problem))
+    kept = "; what was trained is kept, --resume goes on from it"
+    assert str(stopped.value) == said.replace("RUN", str(tmp_path / "run")) + kept
+
+
+def test_an_exit_that_nobody_interrupted_is_no_interrupt(trained: Train) -> None:
+    with pytest.raises(SystemExit) as left:
+        trained(report=raising(SystemExit(3)))
+    assert left.value.code == 3
 
 
 def test_averages_go_on_where_they_were_interrupted(trained: Train) -> None:
@@ -205,12 +281,22 @@ def test_patience_goes_on_where_it_was_interrupted(trained: Train, monkeypatch: 
 def test_a_run_that_was_interrupted_after_training_is_only_evaluated(
     trained: Train, complete: Path, tmp_path: Path
 ) -> None:
-    copy = Path(shutil.copytree(complete, tmp_path / "run"))
-    (copy / "config.json").unlink()
+    def interrupt(line: str) -> None:
+        if line.startswith("trained 3 epochs"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt, match="--resume goes on"):
+        trained(report=interrupt)
     said: list[str] = []
     trained(resume=True, report=said.append)
     assert not [line for line in said if line.startswith("epoch")]
-    assert same_weights(copy, complete)
+    assert same_weights(tmp_path / "run", complete)
+
+
+def test_a_finished_run_keeps_its_figures_and_logs_and_no_checkpoint(complete: Path) -> None:
+    left = {path.name for path in (complete / "training").rglob("*") if path.is_file()}
+    assert {"run.json", "training.json", "metrics.csv"} <= left
+    assert not [path for path in complete.rglob("*") if path.suffix in (".ckpt", ".pt", ".pkl")]
 
 
 def test_overwrite_trains_anew(trained: Train, complete: Path, tmp_path: Path) -> None:
@@ -233,8 +319,7 @@ def test_training_stops_after_patience_validations_without_a_better_one(
 def test_accumulated_batches_make_one_step(trained: Train, complete: Path) -> None:
     folders = {1: complete, 2: trained("two", gradient_accumulation_steps=2)}
     folders[4] = trained("four", gradient_accumulation_steps=4)
-    steps = {batches: last_checkpoint(folder)["global_step"] for batches, folder in folders.items()}
-    assert steps == {1: 3 * 4, 2: 3 * 2, 4: 3 * 1}
+    assert {batches: steps(folder) for batches, folder in folders.items()} == {1: 3 * 4, 2: 3 * 2, 4: 3 * 1}
 
 
 def test_the_learning_rate_ends_its_way_at_the_last_step_whatever_is_accumulated(

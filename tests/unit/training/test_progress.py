@@ -11,7 +11,7 @@ from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import make_split
 from bert4rec.training import progress as progress_module
 from bert4rec.training.module import TrainingModule, value_tables
-from bert4rec.training.progress import Progress, duration, peak_memory_mb, seed_epoch
+from bert4rec.training.progress import Progress, duration, megabytes, peak_memory_mb, seed_epoch
 from small_networks import batch_of, network_of, settings
 
 
@@ -108,12 +108,30 @@ def test_what_was_resumed_reports_all_of_its_epochs(progress: Progress, clock: A
     resumed = Progress(world, progress.split, progress.run, lambda line: None)
     resumed.load_state_dict(progress.state_dict())
     epoch(resumed, trainer, clock, 0.2, batch, seconds=4.0)
-    summary = resumed.summary(TrainingModule(network_of(world), settings(), value_tables(world)))
+    summary = summary_on("cpu", resumed, world)
     assert [entry["epoch"] for entry in summary["history"]] == [1, 2]
     assert (summary["epochs"], summary["best_epoch"]) == (2, 1)
     assert (summary["seconds"], summary["seconds_to_best"]) == (6.0, 2.0)
     assert summary["history"][0]["losses"] == {"next_item": 3.25, "loss": 4.5}
     assert summary["history"][0]["validation"] == {"hit@10": 0.5, "ndcg@10": 0.3}
+
+
+def summary_on(device: str, progress: Progress, world: PreparedDataset) -> dict[str, Any]:
+    module = TrainingModule(network_of(world), settings(), value_tables(world))
+    return progress.summary(module, torch.device(device))
+
+
+def test_the_figures_are_those_of_the_device_that_trained(
+    progress: Progress, clock: Any, world: PreparedDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    epoch(progress, Trainer(), clock, 0.3, batch_of(world))
+    for name, answer in {"is_available": True, "get_device_name": "card", "max_memory_allocated": 3 * 2**20}.items():
+        monkeypatch.setattr(torch.cuda, name, lambda *_, answer=answer: answer)
+    monkeypatch.setattr(torch.mps, "driver_allocated_memory", lambda: 5 * 2**20)
+    found = {device: summary_on(device, progress, world) for device in ("cpu", "cuda", "mps")}
+    assert [found[device]["device"] for device in found] == ["cpu", "card", "mps"]
+    assert found["cpu"]["peak_memory_mb"] > 50  # that of this process
+    assert [found[device]["peak_memory_mb"] for device in ("cuda", "mps")] == [3, 5]
 
 
 def steps(progress: Progress, trainer: Trainer, clock: Any, batch: Any, seconds: float, count: int = 20) -> None:
@@ -170,4 +188,10 @@ def test_random_numbers_depend_on_seed_epoch_and_device() -> None:
 
 
 def test_the_memory_held_is_that_of_a_python_process_with_torch() -> None:
-    assert 50 < peak_memory_mb() < 100_000
+    assert 50 < peak_memory_mb(torch.device("cpu")) < 100_000
+
+
+def test_where_the_system_does_not_tell_memory_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress_module, "resource", None)
+    assert megabytes(peak_memory_mb(torch.device("cpu"))) == "unknown"
+    assert megabytes(1234.4) == "1,234 MB"
