@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
 from bert4rec.config import PrepareConfig
@@ -40,9 +41,17 @@ def events(dataset: PreparedDataset) -> list[tuple[int | str, int | str]]:
 
 
 def test_identical_rows_count_once(own_tables) -> None:
-    dataset = own_tables(TWO + "1,6,4,200\n1,6,5,200\n")
-    assert events(dataset) == [(1, 5), (1, 6), (1, 6), (2, 5)]
-    assert dataset.manifest["cleaning"]["rows left out, repeated rows"] == 1
+    dataset = own_tables(TWO + "1,6,4,200\n1,6,5,200\n2,6,,400\n2,6,,400\n")
+    assert events(dataset) == [(1, 5), (1, 6), (1, 6), (2, 5), (2, 6)]
+    assert dataset.manifest["cleaning"]["rows left out, repeated rows"] == 2
+
+
+def test_rows_that_share_a_hash_only_are_no_repetitions(own_tables, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = own_tables(TWO + "1,6,4,200\n")
+    monkeypatch.setattr(pl.DataFrame, "hash_rows", lambda frame: pl.Series([0] * len(frame), dtype=pl.UInt64))
+    again = own_tables(TWO + "1,6,4,200\n", overwrite=True)
+    assert again.checksum == expected.checksum
+    assert again.manifest["cleaning"] == expected.manifest["cleaning"]
 
 
 @pytest.mark.parametrize(("choice", "times"), [("keep", [100, 200, 300]), ("first", [100, 200]), ("last", [200, 300])])

@@ -97,19 +97,24 @@ def evaluate(
     metrics = {name: mean for name, (mean, _) in found.items()}
     metrics["coverage@10"] = float(listed_V.sum() / dataset.num_items)
     intervals = {name: interval for name, (_, interval) in found.items()}
-    protocol = protocol_of(dataset, split, cases, request_time and dataset.has_times, seed)
+    protocol = protocol_of(dataset, split, cases, request_time and can_know_the_time(scorer, dataset), seed)
     return Report(scorer.name, metrics, intervals, protocol, slices(dataset, split, asked, place_C), place_C)
 
 
 def evaluate_rows(
     scorer: Scorer, dataset: PreparedDataset, split: Split, cases: Literal["validation", "test"], batch_size: int = 256
 ) -> dict[str, Report]:
-    """The reports of a model, the request time known first; unknown alone where the data has no times."""
-    known = {"request_time_on": True, "request_time_off": False} if dataset.has_times else {"request_time_off": False}
+    """The reports of a model, the request time known first; unknown alone where data or model do without."""
+    known = {"request_time_on": True} if can_know_the_time(scorer, dataset) else {}
     return {
         row: evaluate(scorer, dataset, split, cases=cases, request_time=request_time, batch_size=batch_size)
-        for row, request_time in known.items()
+        for row, request_time in {**known, "request_time_off": False}.items()
     }
+
+
+def can_know_the_time(scorer: Scorer, dataset: PreparedDataset) -> bool:
+    """Whether there is a time to know and the scorer reads it: a network may have been trained without."""
+    return dataset.has_times and getattr(scorer, "reads_request_time", True)
 
 
 @dataclass(frozen=True)

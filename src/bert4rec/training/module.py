@@ -154,16 +154,15 @@ class TrainingData(pl.LightningDataModule):
     def val_dataloader(self) -> DataLoader[Asked]:
         """The pieces of the validation users of this device."""
         rank, devices = self._devices
-        request_time = self.dataset.has_times and self.run.model.request_time != "never"
-        pieces = ValidationPieces(self.dataset, self.split, request_time, devices)
+        pieces = ValidationPieces(self.dataset, self.split, devices)
         return DataLoader(pieces, batch_size=None, sampler=range(rank, len(pieces), devices))
 
 
 class ValidationPieces(Dataset[Asked]):
     """Piece number → the histories of a few validation users and the item that each is asked for."""
 
-    def __init__(self, dataset: PreparedDataset, split: Split, request_time: bool, devices: int) -> None:
-        self.dataset, self.request_time = dataset, request_time
+    def __init__(self, dataset: PreparedDataset, split: Split, devices: int) -> None:
+        self.dataset = dataset
         users = len(split.validation)
         count = min(users, max(devices, -(-users // USERS_IN_PIECE)))
         self.pieces = [split.validation[rows] for rows in np.array_split(np.arange(users), count)]
@@ -174,9 +173,8 @@ class ValidationPieces(Dataset[Asked]):
     def __getitem__(self, number: int) -> Asked:
         """One piece."""
         cases = self.pieces[number]
-        return cases.histories(self.dataset, self.request_time), torch.from_numpy(
-            self.dataset.item_N[cases.target_C].astype(np.int64)
-        )
+        target_B = torch.from_numpy(self.dataset.item_N[cases.target_C].astype(np.int64))
+        return cases.histories(self.dataset, request_time=True), target_B
 
 
 def value_tables(dataset: PreparedDataset) -> dict[str, Tensor]:

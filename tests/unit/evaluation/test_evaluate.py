@@ -100,6 +100,14 @@ def test_a_model_is_asked_with_the_request_time_known_and_unknown_where_there_ar
     assert list(evaluate_rows(constant(timeless), timeless, leave_one_out(timeless), "test")) == ["request_time_off"]
 
 
+def test_a_model_that_never_reads_the_time_is_asked_without_it_alone() -> None:
+    timed = dataset_of([0, 1, 2], times=[[1, 2, 3]])
+    scorer = constant(timed)
+    scorer.reads_request_time = False  # type: ignore[attr-defined]
+    assert list(evaluate_rows(scorer, timed, leave_one_out(timed), "test")) == ["request_time_off"]
+    assert evaluate(scorer, timed, leave_one_out(timed)).protocol["request_time"] is False
+
+
 def test_without_times_no_report_claims_a_request_time() -> None:
     dataset = dataset_of(*TWO_USERS)
     assert evaluate(constant(dataset), dataset, leave_one_out(dataset)).protocol["request_time"] is False

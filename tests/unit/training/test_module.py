@@ -103,7 +103,7 @@ def test_the_optimiser_starts_at_the_warmed_up_share_of_the_peak(world: Prepared
 def test_validation_pieces_hold_every_validation_user_once(world: PreparedDataset) -> None:
     split = make_split(world, SplitConfig())
     for devices in (1, 3):
-        pieces = ValidationPieces(world, split, request_time=True, devices=devices)
+        pieces = ValidationPieces(world, split, devices)
         assert len(pieces) == devices
         asked = [pieces[number] for number in range(len(pieces))]
         users = np.concatenate([histories.user_B for histories, _ in asked])
