@@ -187,9 +187,9 @@ def _each_once(frame: pl.DataFrame) -> pl.DataFrame:
     Only rows whose hash comes again are compared: comparing all takes four times the memory of everything else.
     """
     identity = [column for column in frame.columns if column != "row"]
-    hashes = frame.select(identity).hash_rows()
-    ordered = hashes.sort()
-    again = hashes.is_in(ordered.filter(ordered == ordered.shift()).unique())
+    hash_N = frame.select(identity).hash_rows().to_numpy()
+    sorted_N = np.sort(hash_N)
+    again = pl.Series(np.isin(hash_N, sorted_N[1:][np.diff(sorted_N) == 0]))
     repeated = frame.filter(again).unique(identity, keep="first")
     return pl.concat([frame.filter(~again), repeated]).sort("row") if len(repeated) else frame
 

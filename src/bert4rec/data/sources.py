@@ -140,7 +140,8 @@ _USES = {"user": "user", "item": "item", "rating": "rating", "time": "event orde
 
 def _typed(raw: pl.LazyFrame, path: Path, given: Mapping[str, str]) -> pl.LazyFrame:
     kinds = raw.collect_schema()
-    columns = [pl.col(ROW), ids(raw, "user", kinds["user"]), ids(raw, "item", kinds["item"])]
+    of_text = path.suffix != ".parquet"
+    columns = [pl.col(ROW), *(ids(raw, role, kinds[role], of_text) for role in ("user", "item"))]
     if "time" in given:
         columns.append(seconds(raw, kinds["time"], path, given["time"]))
     if "rating" in given:

@@ -37,11 +37,16 @@ def as_text(name: str, kind: pl.DataType, separator: str = "") -> pl.Expr:
     return column.cast(pl.String).alias(name)
 
 
-def ids(raw: pl.LazyFrame, role: str, kind: pl.DataType) -> pl.Expr:
-    """Integers where every id is a whole number in its plain form, else text: '007' makes all of them text."""
+def ids(raw: pl.LazyFrame, role: str, kind: pl.DataType, of_text: bool) -> pl.Expr:
+    """Integers where every id is a whole number in its plain form, else text: '007' makes all of them text.
+
+    A file of text does not say what its columns are; where one does, text stays text.
+    """
     if kind.is_integer():
         return pl.col(role).cast(pl.Int64)
     column = as_text(role, kind)
+    if kind == pl.String and not of_text:
+        return column
     number = column.cast(pl.Int64, strict=False)
     plain = (number.cast(pl.String) == column).fill_null(column.is_null()).all()
     return (number if raw.select(plain).collect(engine="streaming").item() else column).alias(role)
