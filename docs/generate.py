@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -20,7 +19,8 @@ from bert4rec.evaluation.report import protocol_line
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
-EVALUATIONS = {"small_ml-100k-2026-11": "small preset", "small_ml-1m-2026-11": "small preset"}
+EVALUATIONS = {"small_ml-100k-2026-11": "small preset"}
+"""Result to what the README calls its model."""
 SPEED = "training_speed-2cpu-2026-11"
 
 HEAD = """# Commands
@@ -58,12 +58,9 @@ def readme_with_results() -> str:
     """The README, its results taken from the files."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     found = "\n\n".join([*(_evaluation(name, model) for name, model in EVALUATIONS.items()), _speed(SPEED)])
-    return re.sub(
-        r"(<!-- results -->\n).*?(\n<!-- /results -->)",
-        lambda ends: f"{ends[1]}{found}{ends[2]}",
-        text,
-        flags=re.DOTALL,
-    )
+    start, end = "<!-- results -->", "<!-- /results -->"
+    before, after = text[: text.index(start)], text[text.index(end) :]
+    return f"{before}{start}\n{found}\n{after}"
 
 
 def _evaluation(name: str, model: str) -> str:

@@ -70,18 +70,19 @@ def usage() -> str:
     )
 
 
-def _let_threads_sleep() -> None:
-    """Makes torch's threads sleep while they wait for each other. It is read when torch is imported.
+def _spin_briefly() -> None:
+    """Makes torch's threads spin only briefly while they wait for each other. It is read when torch is imported.
 
-    By default they spin, and beside any other busy program a training step then takes ten times as long (2026-11,
-    docs/experiments.md).
+    By default they spin for long, and beside any other busy program they then spin against it: training takes a
+    multiple of its time (docs/decisions/0009-threads-spin-briefly.md).
     """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 
 def guarded(work: Callable[[], None], debug: bool) -> int:
     """The exit code of some work; its errors as one line on stderr, with a traceback only where it was asked for."""
-    _let_threads_sleep()
+    _spin_briefly()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a console without ± and é shows ? there, as stderr does by itself
     try:
