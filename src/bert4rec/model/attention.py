@@ -21,6 +21,10 @@ from bert4rec.model.temporal import HALF_OCTAVES, half_octave
 
 GRID_SCORES = 2**20
 """The most attention scores of one head in one grid (4 MiB), unless one sequence alone has more."""
+ROWS_IN_PART = 64
+"""Query places that a causal look works on at once; the keys behind the last of them are left out."""
+NEVER = -1e4
+"""The score of what may not be seen: its softmax and its SiLU are exactly 0."""
 SHORTEST_IN_GRID = 0.8
 """A sequence below this share of the longest one in its grid opens the next grid, if the grid has a few already."""
 
@@ -72,16 +76,25 @@ def _end_of_grid(lengths: Sequence[int], first: int) -> int:
     return len(lengths)
 
 
+@dataclass(frozen=True)
+class Part:
+    """Some query places of one grid, and the key places that any of them may see: a causal look computes no others."""
+
+    rows: slice
+    reach: int
+    bias: Tensor
+    """`[b or 1, H or 1, rows or 1, reach]`, added to the scores; NEVER where the query may not see the key."""
+
+
 @dataclass
 class Look:
     """What every layer's attention needs to know of the sequences: computed once, shared by all layers."""
 
     grids: list[Grid]
-    causal: bool
-    visible: list[Tensor]
-    """Per grid, bool `[b or 1, 1, L or 1, L]`: query place (rows) may see key place (columns)."""
-    bias: list[Tensor | None]
-    """Per grid, `[b or 1, H, L, L]`, added to the scores."""
+    parts: list[list[Part]]
+    """Those of each grid."""
+    plain: bool
+    """Whether tokens see all that came before them and nothing is added to their scores."""
     seen_T: Tensor
     """How many places each token sees."""
     record: list[list[Tensor]] | None = field(default=None)
@@ -107,27 +120,38 @@ class AttentionBias(nn.Module):
         self.distance_WH = nn.Parameter(torch.zeros(2 * self.reach, H)) if config.relative_position else None
         self.time_WH = nn.Parameter(torch.zeros(4 * HALF_OCTAVES, H)) if config.relative_time else None
 
-    def forward(self, sequences: Sequences, grid: Grid) -> Tensor | None:
-        """The bias `[b or 1, H, L, L]` of one grid, None where neither kind is on."""
-        parts = []
+    @property
+    def learns(self) -> bool:
+        """Whether there is any bias."""
+        return self.distance_WH is not None or self.time_WH is not None
+
+    def forward(
+        self, sequences: Sequences, grid: Grid, rows: slice = slice(None), reach: int | None = None
+    ) -> Tensor | None:
+        """The bias `[b or 1, H, rows, reach]` of a part of one grid, None where neither kind is on."""
+        kinds = []
         if self.distance_WH is not None:
             place_L = torch.arange(grid.shape[1], device=sequences.item_T.device)
-            distance_LL = (place_L[:, None] - place_L).clamp(1 - self.reach, self.reach - 1) + self.reach
-            parts.append(_by_bucket(self.distance_WH, distance_LL[None]))
+            distance_LL = place_L[rows, None] - place_L[:reach]
+            distance_LL = distance_LL.clamp(1 - self.reach, self.reach - 1) + self.reach
+            kinds.append(_by_bucket(self.distance_WH, distance_LL[None]))
         if self.time_WH is not None:
-            parts.append(_by_bucket(self.time_WH, _time_buckets(sequences, grid)))
-        return sum(parts[1:], parts[0]) if parts else None
+            kinds.append(_by_bucket(self.time_WH, _time_buckets(sequences, grid, rows, reach)))
+        return sum(kinds[1:], kinds[0]) if kinds else None
 
 
 def _by_bucket(table_WH: Tensor, bucket_bLL: Tensor) -> Tensor:
-    return F.embedding(bucket_bLL, table_WH).permute(0, 3, 1, 2)
+    """The bias `[b, H, L, L]` of each bucket. Gradients of a selection add up far faster than those of an embedding."""
+    bias_HbLL = table_WH.T.index_select(1, bucket_bLL.flatten()).unflatten(1, bucket_bLL.shape)
+    return bias_HbLL.transpose(0, 1).contiguous()
 
 
-def _time_buckets(sequences: Sequences, grid: Grid) -> Tensor:
+def _time_buckets(sequences: Sequences, grid: Grid, rows: slice, reach: int | None) -> Tensor:
     """0 unknown; then half-octaves into the past, then into the future; all again where no request time is known."""
     time_t, request_t = sequences.time_T[grid.tokens], sequences.request_time_T[grid.tokens]
-    asked_bL = _lay(grid, torch.where(request_t < 0, time_t, request_t))
-    time_bL, unasked_bL = _lay(grid, time_t), _lay(grid, (request_t < 0).long()).clamp(min=0)
+    asked_bL = _lay(grid, torch.where(request_t < 0, time_t, request_t))[:, rows]
+    time_bL = _lay(grid, time_t)[:, :reach]
+    unasked_bL = _lay(grid, (request_t < 0).long()).clamp(min=0)[:, rows]
     apart_bLL = asked_bL[:, :, None] - time_bL[:, None, :]
     bucket_bLL = half_octave(apart_bLL.abs()) + HALF_OCTAVES * (apart_bLL < 0)
     known_bLL = (asked_bL >= 0)[:, :, None] & (time_bL >= 0)[:, None, :]
@@ -141,27 +165,45 @@ def _lay(grid: Grid, value_t: Tensor) -> Tensor:
 
 
 def look(sequences: Sequences, causal: bool, bias: AttentionBias, record: bool = False) -> Look:
-    """Who sees whom: in a causal look each token what came before it and itself, else the whole sequence."""
+    """Who sees whom: in a causal look each token what came before it and itself, else the whole sequence.
+
+    Where weights are recorded each grid is one part.
+    """
     grids = make_grids(sequences)
     length_B = torch.tensor(sequences.lengths, device=sequences.item_T.device)
+
+    def part(grid: Grid, rows: slice, reach: int) -> Part:
+        visible = _visible(grid, rows, reach, length_B[grid.rows], causal)
+        learned = bias(sequences, grid, rows, reach)
+        blank = torch.zeros(visible.shape, device=visible.device) if learned is None else learned
+        return Part(rows, reach, blank.masked_fill(~visible, NEVER))
+
+    in_parts = causal and not record
     return Look(
         grids=grids,
-        causal=causal,
-        visible=[_visible(grid, length_B[grid.rows], causal) for grid in grids],
-        bias=[bias(sequences, grid) for grid in grids],
+        parts=[[part(grid, rows, reach) for rows, reach in _cut(grid.shape[1], in_parts)] for grid in grids],
+        plain=causal and not bias.learns,
         seen_T=sequences.position_T + 1 if causal else length_B[sequences.row_T],
         record=[] if record else None,
     )
 
 
-def _visible(grid: Grid, length_b: Tensor, causal: bool) -> Tensor:
+def _cut(length: int, in_parts: bool) -> list[tuple[slice, int]]:
+    """Query places, and how many key places they need to look at: all of them, or those up to the last query."""
+    if not in_parts:
+        return [(slice(0, length), length)]
+    stops = [min(first + ROWS_IN_PART, length) for first in range(0, length, ROWS_IN_PART)]
+    return [(slice(first, stop), stop) for first, stop in zip([0, *stops], stops, strict=False)]
+
+
+def _visible(grid: Grid, rows: slice, reach: int, length_b: Tensor, causal: bool) -> Tensor:
     place_L = torch.arange(grid.shape[1], device=length_b.device)
     if causal:  # padding lies behind every token, where a causal look never goes
-        return (place_L[:, None] >= place_L)[None, None]
+        return (place_L[rows, None] >= place_L[:reach])[None, None]
     return (place_L < length_b[:, None])[:, None, None]
 
 
-_Attend = Callable[[Tensor, Tensor, Tensor, Look, int, "list[Tensor] | None"], Tensor]
+_Attend = Callable[[Tensor, Tensor, Tensor, Look, list[Part], "list[Tensor] | None"], Tensor]
 
 
 class SoftmaxAttention(nn.Module):
@@ -203,35 +245,46 @@ def _over_grids(qkv_TD: Tensor, num_heads: int, at: Look, attend: _Attend) -> Te
     kept: list[Tensor] | None = [] if at.record is not None else None
     pieces = []
     # The grids follow one another: the gradient of a split is one concatenation, that of slices a full row for each.
-    for number, (grid, qkv_tD) in enumerate(zip(at.grids, qkv_TD.split(at.tokens), strict=True)):
+    for grid, parts, qkv_tD in zip(at.grids, at.parts, qkv_TD.split(at.tokens), strict=True):
         q_bHLE, k_bHLE, v_bHLE = (
             part.transpose(1, 2) for part in grid.spread(qkv_tD).unflatten(2, (3, num_heads, -1)).unbind(2)
         )
-        out_bHLE = attend(q_bHLE, k_bHLE, v_bHLE, at, number, kept)
+        out_bHLE = attend(q_bHLE, k_bHLE, v_bHLE, at, parts, kept)
         pieces.append(grid.collect(out_bHLE.transpose(1, 2)))
     if at.record is not None and kept is not None:
         at.record.append(kept)
     return torch.cat(pieces)
 
 
-def _softmax_attention(q: Tensor, k: Tensor, v: Tensor, at: Look, number: int, kept: list[Tensor] | None) -> Tensor:
-    visible, bias = at.visible[number], at.bias[number]
+def _softmax_attention(
+    q: Tensor, k: Tensor, v: Tensor, at: Look, parts: list[Part], kept: list[Tensor] | None
+) -> Tensor:
     if kept is not None:
-        score = q @ k.transpose(2, 3) / q.shape[3] ** 0.5 + (0 if bias is None else bias)
-        kept.append(score.masked_fill(~visible, -torch.inf).softmax(3))
+        (part,) = parts
+        kept.append((q @ k.transpose(2, 3) / q.shape[3] ** 0.5 + part.bias).softmax(3))
         return kept[-1] @ v
-    if bias is None and at.causal:
+    if at.plain:
         return F.scaled_dot_product_attention(q, k, v, is_causal=True)
-    mask = visible if bias is None else bias.to(q.dtype).masked_fill(~visible, -torch.inf)
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+    mixed = [
+        F.scaled_dot_product_attention(
+            q[:, :, part.rows], k[:, :, : part.reach], v[:, :, : part.reach], attn_mask=part.bias.to(q.dtype)
+        )
+        for part in parts
+    ]
+    return torch.cat(mixed, dim=2)
 
 
-def _pointwise_attention(q: Tensor, k: Tensor, v: Tensor, at: Look, number: int, kept: list[Tensor] | None) -> Tensor:
-    score = q @ k.transpose(2, 3) / q.shape[3] ** 0.5
-    bias = at.bias[number]
-    if bias is not None:
-        score = score + bias
-    weight = F.silu(score).masked_fill(~at.visible[number], 0.0)
-    if kept is not None:
-        kept.append(weight)
-    return weight @ v
+def _pointwise_attention(
+    q: Tensor, k: Tensor, v: Tensor, at: Look, parts: list[Part], kept: list[Tensor] | None
+) -> Tensor:
+    b, H, _, E = q.shape
+    q, k, v = q.flatten(0, 1), k.flatten(0, 1), v.flatten(0, 1)
+    mixed = []
+    for part in parts:
+        asked, seen = q[:, part.rows], k[:, : part.reach]
+        bias = part.bias.to(q.dtype).expand(b, H, asked.shape[1], part.reach).flatten(0, 1)
+        weight = F.silu(torch.baddbmm(bias, asked, seen.transpose(1, 2), alpha=E**-0.5))
+        if kept is not None:
+            kept.append(weight.unflatten(0, (b, H)))
+        mixed.append(weight @ v[:, : part.reach])
+    return torch.cat(mixed, dim=1).unflatten(0, (b, H))

@@ -95,9 +95,10 @@ def test_attention_is_the_formula_of_its_paper(attend: nn.Module, causal: bool) 
 def test_a_learned_bias_is_added_to_the_scores(attend: nn.Module, causal: bool, bias: AttentionBias) -> None:
     x_LD, sequences = tokens(7), timed(7)
     at = look(sequences, causal, bias)
-    assert at.bias[0] is not None
+    learned_1HLL = bias(sequences, at.grids[0])
+    assert learned_1HLL is not None
     mine = attend(x_LD, at)
-    torch.testing.assert_close(mine, plain(attend, x_LD, causal, at.bias[0][0]), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(mine, plain(attend, x_LD, causal, learned_1HLL[0]), atol=1e-5, rtol=1e-4)
     assert not torch.allclose(mine, plain(attend, x_LD, causal, None), atol=1e-3)
 
 
@@ -118,6 +119,18 @@ def test_how_sequences_are_cut_into_rectangles_changes_nothing(
     monkeypatch.setattr(attention, "GRID_SCORES", 2 * 8 * 8)
     assert [grid.shape for grid in make_grids(sequences)] == [(2, 8), (2, 8)]
     torch.testing.assert_close(attend(x_TD, look(sequences, causal, bias)), in_one, atol=1e-5, rtol=1e-4)
+
+
+def test_the_parts_of_a_causal_look_change_nothing(
+    attend: nn.Module, bias: AttentionBias, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x_TD, sequences = tokens(*LENGTHS), timed(*LENGTHS)
+    whole = look(sequences, True, bias)
+    assert [len(parts) for parts in whole.parts] == [1]
+    monkeypatch.setattr(attention, "ROWS_IN_PART", 3)
+    cut = look(sequences, True, bias)
+    assert [(part.rows, part.reach) for part in cut.parts[0]] == [(slice(0, 3), 3), (slice(3, 6), 6), (slice(6, 8), 8)]
+    torch.testing.assert_close(attend(x_TD, cut), attend(x_TD, whole), atol=1e-5, rtol=1e-4)
 
 
 def test_a_causal_look_never_sees_the_future(attend: nn.Module, bias: AttentionBias) -> None:
