@@ -6,6 +6,9 @@
     data.safetensors     histories and feature tables by row number
     metrics.json, training.json, README.md    what the run reached and cost, and the model card
 
+A published folder holds neither `metadata.json` nor `data.safetensors` and no feature table: whoever has the data that
+it was trained on names it when loading.
+
 The same content fits into the documented pair: `best_model.pt` (plain tensors, loaded with `weights_only=True`) and
 `metadata.json`. A pair or a folder whose files do not belong together is refused.
 """
@@ -43,7 +46,11 @@ WEIGHTS_FILE = "model.safetensors"
 METADATA_FILE = "metadata.json"
 DATA_FILE = "data.safetensors"
 METRICS_FILE = "metrics.json"
+TRAINING_FILE = "training.json"
 _FINGERPRINTED = (WEIGHTS_FILE, DATA_FILE, METADATA_FILE, METRICS_FILE)
+_OF_DATA = (DATA_FILE, METADATA_FILE)
+_TABLE = "table_R"
+"""The last part of the names of those tensors that are features of items and users, not learned weights."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,8 @@ class Artefact:
     network: Bert4Rec
     dataset: PreparedDataset
     """Histories, features and names, in memory."""
+    data: Mapping[str, str]
+    """Name and checksum of the data it was trained on; those of `dataset` unless it was published without."""
     split: Mapping[str, str]
     """Name and checksum of the split it was trained on."""
     metrics: Mapping[str, Any] = field(default_factory=dict)
@@ -76,23 +85,28 @@ def save(
     metrics: Mapping[str, Any] | None = None,
     training: Mapping[str, Any] | None = None,
     card: str = "",
+    with_data: bool = True,
 ) -> None:
     """Writes a model folder, or replaces one; until the last file is there it is no model folder.
 
+    Without the data nothing of it is written but counts and fingerprints: no histories, features, ids or titles.
+
     Raises ArtefactError, and leaves no half-written file, where it cannot be written.
     """
+    weights = _weights(network)
     files = {
-        WEIGHTS_FILE: safetensors.torch.save(_weights(network)),
-        DATA_FILE: safetensors.torch.save(_data(dataset)),
-        METADATA_FILE: _json(_metadata(dataset)),
+        WEIGHTS_FILE: safetensors.torch.save(weights if with_data else _learned(weights)),
         METRICS_FILE: _json(metrics or {}),
-        "training.json": _json(training or {}),
+        TRAINING_FILE: _json(training or {}),
         "README.md": card.encode(),
     }
+    if with_data:
+        files |= {DATA_FILE: safetensors.torch.save(_data(dataset)), METADATA_FILE: _json(_metadata(dataset))}
     config = {
         **_described(network, run, dataset),
         "split": {"name": split.name, "checksum": split.checksum},
-        "files": {name: _sha256(files[name]) for name in _FINGERPRINTED},
+        "catalogue": _catalogue(dataset),
+        "files": {name: _sha256(files[name]) for name in _FINGERPRINTED if name in files},
     }
     with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -102,19 +116,17 @@ def save(
         write_whole(folder / CONFIG_FILE, _json(config))
 
 
-def load(folder: str | Path) -> Artefact:
-    """The model of a folder.
+def load(folder: str | Path, data: PreparedDataset | None = None) -> Artefact:
+    """The model of a folder, with the data that it holds, or with `data`: what a published one was trained on, or newer
+    events of the same users and items.
 
-    Raises ArtefactError where the folder is absent or incomplete, was written by a newer version, or holds a file that
-    is truncated or of another model.
+    Raises ArtefactError where the folder is absent or incomplete, was written by a newer version, holds a file that
+    is truncated or of another model, or was published and no data is named;
+    or where the data has another catalogue.
     """
     folder = Path(folder)
-    if not (folder / CONFIG_FILE).is_file():
-        reason = "is not a complete model folder" if folder.exists() else "does not exist"
-        raise ArtefactError(f"{folder}: {reason}; 'bert4rec train --output {folder}' makes one")
-    config = _read_json(folder / CONFIG_FILE)
-    _check_version(folder / CONFIG_FILE, config)
-    content = {name: _read(folder / name) for name in _FINGERPRINTED}
+    config = _read_config(folder)
+    content = {name: _read(folder / name) for name in _FINGERPRINTED if name not in _missing(config)}
     mixed = [name for name, read in content.items() if _sha256(read) != _named_sha256(config, name)]
     if mixed:
         raise ArtefactError(
@@ -122,12 +134,51 @@ def load(folder: str | Path) -> Artefact:
             "copy the whole folder again or train it again"
         )
     try:
-        weights, data = (safetensors.torch.load(content[name]) for name in (WEIGHTS_FILE, DATA_FILE))
+        tensors = {name: safetensors.torch.load(content[name]) for name in (WEIGHTS_FILE, DATA_FILE) if name in content}
     except SafetensorError as problem:
         raise ArtefactError(f"{folder}: {problem}") from problem
-    return _assemble(
-        folder, config, weights, data, *(json.loads(content[name]) for name in (METADATA_FILE, METRICS_FILE))
-    )
+    stored = None if _missing(config) else _dataset_of(folder, json.loads(content[METADATA_FILE]), tensors[DATA_FILE])
+    dataset = _chosen(folder, config, stored, data)
+    return _assemble(folder, config, tensors[WEIGHTS_FILE], dataset, json.loads(content[METRICS_FILE]))
+
+
+def trained_on(folder: str | Path) -> dict[str, str]:
+    """Name and checksum of the data that the model of a folder was trained on."""
+    return dict(_read_config(Path(folder))["dataset"])
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    if not (folder / CONFIG_FILE).is_file():
+        reason = "is not a complete model folder" if folder.exists() else "does not exist"
+        raise ArtefactError(f"{folder}: {reason}; 'bert4rec train --output {folder}' makes one")
+    config = _read_json(folder / CONFIG_FILE)
+    _check_version(folder / CONFIG_FILE, config)
+    return config
+
+
+def _missing(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """The files that a published folder does without."""
+    return () if "catalogue" not in config or _named_sha256(config, DATA_FILE) else _OF_DATA
+
+
+def _chosen(
+    folder: Path, config: Mapping[str, Any], stored: PreparedDataset | None, given: PreparedDataset | None
+) -> PreparedDataset:
+    """The data that was given, if its rows mean what those of the weights mean; else what is stored."""
+    name = config["dataset"]["name"]
+    if given is None:
+        if stored is None:
+            raise ArtefactError(
+                f"{folder}: was published without its data; name a prepared folder of {name} with --data, "
+                "or where that release lies with --data_dir"
+            )
+        return stored
+    if _catalogue(given) != (config["catalogue"] if stored is None else _catalogue(stored)):
+        raise ArtefactError(
+            f"{folder}: was trained on {name}, but {given.name} (checksum {given.checksum}) has other users, items or "
+            f"features; name a prepared folder of {name}"
+        )
+    return given
 
 
 def is_model_folder(folder: Path) -> bool:
@@ -180,27 +231,39 @@ def load_files(model_path: str | Path, metadata_path: str | Path) -> Artefact:
     metadata = _read(metadata_path)
     if of != _sha256(metadata):
         raise ArtefactError(f"{model_path} and {metadata_path} do not belong together; name the pair of one run")
-    return _assemble(model_path, config, weights, data, json.loads(metadata), {})
+    return _assemble(model_path, config, weights, _dataset_of(model_path, json.loads(metadata), data), {})
 
 
 def _assemble(
     source: Path,
     config: Mapping[str, Any],
     weights: dict[str, Tensor],
-    data: Mapping[str, Tensor],
-    metadata: Mapping[str, Any],
+    dataset: PreparedDataset,
     metrics: Mapping[str, Any],
 ) -> Artefact:
-    try:
+    with _putting_together(source):
         run = RunConfig.from_dict(config["settings"])
         network = Bert4Rec(run.model, DataSpec.from_dict(config["spec"]), run.training.task_weights)
-        network.load_state_dict(weights)
-        dataset, split = _dataset(metadata, data), dict(config["split"])
+        network.read_features(dataset)
+        network.load_state_dict({**_tables(_weights(network)), **_learned(weights)})
+        trained_on, split = dict(config["dataset"]), dict(config["split"])
+    return Artefact(source, run, network.eval(), dataset, trained_on, split, metrics)
+
+
+def _dataset_of(source: Path, metadata: Mapping[str, Any], data: Mapping[str, Tensor]) -> PreparedDataset:
+    with _putting_together(source):
+        return _dataset(metadata, data)
+
+
+@contextmanager
+def _putting_together(source: Path) -> Iterator[None]:
+    """Turns parts that do not fit into one line about where they are from."""
+    try:
+        yield
     except (AttributeError, KeyError, TypeError, RuntimeError, ValueError, ConfigError) as problem:
         raise ArtefactError(
             f"{source}: {' '.join(str(problem).split())}; the model cannot be put together"
         ) from problem
-    return Artefact(source, run, network.eval(), dataset, split, metrics)
 
 
 def _described(network: Bert4Rec, run: RunConfig, dataset: PreparedDataset) -> dict[str, Any]:
@@ -215,6 +278,21 @@ def _described(network: Bert4Rec, run: RunConfig, dataset: PreparedDataset) -> d
 
 def _weights(network: Bert4Rec) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in network.state_dict().items()}
+
+
+def _tables(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor for name, tensor in weights.items() if name.endswith(_TABLE)}
+
+
+def _learned(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor for name, tensor in weights.items() if not name.endswith(_TABLE)}
+
+
+def _catalogue(dataset: PreparedDataset) -> str:
+    """A fingerprint of everything that a row number of the weights may stand for."""
+    named = ("items", "users", "rating_levels", "item_features", "user_features")
+    metadata = _metadata(dataset)
+    return _sha256(_json({name: metadata[name] for name in named}))[:16]
 
 
 def _data(dataset: PreparedDataset) -> dict[str, Tensor]:

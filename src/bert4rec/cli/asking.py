@@ -1,4 +1,4 @@
-"""The flags that name a model and a user, shared by `recommend`, `explain` and `profile`.
+"""The flags that name a model, its data and a user, shared by the commands that ask a model.
 
 Without postponed annotations: to understand those, jsonargparse runs the imports for type checkers, torch among them.
 """
@@ -6,11 +6,17 @@ Without postponed annotations: to understand those, jsonargparse runs the import
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from bert4rec.cli.output import notes
+from bert4rec.config import PrepareConfig
 from bert4rec.errors import UsageError
 
 if TYPE_CHECKING:
+    from bert4rec.artefact import Artefact
+    from bert4rec.data.prepare import Report
+    from bert4rec.data.prepared import PreparedDataset
     from bert4rec.engine.engine import RecommendationEngine
     from bert4rec.ids import Vocabulary
 
@@ -25,6 +31,10 @@ class ModelFlags:
     """The model file of trainer.py, with --metadata_path, in place of --model."""
     metadata_path: Path | None = None
     """The metadata file that belongs to --model_path."""
+    data: Path | None = None
+    """The prepared folder; default: the data stored with the model."""
+    data_dir: Path | None = None
+    """In place of --data: where the MovieLens release lies that the model was trained on."""
 
     def engine(self) -> "RecommendationEngine":
         """The engine of the model."""
@@ -32,7 +42,44 @@ class ModelFlags:
 
         if self.model is None and self.model_path is None:
             raise UsageError("name a model: --model FOLDER, or --model_path FILE --metadata_path FILE")
-        return RecommendationEngine.load(self.model, model_path=self.model_path, metadata_path=self.metadata_path)
+        if self.model is not None:
+            return RecommendationEngine(open_model(self.model, self.data, self.data_dir))
+        return RecommendationEngine.load(model_path=self.model_path, metadata_path=self.metadata_path)
+
+
+def open_model(folder: Path, data: Path | None, data_dir: Path | None, say: "Report | None" = None) -> "Artefact":
+    """The model of a folder, on the data that the two flags name; where they name none on its own."""
+    from bert4rec.artefact import load
+
+    return load(folder, _named_data(folder, data, data_dir, say))
+
+
+def _named_data(
+    model: Path, data: Path | None, data_dir: Path | None, say: "Report | None"
+) -> "PreparedDataset | None":
+    from bert4rec.data.prepared import PreparedDataset
+
+    if data is not None and data_dir is not None:
+        raise UsageError("--data names a prepared folder, --data_dir raw files: name one of them")
+    if data_dir is not None:
+        return _prepared_on_the_way(model, data_dir, say)
+    return None if data is None else PreparedDataset.open(data)
+
+
+def _prepared_on_the_way(model: Path, data_dir: Path, say: "Report | None") -> "PreparedDataset":
+    """The release that the model was trained on, from its raw files; nothing of it stays."""
+    from bert4rec.artefact import trained_on
+    from bert4rec.data.prepare import prepare_dataset
+    from bert4rec.data.releases import RELEASES
+
+    name = trained_on(model)["name"]
+    if name not in RELEASES:
+        raise UsageError(
+            f"{model}: was trained on {name}, which is no MovieLens release; prepare it and name it by --data"
+        )
+    with TemporaryDirectory(prefix="bert4rec-") as scratch:
+        config = PrepareConfig(dataset=name, data_dir=data_dir, output=Path(scratch) / name)
+        return prepare_dataset(config, say or notes(to_stderr=True)).in_memory()
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser, Namespace
 
-from bert4rec.cli.flags import add_json, add_switch
+from bert4rec.cli.asking import open_model
+from bert4rec.cli.flags import add_data, add_json, add_switch
 from bert4rec.cli.output import console, show_json, show_table
 from bert4rec.errors import UsageError
 
@@ -19,7 +20,7 @@ def add_flags(parser: ArgumentParser) -> None:
     """The flags of `compare`."""
     parser.add_argument("first", type=Path, help="A model folder or a report.")
     parser.add_argument("second", type=Path, help="A model folder or a report.")
-    parser.add_argument("--data", type=Path, help="The prepared folder; default: the data stored with the models.")
+    add_data(parser)
     add_switch(parser, "request_time", True, "Whether models know when they are asked.")
     add_json(parser)
 
@@ -46,7 +47,7 @@ def run(args: Namespace) -> None:
 
 
 def _report(path: Path, args: Namespace) -> Report:
-    from bert4rec.artefact import is_model_folder, load
+    from bert4rec.artefact import is_model_folder
     from bert4rec.cli.evaluate import REPORT_FILE, data_of
     from bert4rec.evaluation.evaluate import evaluate
     from bert4rec.evaluation.report import load_report
@@ -56,6 +57,6 @@ def _report(path: Path, args: Namespace) -> Report:
     if (path / REPORT_FILE).is_file() and not is_model_folder(path):
         names = ", ".join(sorted(report.name for report in path.glob("*.json")))
         raise UsageError(f"{path}: a folder of several reports; name one of them: {names}")
-    model = load(path)
-    dataset, split = data_of(model, args.data)
+    model = open_model(path, args.data, args.data_dir)
+    dataset, split = data_of(model)
     return evaluate(model.scorer(), dataset, split, request_time=args.request_time)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from jsonargparse import ArgumentParser, Namespace
 
-from bert4rec.cli.flags import add_json, at_least_one
+from bert4rec.cli.asking import open_model
+from bert4rec.cli.flags import add_data, add_json, at_least_one
 from bert4rec.cli.output import console, notes, show_json, show_table
 from bert4rec.errors import DataError
 
@@ -29,7 +30,7 @@ REPORT_FILE = "report.md"
 def add_flags(parser: ArgumentParser) -> None:
     """The flags of `evaluate`."""
     parser.add_argument("--model", type=Path, required=True, help="The model folder.")
-    parser.add_argument("--data", type=Path, help="The prepared folder; default: the data stored with the model.")
+    add_data(parser)
     parser.add_argument("--cases", type=Literal["test", "validation"], default="test", help="Which cases are asked.")
     parser.add_argument("--baselines", action="store_true", help="Fit and evaluate the baselines too.")
     parser.add_argument("--output", type=Path, help="A folder for the reports (JSON, Markdown) and the picture.")
@@ -39,16 +40,15 @@ def add_flags(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> None:
     """Evaluates and reports."""
-    from bert4rec.artefact import load
     from bert4rec.evaluation.evaluate import evaluate_rows
     from bert4rec.evaluation.ratings import rating_baselines
 
     batch_size = at_least_one(args, "batch_size")
     if args.output:
         args.output.mkdir(parents=True, exist_ok=True)  # better to fail before the work than after it
-    model = load(args.model)
-    dataset, split = data_of(model, args.data)
     say = notes(to_stderr=args.json)
+    model = open_model(args.model, args.data, args.data_dir, say)
+    dataset, split = data_of(model)
     rows = evaluate_rows(model.scorer(), dataset, split, args.cases, batch_size)
     baselines = baseline_reports(dataset, split, args.cases, batch_size, say) if args.baselines else []
     ratings = rating_baselines(dataset, split, getattr(split, args.cases)) if args.baselines else {}
@@ -70,16 +70,15 @@ def run(args: Namespace) -> None:
         print(f"reports and picture: {args.output}")
 
 
-def data_of(model: Artefact, folder: Path | None) -> tuple[PreparedDataset, Split]:
+def data_of(model: Artefact) -> tuple[PreparedDataset, Split]:
     """The data that a model is evaluated on, once it is certain that it was trained on the same."""
-    from bert4rec.data.prepared import PreparedDataset
     from bert4rec.data.splits import make_split
 
-    dataset = model.dataset if folder is None else PreparedDataset.open(folder)
-    if dataset.checksum != model.dataset.checksum:
+    dataset, trained_on = model.dataset, model.data
+    if dataset.checksum != trained_on["checksum"]:
         raise DataError(
-            f"{folder}: has checksum {dataset.checksum}, but {model.source} was trained on {model.dataset.checksum} "
-            f"({model.dataset.name}); name the data it was trained on"
+            f"{dataset.folder or dataset.name}: has checksum {dataset.checksum}, but {model.source} was trained on "
+            f"{trained_on['checksum']} ({trained_on['name']}); name the data it was trained on"
         )
     split = make_split(dataset, model.run.split)
     if split.checksum != model.split["checksum"]:

@@ -35,6 +35,16 @@ def add_json(parser: ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="One JSON document on stdout, and nothing else there.")
 
 
+def add_data(parser: ArgumentParser) -> None:
+    """The flags of commands that ask a model on its data."""
+    parser.add_argument("--data", type=Path, help="The prepared folder; default: the data stored with the model.")
+    parser.add_argument(
+        "--data_dir",
+        type=Path,
+        help="In place of --data: where the MovieLens release lies that the model was trained on.",
+    )
+
+
 def parse(parser: ArgumentParser, words: Sequence[str]) -> Namespace:
     """The flags' values; what is wrong with them in one line."""
     files = _configuration_files(words)

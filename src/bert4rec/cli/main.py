@@ -23,6 +23,7 @@ COMMANDS = {
     "recommend": "the best next items for a user",
     "explain": "what makes an item stand where it stands",
     "profile": "what is known and predicted of a user",
+    "publish": "a model folder without the data, to pass on",
     "compare": "two models or reports on the same users",
     "doctor": "what is installed, which device is used, whether data and models are whole",
 }

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
@@ -213,6 +213,20 @@ class PreparedDataset:
         if lengths != named:
             raise PreparedDataError(f"{folder}: its files do not belong together; prepare the data again")
         return dataset
+
+    def in_memory(self) -> PreparedDataset:
+        """The same without its folder, which may go."""
+        return replace(
+            self,
+            folder=None,
+            start_U1=np.array(self.start_U1),
+            item_N=np.array(self.item_N),
+            time_N=np.array(self.time_N),
+            rating_N=np.array(self.rating_N),
+            item_features={name: (of, np.array(table)) for name, (of, table) in self.item_features.items()},
+            user_features={name: (of, np.array(table)) for name, (of, table) in self.user_features.items()},
+            given_names=self.names,
+        )
 
     @classmethod
     def open_whole(cls, folder: str | Path) -> PreparedDataset:

@@ -20,6 +20,7 @@ from bert4rec import artefact
 from bert4rec.artefact import Artefact
 from bert4rec.data.batches import last_events
 from bert4rec.data.histories import Histories
+from bert4rec.data.prepared import PreparedDataset
 from bert4rec.engine import profile
 from bert4rec.engine.answers import AttentionMaps, EventEffect, Explanation, Recommendation, Recommendations
 from bert4rec.engine.asking import When, feature_rows, given_history, known_row, plain_id, seconds, stored_history
@@ -69,12 +70,17 @@ class RecommendationEngine:
         *,
         model_path: str | Path | None = None,
         metadata_path: str | Path | None = None,
+        data: PreparedDataset | None = None,
     ) -> RecommendationEngine:
-        """The engine of a model folder, or of the pair `model_path` and `metadata_path`."""
+        """The engine of a model folder, or of the pair `model_path` and `metadata_path`.
+
+        `data` stands in for what the folder holds: for a published one that holds none, or for newer events of the
+        same users and items.
+        """
         if (folder is None) == (model_path is None) or (model_path is None) != (metadata_path is None):
             raise UsageError("name a model folder, or model_path and metadata_path together")
         if folder is not None:
-            return cls(artefact.load(folder))
+            return cls(artefact.load(folder, data))
         assert model_path is not None
         assert metadata_path is not None
         return cls(artefact.load_files(model_path, metadata_path))

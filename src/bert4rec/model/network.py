@@ -86,11 +86,15 @@ class Bert4Rec(nn.Module):
     def for_dataset(cls, config: ModelConfig, dataset: PreparedDataset, tasks: TaskWeights) -> Bert4Rec:
         """A fresh network that holds the dataset's feature tables."""
         network = cls(config, DataSpec.of(dataset), tasks)
-        if network.metadata is not None:
-            fill_tables(network.metadata.features, dataset.item_features)
-        if network.user is not None:
-            fill_tables(network.user.features, dataset.user_features)
+        network.read_features(dataset)
         return network
+
+    def read_features(self, dataset: PreparedDataset) -> None:
+        """Copies the dataset's feature tables into the network's own."""
+        if self.metadata is not None:
+            fill_tables(self.metadata.features, dataset.item_features)
+        if self.user is not None:
+            fill_tables(self.user.features, dataset.user_features)
 
     def forward(self, batch: Batch) -> Predictions:
         """The answers to one training batch."""

@@ -13,9 +13,17 @@ _SHOWN = ("hit@10", "ndcg@10", "mrr", "rating_rmse")
 
 
 def model_card(
-    name: str, run: RunConfig, data: Mapping[str, Any], metrics: Mapping[str, Any], training: Mapping[str, Any]
+    name: str,
+    run: RunConfig,
+    data: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    training: Mapping[str, Any],
+    note: str = "",
 ) -> str:
-    """The text of a model folder's README. `metrics` holds reports by row, `training` the figures of the run."""
+    """The text of a model folder's README. `metrics` holds reports by row, `training` the figures of the run.
+
+    `note` is what else there is to know of the data.
+    """
     return "\n".join(
         [
             f"# {name}",
@@ -25,6 +33,7 @@ def model_card(
             "`RecommendationEngine.load(folder)` or `bert4rec recommend --model folder`.",
             "",
             *_results(metrics),
+            *(["## Data", "", note.strip(), ""] if note else []),
             "## Settings that differ from the defaults",
             "",
             *_settings(run),

@@ -1,0 +1,61 @@
+"""A copy of a model folder that holds nothing of the data: weights, settings and results, to pass on.
+
+Histories, ids, titles and feature tables stay at home; whoever has the data names it when asking the model.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from jsonargparse import ArgumentParser, Namespace
+
+from bert4rec.errors import ArtefactError, UsageError
+
+
+def add_flags(parser: ArgumentParser) -> None:
+    """The flags of `publish`."""
+    parser.add_argument("--model", type=Path, required=True, help="The model folder.")
+    parser.add_argument("--output", type=Path, required=True, help="The folder to make.")
+    parser.add_argument("--name", help="What the card calls the model; default: the output's name.")
+    parser.add_argument("--note", type=Path, help="A text file on the data, for the card.")
+    parser.add_argument("--overwrite", action="store_true", help="Replace what was published there.")
+
+
+def run(args: Namespace) -> None:
+    """Publishes."""
+    note = _text(args.note) if args.note else ""
+    if args.output.exists() and any(args.output.iterdir()) and not args.overwrite:
+        raise UsageError(f"{args.output}: is not empty; --overwrite replaces what was published there")
+    from bert4rec.artefact import TRAINING_FILE, load, save, trained_on
+    from bert4rec.data.splits import make_split
+    from bert4rec.training.card import model_card
+
+    model = load(args.model)
+    figures = json.loads(_text(args.model / TRAINING_FILE))
+    name = args.name or args.output.name
+    card = model_card(
+        name, model.run, {**model.dataset.manifest, **trained_on(args.model)}, model.metrics, figures, note
+    )
+    save(
+        args.output,
+        model.network,
+        model.run,
+        model.dataset,
+        make_split(model.dataset, model.run.split),
+        metrics=model.metrics,
+        training=figures,
+        card=card,
+        with_data=False,
+    )
+    size = sum(path.stat().st_size for path in args.output.iterdir()) / 2**20
+    print(
+        f"published: {args.output}, {size:.1f} MiB, nothing of {model.dataset.name} in it but counts and fingerprints"
+    )
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as problem:
+        raise ArtefactError(f"{path}: cannot be read ({problem})") from problem

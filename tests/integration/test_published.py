@@ -1,0 +1,104 @@
+"""A published model folder holds nothing of its data, and answers as its source does once the data is named."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bert4rec.data.prepared import PreparedDataset
+from bert4rec.engine.engine import RecommendationEngine
+from bert4rec.errors import ArtefactError
+from command_line import ML_1M, run, settings, zipped
+
+LATER = {**ML_1M, "ml-1m/ratings.dat": ML_1M["ml-1m/ratings.dat"].replace("::978300000\n", "::978300001\n")}
+"""The same catalogue, and every user's first rating a second later."""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a release, what was prepared from it, a model and what was published of it."""
+    place = tmp_path_factory.mktemp("published")
+    zipped(place / "raw" / "ml-1m.zip")
+    (place / "note.txt").write_text("All of it is invented.\n")
+    run("prepare", "--dataset", "ml-1m", "--data_dir", place / "raw", "--output", place / "prepared").succeeded()
+    run("train", "--data", place / "prepared", "--output", place / "model", *settings()).succeeded()
+    run("publish", "--model", place / "model", "--output", place / "open", "--note", place / "note.txt").succeeded()
+    return place
+
+
+def test_nothing_of_the_data_is_in_it(place: Path) -> None:
+    published = place / "open"
+    assert {path.name for path in published.iterdir()} == {
+        *("config.json", "model.safetensors", "metrics.json", "training.json", "README.md")
+    }
+    everything = b"".join(path.read_bytes() for path in published.iterdir())
+    assert b"Film" not in everything
+    assert b"table_R" not in everything
+    assert b"Film" in (place / "model" / "metadata.json").read_bytes()
+
+
+def test_its_card_says_what_there_is_to_know_of_the_data(place: Path) -> None:
+    card = (place / "open" / "README.md").read_text()
+    assert card.startswith("# open\n")
+    assert "## Data\n\nAll of it is invented.\n" in card
+
+
+@pytest.mark.parametrize("flags", [("--data_dir", "raw"), ("--data", "prepared")])
+def test_it_reproduces_the_figures_of_its_source(place: Path, flags: tuple[str, str]) -> None:
+    source = json.loads(run("evaluate", "--model", place / "model", "--json").succeeded())
+    found = json.loads(run("evaluate", "--model", place / "open", flags[0], place / flags[1], "--json").out)
+    names = [report.pop("name") for each in (source, found) for report in each["rows"].values()]
+    assert names == ["model", "model", "open", "open"]
+    assert found == source
+    stored = json.loads((place / "open" / "metrics.json").read_text())
+    assert stored["test_request_time_on"]["metrics"] == found["metrics"]
+
+
+def test_it_recommends_as_its_source_does(place: Path) -> None:
+    dataset = PreparedDataset.open(place / "prepared")
+    lists = [
+        RecommendationEngine.load(place / folder, data=data).get_recommendations(115, k=5).to_dict()
+        for folder, data in (("model", None), ("open", dataset))
+    ]
+    assert lists[0] == lists[1]
+    done = run(
+        "recommend", "--model", place / "open", "--data_dir", place / "raw", "--user_id", 115, "--k", 5, "--json"
+    )
+    assert json.loads(done.out) == lists[0]
+
+
+def test_without_its_data_it_says_what_to_name(place: Path) -> None:
+    for command in (["evaluate"], ["recommend", "--user_id", "115"]):
+        said = run(*command, "--model", place / "open").refused(1)
+        assert said.startswith(f"{place / 'open'}: was published without its data; name a prepared folder of ml-1m")
+
+
+def test_data_of_another_catalogue_is_refused(place: Path, world_folder: Path) -> None:
+    said = run("evaluate", "--model", place / "open", "--data", world_folder).refused(1)
+    assert "has other users, items or features" in said
+    with pytest.raises(ArtefactError, match="has other users, items or features"):
+        RecommendationEngine.load(place / "model", data=PreparedDataset.open(world_folder))
+
+
+def test_other_events_of_its_catalogue_are_answered_but_not_evaluated(place: Path, tmp_path: Path) -> None:
+    zipped(tmp_path / "ml-1m.zip", LATER)
+    flags = ("--model", place / "open", "--data_dir", tmp_path)
+    assert "has checksum" in run("evaluate", *flags, "--json").err.splitlines()[-1]
+    assert run("recommend", *flags, "--user_id", "115", "--json").code == 0
+
+
+def test_one_of_the_two_ways_to_name_data_is_enough(place: Path) -> None:
+    said = run("evaluate", "--model", place / "open", "--data", place / "prepared", "--data_dir", place / "raw")
+    assert "name one of them" in said.refused(2)
+
+
+def test_data_dir_is_for_releases(model: Path, tmp_path: Path) -> None:
+    assert "no MovieLens release" in run("evaluate", "--model", model, "--data_dir", tmp_path).refused(2)
+
+
+def test_what_was_published_is_replaced_only_when_asked(place: Path) -> None:
+    words = ("publish", "--model", place / "model", "--output", place / "open")
+    assert "--overwrite" in run(*words).refused(2)
+    run(*words, "--overwrite", "--note", place / "note.txt").succeeded()
