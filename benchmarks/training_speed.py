@@ -1,6 +1,7 @@
 """How fast the SASRec preset trains: events per second beside RecTools' SASRec, and how far from what the CPU allows.
 
     BERT4REC_DATA=… python benchmarks/training_speed.py
+    python benchmarks/training_speed.py --no_peers --config configs/deep.yaml     # any preset, alone
 
 Both train in turn on the same leave-one-out training events, with 2 threads and the same sizes: ours through the
 Trainer that `bert4rec train` uses, RecTools' (in its own environment, `make peers`) through its `fit`. An event is a
@@ -82,7 +83,7 @@ def main(words: Sequence[str] | None = None) -> None:
     args = parse(words)
     torch.set_num_threads(THREADS)
     dataset = PreparedDataset.open(args.data) if args.data else prepare_movielens()
-    run = preset()
+    run = preset(args.config)
     split = make_split(dataset, run.split)
     with quiet_lightning(), tempfile.TemporaryDirectory() as scratch:
         peer = None if args.no_peers else Peer(dataset, split, run, Path(scratch))
@@ -90,7 +91,7 @@ def main(words: Sequence[str] | None = None) -> None:
         for seed in range(run.training.seed, run.training.seed + args.rounds):
             rounds.append(one_round(dataset, split, run, peer, args.seconds, seed, Path(scratch)))
             say_round(len(rounds), rounds[-1])
-    document = report(dataset, split, run, rounds, peer)
+    document = {"config": args.config.name, **report(dataset, split, run, rounds, peer)}
     show(document)
     write(document, args.output or results_file(f"training_speed-{THREADS}cpu"))
 
@@ -102,7 +103,10 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, help="A prepared folder; default: ML-1M, prepared in the cache.")
     parser.add_argument("--output", type=Path, help="The JSON file; default: in benchmarks/results/.")
     parser.add_argument("--no_peers", action="store_true", help="Ours and the limit alone.")
+    parser.add_argument("--config", type=Path, default=PRESET, help="Another preset than SASRec's; without peers.")
     args = parser.parse_args(words)
+    if args.config != PRESET and not args.no_peers:
+        parser.error(f"the peers train {PRESET.name} alone: --no_peers with another --config")
     if args.rounds < 1 or args.seconds <= 0:
         parser.error("--rounds must be 1 or more and --seconds above 0")
     if not args.no_peers and not PEERS_PYTHON.is_file():
@@ -116,9 +120,9 @@ def prepare_movielens() -> PreparedDataset:
     return prepare_dataset(config, report=lambda line: None)
 
 
-def preset() -> RunConfig:
-    """The SASRec preset, on the CPU."""
-    run = RunConfig.from_dict(yaml.safe_load(PRESET.read_text(encoding="utf-8")))
+def preset(config: Path = PRESET) -> RunConfig:
+    """A preset, on the CPU."""
+    run = RunConfig.from_dict(yaml.safe_load(config.read_text(encoding="utf-8")))
     return replace(run, training=replace(run.training, accelerator="cpu"))
 
 
@@ -295,7 +299,7 @@ def say_round(number: int, one: Round) -> None:
 def show(document: dict[str, Any]) -> None:
     """The table, and what limits it."""
     bound, peer, ratio = document["limit"], document["peer"], document["ratio"]
-    rows = [("bert4rec SASRec preset", document["events_per_second"]["ours"], bound["events"])]
+    rows = [(f"bert4rec {document['config']}", document["events_per_second"]["ours"], bound["events"])]
     if peer:
         rows.append((peer["name"], document["events_per_second"]["peer"], peer["events_per_epoch"]))
     cpu, threads = document["machine"]["cpu"], document["machine"]["threads"]

@@ -62,7 +62,7 @@ def test_table_and_json_come_out_without_peers(
     assert document["ratio"] is None
     assert document["limit"]["times_limit"] > 1
     printed = capsys.readouterr().out
-    assert "SASRec preset" in printed
+    assert "sasrec.yaml" in printed
     assert "limit: " in printed
 
 
