@@ -26,7 +26,6 @@ import torch
 
 from ablation_table import cells, draw, made_by, to_markdown
 from bert4rec.artefact import CONFIG_FILE, WEIGHTS_FILE, load
-from bert4rec.cli.evaluate import data_of
 from bert4rec.cli.output import console, show_table
 from bert4rec.data.histories import Ints
 from bert4rec.data.prepared import PreparedDataset
@@ -116,7 +115,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     chosen = choose(elements_of(preset, dataset), args.only)
     measured = [element for element in chosen if not element.missing]
     check(args.config, args.flags, measured)
-    found = run_all(args, args.runs / f"{args.config.stem}_{dataset.name}", measured)
+    found = run_all(args, measured, dataset, split)
     whole, parts = found[WHOLE], parts_of(dataset, split)
     return {
         "benchmark": "ablations",
@@ -143,15 +142,18 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def run_all(args: argparse.Namespace, folder: Path, elements: Sequence[Element]) -> dict[str, dict[int, Run]]:
+def run_all(
+    args: argparse.Namespace, elements: Sequence[Element], dataset: PreparedDataset, split: Split
+) -> dict[str, dict[int, Run]]:
     """The runs by element and seed, the preset's among them; one seed of all before the next."""
+    folder = args.runs / f"{args.config.stem}_{dataset.name}"
     flags_of = {WHOLE: [], **{element.name: element.flags for element in elements}}
     found: dict[str, dict[int, Run]] = {name: {} for name in flags_of}
     for seed in args.seeds:
         for name, flags in flags_of.items():
             output = folder / f"{name}-seed{seed}"
             figures = train(args.data, args.config, output, [*args.flags, *flags, f"--seed={seed}"])
-            found[name][seed] = Run({key: figures[key] for key in COST}, answers(output, args.data))
+            found[name][seed] = Run({key: figures[key] for key in COST}, answers(output, dataset, split))
     return found
 
 
@@ -173,22 +175,20 @@ def check(config: Path, flags: Sequence[str], elements: Sequence[Element]) -> No
 # What the runs answer
 
 
-def answers(folder: Path, data: Path) -> dict[str, Answers]:
+def answers(folder: Path, dataset: PreparedDataset, split: Split) -> dict[str, Answers]:
     """A run's answers by row, request time known first; kept beside its files, and asked again of other weights."""
     weights = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))["files"][WEIGHTS_FILE]
     kept = folder / f"answers-{weights[:16]}.npz"
     if not kept.is_file():
-        keep(kept, ask(folder, data))
+        keep(kept, ask(folder, dataset, split))
     with np.load(kept, allow_pickle=False) as arrays:
         rows = dict.fromkeys(name.split("/")[0] for name in arrays)
         return {row: Answers(arrays[f"{row}/place_C"], arrays[f"{row}/square_C"]) for row in rows}
 
 
-def ask(folder: Path, data: Path) -> dict[str, Answers]:
+def ask(folder: Path, dataset: PreparedDataset, split: Split) -> dict[str, Answers]:
     """Every test user's answers, with the request time known, if the model reads it, and unknown."""
-    model = load(folder)
-    dataset, split = data_of(model, data)
-    scorer = model.scorer()
+    scorer = load(folder).scorer()
     return {
         row: Answers(report.place_C, rating_squares(scorer, dataset, split, row == ON))
         for row, report in evaluate_rows(scorer, dataset, split, "test").items()

@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.splits import Split
 from bert4rec.evaluation.evaluate import evaluate
 from bert4rec.model.scorer import readings_of
 from bert4rec.training import fit
@@ -271,9 +272,9 @@ def test_the_record_holds_what_the_runs_reached(script: SimpleNamespace, world: 
 
 
 def test_answers_are_kept_until_the_weights_change(
-    script: SimpleNamespace, benchmarks: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+    script: SimpleNamespace, benchmarks: SimpleNamespace, world: PreparedDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def ask(folder: Path, data: Path) -> Any:
+    def ask(folder: Path, dataset: PreparedDataset, split: Split) -> Any:
         raise AssertionError("asked again")
 
     monkeypatch.setattr(benchmarks.ablations, "ask", ask)
@@ -284,7 +285,7 @@ def test_answers_are_kept_until_the_weights_change(
     (folder / "other").mkdir()
     (folder / "other" / "config.json").write_text(json.dumps(config))
     with pytest.raises(AssertionError, match="asked again"):
-        benchmarks.ablations.answers(folder / "other", folder)
+        benchmarks.ablations.answers(folder / "other", world, leave_one_out(world))
 
 
 def test_squared_errors_are_those_of_the_report(
