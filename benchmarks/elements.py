@@ -121,7 +121,7 @@ def _item_task(run: RunConfig, task: str, other: str) -> Element:
 def _network(run: RunConfig) -> list[Element]:
     halved = max(1, run.model.num_layers // 2)
     return [
-        Element("gating", "transformer blocks, not gated", {"block": "transformer"}),
+        Element("gating", "transformer blocks", {"block": "transformer"}),
         Element("half_depth", _layers(halved), {"num_layers": halved}),
         Element("one_layer", _layers(1), {"num_layers": 1}),
         Element("cosine_head", "dot product, not cosine", {"cosine_head": False}),
@@ -152,5 +152,5 @@ def _training(run: RunConfig) -> list[Element]:
             missing="" if hides_users else "the preset has none",
         ),
         Element("ema", averaging[0], {"ema_decay": averaging[1]}),
-        Element("exclude_seen", "seen items compete in training", {"exclude_seen": False}),
+        Element("exclude_seen", "seen items are candidates", {"exclude_seen": False}),
     ]
