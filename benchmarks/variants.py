@@ -10,11 +10,8 @@ Only validation users are asked: what is chosen here is chosen without a look at
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import shlex
-import subprocess
-import sys
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
@@ -22,6 +19,7 @@ from typing import Any
 
 from bert4rec.cli.output import show_table
 from records import machine, results_file, write
+from runs import train
 
 SHOWN = ("ndcg@10", "hit@10")
 
@@ -29,7 +27,7 @@ SHOWN = ("ndcg@10", "hit@10")
 def main(words: Sequence[str] | None = None) -> None:
     """Trains, prints a table and writes the JSON file."""
     args = parse(words)
-    runs = [{"flags": flags, **train(args.data, args.config, flags, args.runs)} for flags in args.variants]
+    runs = [{"flags": flags, **figures_of(args.data, args.config, flags, args.runs)} for flags in args.variants]
     show_table(
         f"{args.config.stem} on {args.data.name}, validation",
         ["variant", *SHOWN, "best epoch", "epochs", "seconds"],
@@ -66,12 +64,10 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
-def train(data: Path, config: Path, flags: str, runs: Path) -> dict[str, Any]:
+def figures_of(data: Path, config: Path, flags: str, runs: Path) -> dict[str, Any]:
     """The figures of one run: the best validation epoch, its cost, and the whole history."""
     name = re.sub(r"[^a-z0-9.]+", "-", f"{config.stem} {flags}".lower()).strip("-")
-    command = [sys.executable, "-m", "bert4rec.cli.main", "train", f"--data={data}", f"--config={config}"]
-    subprocess.run([*command, f"--output={runs / name}", "--resume", *shlex.split(flags)], check=True)
-    figures = json.loads((runs / name / "training.json").read_text(encoding="utf-8"))
+    figures = train(data, config, runs / name, shlex.split(flags))
     best = figures["history"][figures["best_epoch"] - 1]["validation"]
     return {**{metric: best[metric] for metric in SHOWN}, **figures}
 

@@ -1,12 +1,14 @@
 """Writes what pages take from elsewhere, for `make docs`; a test compares the pages with their sources.
 
-docs/cli.md comes from the commands' own help, the README's results from the files in benchmarks/results/.
+docs/cli.md comes from the commands' own help, the README's results and what docs/model.md says each part is worth from
+the files in benchmarks/results/.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import runpy
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -58,7 +60,28 @@ def readme_with_results() -> str:
     """The README, its results taken from the files."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     found = "\n\n".join([*(_evaluation(name, model) for name, model in EVALUATIONS.items()), _speed(SPEED)])
-    start, end = "<!-- results -->", "<!-- /results -->"
+    return _between(text, "results", found)
+
+
+def model_page() -> str:
+    """docs/model.md with a table for each record of benchmarks/ablations.py; as it is where there is none."""
+    text = (ROOT / "docs" / "model.md").read_text(encoding="utf-8")
+    found = [_ablations(path.stem) for path in sorted(RESULTS.glob("ablations_*.json"))]
+    return _between(text, "ablations", "\n\n".join(found)) if found else text
+
+
+def _ablations(name: str) -> str:
+    """One record's table, and its picture where one was drawn."""
+    content = _read(name)
+    table = runpy.run_path(str(ROOT / "benchmarks" / "ablation_table.py"))["to_markdown"](content)
+    picture = Path("pictures") / f"{content['name']}.png"
+    shown = f"\n\n![{content['config']} without each part]({picture})" if (ROOT / "docs" / picture).is_file() else ""
+    return f"{table} ({content['date']}: [record](../benchmarks/results/{name}.json)){shown}"
+
+
+def _between(text: str, name: str, found: str) -> str:
+    """The text with something else between the markers of this name."""
+    start, end = f"<!-- {name} -->", f"<!-- /{name} -->"
     before, after = text[: text.index(start)], text[text.index(end) :]
     return f"{before}{start}\n{found}\n{after}"
 
@@ -101,4 +124,5 @@ def _source(name: str) -> str:
 
 if __name__ == "__main__":
     (ROOT / "docs" / "cli.md").write_text(commands_page(), encoding="utf-8")
+    (ROOT / "docs" / "model.md").write_text(model_page(), encoding="utf-8")
     (ROOT / "README.md").write_text(readme_with_results(), encoding="utf-8")

@@ -93,6 +93,7 @@ def test_the_schema_of_the_data_page_is_read_as_written(tmp_path: Path) -> None:
 def test_pages_say_what_their_sources_say() -> None:
     made = runpy.run_path(str(ROOT / "docs" / "generate.py"))
     assert made["commands_page"]() == (ROOT / "docs" / "cli.md").read_text(encoding="utf-8"), "run 'make docs'"
+    assert made["model_page"]() == (ROOT / "docs" / "model.md").read_text(encoding="utf-8"), "run 'make docs'"
     assert made["readme_with_results"]() == (ROOT / "README.md").read_text(encoding="utf-8"), "run 'make docs'"
 
 

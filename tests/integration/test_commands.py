@@ -141,11 +141,14 @@ def test_evaluate_writes_reports_that_compare_reads(reports: Path) -> None:
     assert low <= found["difference"]["ndcg@10"] <= high
     assert (found["first"], found["second"]) == ("model", "popularity")
     assert 0 < found["p_value"]["hit@10"] <= 1
+    assert found["slices"]["short histories"]["users"] == found["protocol"]["users"]  # this world knows no others
+    assert found["slices"]["short histories"]["difference"] == found["difference"]
 
 
 def test_compare_asks_a_model_as_its_report_was_made(model: Path, reports: Path) -> None:
     table = run("compare", model, reports / "model_request_time_on.json").succeeded()
     assert re.search(r"^ndcg@10 +0\.0000  \[\+0\.0000, \+0\.0000\] +1\.0000", table, re.MULTILINE)
+    assert re.search(r"^rare items +\d+ +(\+0\.0000 \[\+0\.0000, \+0\.0000\] *){2}$", table, re.MULTILINE)
 
 
 @pytest.mark.parametrize("who", [["--user_id", "7"], ["--item_sequence", HISTORY]], ids=["stored", "given"])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser, Namespace
 
@@ -34,16 +35,27 @@ def run(args: Namespace) -> None:
         show_json(found.to_dict())
         return
     rows = [
-        [
-            metric,
-            difference,
-            f"[{found.intervals[metric][0]:+.4f}, {found.intervals[metric][1]:+.4f}]",
-            found.p_value[metric],
-        ]
+        [metric, difference, _interval(found.intervals[metric]), found.p_value[metric]]
         for metric, difference in found.difference.items()
     ]
     show_table(f"{found.first} minus {found.second}", ["metric", "difference", "95 % interval", "p"], rows)
+    if found.slices:
+        print()
+        show_table("", ["part", "users", *found.difference], [_part_row(*part) for part in found.slices.items()])
     console().print(protocol_line(found.protocol), style="dim")
+
+
+def _part_row(name: str, part: Mapping[str, Any]) -> list[object]:
+    differences = part["difference"].items()
+    return [
+        name,
+        part["users"],
+        *(f"{value:+.4f} {_interval(part['intervals'][metric])}" for metric, value in differences),
+    ]
+
+
+def _interval(edges: tuple[float, float]) -> str:
+    return f"[{edges[0]:+.4f}, {edges[1]:+.4f}]"
 
 
 def _report(path: Path, args: Namespace) -> Report:

@@ -21,7 +21,7 @@ from bert4rec.evaluation.intervals import LEVEL, RESAMPLES, mean_and_interval
 from bert4rec.evaluation.lists import ItemTraits, item_traits, list_metrics
 from bert4rec.evaluation.metrics import Floats, place_metrics, rating_metrics
 from bert4rec.evaluation.report import Report
-from bert4rec.evaluation.slices import slices
+from bert4rec.evaluation.slices import bands, slices
 from bert4rec.ids import PAD
 from bert4rec.ranking import NEVER, exclude, rank_of, top_k
 
@@ -98,7 +98,8 @@ def evaluate(
     metrics["coverage@10"] = float(listed_V.sum() / dataset.num_items)
     intervals = {name: interval for name, (_, interval) in found.items()}
     protocol = protocol_of(dataset, split, cases, request_time and can_know_the_time(scorer, dataset), seed)
-    return Report(scorer.name, metrics, intervals, protocol, slices(dataset, split, asked, place_C), place_C)
+    parted, band_C = slices(dataset, split, asked, place_C), bands(dataset, split, asked)
+    return Report(scorer.name, metrics, intervals, protocol, parted, place_C, band_C)
 
 
 def evaluate_rows(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from bert4rec.data.histories import Ints
 from bert4rec.errors import DataError
 from bert4rec.evaluation.intervals import mean_and_interval
 from bert4rec.evaluation.metrics import Floats, place_metrics
+from bert4rec.evaluation.slices import paired_parts
 from bert4rec.files import write_whole
 
 COMPARED = ("hit@10", "ndcg@10")
@@ -41,6 +42,8 @@ class Report:
     slices: Mapping[str, Sequence[Mapping[str, Any]]]
     place_C: Ints
     """The place of each case's target, in the order of the split: what a paired comparison needs."""
+    band_C: Mapping[str, Ints] = field(default_factory=dict)
+    """By slice, the place of each case's part in `slices`; empty in files of reports that were written without."""
 
     def to_dict(self, places: bool = False) -> dict[str, Any]:
         """Plain values for a JSON file; with `places`, enough to compare it with another report."""
@@ -51,7 +54,10 @@ class Report:
             "protocol": dict(self.protocol),
             "slices": {name: [dict(part) for part in parts] for name, parts in self.slices.items()},
         }
-        return {**content, "places": np.asarray(self.place_C).tolist()} if places else content
+        if not places:
+            return content
+        by_slice = {name: np.asarray(band_C).tolist() for name, band_C in self.band_C.items()}
+        return {**content, "places": np.asarray(self.place_C).tolist(), "bands": by_slice}
 
     def protocol_line(self) -> str:
         """The protocol in one line, to stand below a table."""
@@ -105,7 +111,7 @@ def with_interval(report: Report, metric: str) -> str:
 
 
 def save_report(report: Report, path: Path) -> None:
-    """The report as a JSON file that `load_report` reads: about 5 bytes a user for the places, all else is small."""
+    """The report as a JSON file that `load_report` reads: some 20 bytes a user for places and bands, little else."""
     write_whole(path, json.dumps(report.to_dict(places=True), indent=1).encode())
 
 
@@ -115,10 +121,13 @@ def load_report(path: Path) -> Report:
         content = json.loads(path.read_text(encoding="utf-8"))
         place_C = np.asarray(content.pop("places"), dtype=np.int64)
         intervals = {name: (low, high) for name, (low, high) in content.pop("intervals").items()}
-        report = Report(**content, intervals=intervals, place_C=place_C)
+        band_C = {name: np.asarray(band, dtype=np.int64) for name, band in content.pop("bands", {}).items()}
+        report = Report(**content, intervals=intervals, place_C=place_C, band_C=band_C)
         report.protocol_line()
         if place_C.shape != (report.protocol["users"],) or place_C.min(initial=1) < 1:
             raise ValueError("its places are not those of its users")
+        if any(mask_C.shape != place_C.shape for mask_C in paired_parts(report.slices, band_C).values()):
+            raise ValueError("its bands are not those of its users")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
         raise DataError(f"{path}: not a report of 'bert4rec evaluate --output' ({problem})") from problem
     return report
@@ -137,6 +146,8 @@ class Comparison:
     """Of a two-sided paired sign-flip test: how often chance alone gives a difference as large."""
     protocol: Mapping[str, Any]
     """That of both; where only one knew the request time, `request_time` says which."""
+    slices: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """The same for parts of the users: `users`, `difference`, `intervals` and `p_value` by the part's name."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for a JSON file."""
@@ -147,11 +158,14 @@ class Comparison:
             "intervals": {name: list(interval) for name, interval in self.intervals.items()},
             "p_value": dict(self.p_value),
             "protocol": dict(self.protocol),
+            "slices": {name: dict(part) for name, part in self.slices.items()},
         }
 
 
 def compare(first: Report, second: Report, seed: int = 0) -> Comparison:
-    """The paired differences of Hit@10 and NDCG@10, first minus second; both must answer the same cases.
+    """The paired differences of Hit@10 and NDCG@10, first minus second, for all and for parts of the users.
+
+    Both must answer the same cases; the parts are those of whichever report knows its bands.
 
     One may know the request time and the other not; the protocol of the comparison then says so.
     """
@@ -163,17 +177,32 @@ def compare(first: Report, second: Report, seed: int = 0) -> Comparison:
             )
     one, other = place_metrics(first.place_C), place_metrics(second.place_C)
     gain = {metric: one[metric] - other[metric] for metric in COMPARED}
-    found = mean_and_interval(gain, seed)
+    parts = paired_parts(first.slices, first.band_C) or paired_parts(second.slices, second.band_C)
     known, other_known = (_REQUEST_TIME[report.protocol["request_time"]] for report in (first, second))
     differs = {"request_time": f"{known} to the first and {other_known} to the second"} if known != other_known else {}
     return Comparison(
         first.name,
         second.name,
-        {metric: mean for metric, (mean, _) in found.items()},
-        {metric: interval for metric, (_, interval) in found.items()},
-        {metric: sign_flip_p_value(gain_C, seed) for metric, gain_C in gain.items()},
-        {**first.protocol, **differs},
+        **_paired(gain, seed),
+        protocol={**first.protocol, **differs},
+        slices={
+            name: {
+                "users": int(mask_C.sum()),
+                **_paired({metric: gain_C[mask_C] for metric, gain_C in gain.items()}, seed),
+            }
+            for name, mask_C in parts.items()
+        },
     )
+
+
+def _paired(gain: Mapping[str, Floats], seed: int) -> dict[str, dict[str, Any]]:
+    """The mean of each metric's differences, its interval and its p-value."""
+    found = mean_and_interval(gain, seed)
+    return {
+        "difference": {metric: mean for metric, (mean, _) in found.items()},
+        "intervals": {metric: interval for metric, (_, interval) in found.items()},
+        "p_value": {metric: sign_flip_p_value(gain_C, seed) for metric, gain_C in gain.items()},
+    }
 
 
 def sign_flip_p_value(gain_C: Floats, seed: int = 0) -> float:

@@ -1,15 +1,18 @@
 """The same metrics for parts of the users: short and long histories, rare and popular items, every demographic value.
 
+Parts that two reports are compared in are told apart case by case (`bands`, `paired_parts`).
+
 Legend: C cases (users).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bert4rec.data.histories import Ints
 from bert4rec.data.prepared import Feature, Kind, PreparedDataset
@@ -21,6 +24,15 @@ from bert4rec.ids import UNKNOWN
 LENGTHS = (20, 50, 100, 200)
 POPULARITY = {"most popular 10 %": 0.9, "next 40 %": 0.5, "least popular 50 %": 0.0}
 """Items by the share of the others that have fewer training events: name to the lowest share."""
+PAIRED = {
+    "short histories": ("history length", ("0–19", "20–49")),
+    "longer histories": ("history length", ("50–99", "100–199", "200 and more")),
+    "rare items": ("item popularity", ("least popular 50 %",)),
+    "popular items": ("item popularity", ("most popular 10 %", "next 40 %")),
+}
+"""The parts that two reports are compared in: bands of a slice that together hold enough users (MovieLens 1M: 1,793
+short histories, 634 rare items; its shortest histories alone, under 20 events, are 86)."""
+_BANDED = {name for name, _ in PAIRED.values()}
 MOST_VALUES = 30
 """A feature with more values than this is no slice, unless its values are years."""
 
@@ -34,6 +46,27 @@ def slices(dataset: PreparedDataset, split: Split, asked: Cases, place_C: Ints) 
             means = {metric: float(metrics[metric][mask_C].mean()) for metric in ("hit@10", "ndcg@10")}
             parted.setdefault(name, []).append({"value": value, "users": int(mask_C.sum()), **means})
     return parted
+
+
+def bands(dataset: PreparedDataset, split: Split, asked: Cases) -> dict[str, Ints]:
+    """For history length and item popularity the place of each case's part in the list that `slices` gives."""
+    masks: dict[str, list[Any]] = {}
+    for name, _, mask_C in _parts(dataset, split, asked):
+        if name in _BANDED and mask_C.any():
+            masks.setdefault(name, []).append(mask_C)
+    return {name: np.stack(parts).argmax(0) for name, parts in masks.items()}
+
+
+def paired_parts(
+    parted: Mapping[str, Sequence[Mapping[str, Any]]], band_C: Mapping[str, Ints]
+) -> dict[str, NDArray[np.bool_]]:
+    """Which cases belong to each of `PAIRED` that has any; empty where `band_C` is."""
+    found = {}
+    for part, (name, values) in PAIRED.items():
+        if name in band_C:
+            rows = [row for row, entry in enumerate(parted[name]) if entry["value"] in values]
+            found[part] = np.isin(band_C[name], rows)
+    return {part: mask_C for part, mask_C in found.items() if mask_C.any()}
 
 
 def _parts(dataset: PreparedDataset, split: Split, asked: Cases) -> Iterator[tuple[str, str, Any]]:

@@ -116,6 +116,49 @@ def test_a_report_compared_with_itself_differs_by_nothing(reports: tuple[Report,
     assert found.p_value == {"hit@10": 1, "ndcg@10": 1}
 
 
+def in_bands(report: Report, *bands: int) -> Report:
+    """With the users of bands 0 (of short histories) and 1 (of longer ones)."""
+    parts = [{"value": value, "users": 1, "hit@10": 0.0, "ndcg@10": 0.0} for value in ("20–49", "50–99")]
+    return replace(report, slices={"history length": parts}, band_C={"history length": np.array(bands)})
+
+
+def test_a_comparison_pairs_the_users_of_a_part_with_themselves(reports: tuple[Report, Report]) -> None:
+    first = in_bands(with_places(reports[0], 50, 1, 2), 1, 0, 1)
+    second = in_bands(with_places(reports[1], 1, 50, 50), 1, 0, 1)
+    found = compare(first, second).slices
+    assert {name: part["users"] for name, part in found.items()} == {"short histories": 1, "longer histories": 2}
+    assert found["short histories"]["difference"] == {"hit@10": 1, "ndcg@10": 1}
+    assert found["longer histories"]["difference"]["hit@10"] == 0  # one lost, one won
+    assert found["longer histories"]["difference"]["ndcg@10"] == pytest.approx((1 / np.log2(3) - 1) / 2)
+    assert found["longer histories"]["intervals"]["hit@10"] == (-1, 1)
+    assert found["short histories"]["p_value"]["hit@10"] == 1  # one user tells nothing
+
+
+def test_one_report_that_knows_its_bands_is_enough_and_none_leaves_the_parts_out(
+    reports: tuple[Report, Report],
+) -> None:
+    old = in_bands(with_places(reports[0], 1, 2, 50), 0, 0, 1), replace(reports[1], band_C={})
+    assert (
+        compare(*old).slices.keys() == compare(*reversed(old)).slices.keys() == {"short histories", "longer histories"}
+    )
+    assert compare(replace(old[0], band_C={}), old[1]).to_dict()["slices"] == {}
+
+
+def test_a_report_file_without_bands_is_read_and_one_with_those_of_others_refused(
+    reports: tuple[Report, Report], tmp_path: Path
+) -> None:
+    path = tmp_path / "report.json"
+    save_report(reports[0], path)
+    content = json.loads(path.read_text())
+    assert set(content["bands"]) == {"history length", "item popularity"}
+    path.write_text(json.dumps({**content, "bands": {"history length": [0, 0]}}))
+    with pytest.raises(DataError, match="its bands are not those of its users"):
+        load_report(path)
+    del content["bands"]
+    path.write_text(json.dumps(content))
+    assert load_report(path).band_C == {}
+
+
 @pytest.mark.parametrize("part", MUST_AGREE)
 def test_reports_of_other_cases_are_refused_in_one_line(reports: tuple[Report, Report], part: str) -> None:
     other = replace(reports[1], protocol={**reports[1].protocol, part: "other"})

@@ -1,0 +1,178 @@
+"""A record of `ablations.py` as a table and as a picture: what changes where an element is taken out.
+
+Differences are the changed preset's minus the whole one's: what is below zero (for errors: above) was worth having.
+Knows records alone, and nothing of runs: docs/generate.py reads it too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bert4rec.evaluation.report import protocol_line
+from bert4rec.files import write_picture
+
+Record = Mapping[str, Any]
+Column = tuple[str, str, str, str]
+"""Its title, the row (request time on or off), the part of the users, and the metric."""
+
+_CLEAR, _UNCLEAR, _INK, _PALE = "#2b6cb0", "#9aa5b1", "#333333", "#666666"
+
+
+def columns_of(record: Record) -> list[Column]:
+    """What is shown: all by the first row of the preset, and one column by the row without request time."""
+    first, *others = record["preset"]["figures"]
+    columns = [
+        ("NDCG@10", first, "all users", "ndcg@10"),
+        ("Hit@10", first, "all users", "hit@10"),
+        ("NDCG@10, short histories", first, "short histories", "ndcg@10"),
+        ("NDCG@10, rare items", first, "rare items", "ndcg@10"),
+        ("rating RMSE", first, "all users", "rating_rmse"),
+        *(("NDCG@10, time unknown", row, "all users", "ndcg@10") for row in others),
+    ]
+    figures = record["preset"]["figures"]
+    return [column for column in columns if column[3] in figures[column[1]].get(column[2], {})]
+
+
+def in_order(record: Record) -> list[Record]:
+    """The elements, the one that is missed most first."""
+    first = columns_of(record)[0]
+    return sorted(record["elements"], key=lambda element: difference(element, first)["difference"])  # type: ignore[index]
+
+
+def difference(element: Record, column: Column) -> Mapping[str, Any] | None:
+    """`difference` and `interval` of one element in one column; None where it has none: not all rate."""
+    _, row, part, metric = column
+    return element["rows"][row][part].get(metric)
+
+
+def cells(record: Record) -> tuple[list[str], list[list[str]]]:
+    """For a terminal: titles and rows, the half of the 95 % interval behind each difference."""
+    columns = columns_of(record)
+    rows = [["the preset", *(f"{_of_preset(record, column):.4f}" for column in columns)]]
+    for element in in_order(record):
+        found = [difference(element, column) for column in columns]
+        rows.append([element["row"], *("–" if cell is None else _short(cell) for cell in found)])
+    return ["", *(column[0].replace(", ", "\n") for column in columns)], rows
+
+
+def to_markdown(record: Record) -> str:
+    """The whole intervals; bold where they leave zero out; below, how it was made."""
+    columns, several = columns_of(record), len(record["seeds"]) > 1
+    titles = [column[0] for column in columns] + ["NDCG@10, seed by seed"] * several
+    own = [f"{_of_preset(record, column):.4f}" for column in columns] + [""] * several
+    lines = [_line("", titles), "|---" * (len(titles) + 1) + "|", _line("**the preset**", own)]
+    for element in in_order(record):
+        found = [difference(element, column) for column in columns]
+        spread = [_by_seed(record, element, columns[0])] * several
+        lines.append(_line(element["row"], ["–" if cell is None else _long(cell) for cell in found] + spread))
+    return "\n".join([*lines, "", made_by(record)])
+
+
+def _line(name: str, values: Sequence[str]) -> str:
+    return " | ".join([f"| {name}".rstrip(), *values]) + " |"
+
+
+def _by_seed(record: Record, element: Record, column: Column) -> str:
+    """The least and the largest difference of two runs of one seed: what another seed alone may change."""
+    _, row, part, metric = column
+    whole = record["preset"]["seeds"]
+    found = [
+        run["figures"].get(row, run["figures"]["request_time_off"])[part][metric]
+        - whole[seed]["figures"][row][part][metric]
+        for seed, run in element["seeds"].items()
+    ]
+    return f"{min(found):+.4f} … {max(found):+.4f}"
+
+
+def made_by(record: Record) -> str:
+    """Preset, seeds and protocol; what was left out, and why."""
+    figures = record["preset"]["figures"][columns_of(record)[0][1]]
+    users = ", ".join(f"{part} {found['users']:,}" for part, found in figures.items())
+    flags = f" with {' '.join(record['flags'])}" if record["flags"] else ""
+    seeds = f"{_counted(len(record['seeds']), 'seed')} ({', '.join(map(str, record['seeds']))})"
+    left_out = [f"{element['name']} ({element['missing']})" for element in record["skipped"]]
+    sentences = [
+        f"`{record['config']}`{flags}, {seeds}; the first row has its own figures, the others paired differences to it",
+        "Each user's metric is averaged over seeds first; intervals are over users and know nothing of other seeds",
+        f"Users: {users}",
+        protocol_line({**record["protocol"], "request_time": "as the columns say"}),
+        *([f"Left out: {', '.join(left_out)}"] if left_out else []),
+    ]
+    return ". ".join(sentences) + "."
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" + "s" * (number != 1)
+
+
+def _of_preset(record: Record, column: Column) -> float:
+    _, row, part, metric = column
+    return float(record["preset"]["figures"][row][part][metric])
+
+
+def _short(cell: Record) -> str:
+    low, high = cell["interval"]
+    return f"{cell['difference']:+.4f} ±{(high - low) / 2:.4f}".replace("0.", ".")  # a row fits into a line of a log
+
+
+def _long(cell: Record) -> str:
+    low, high = cell["interval"]
+    value = f"{cell['difference']:+.4f}"
+    return f"{f'**{value}**' if is_clear(cell) else value} [{low:+.4f}, {high:+.4f}]"
+
+
+def is_clear(cell: Record) -> bool:
+    """Whether the interval leaves zero out."""
+    low, high = cell["interval"]
+    return bool(low > 0 or high < 0)
+
+
+def draw(record: Record, path: Path) -> None:
+    """A forest plot: a panel for each column, a line for each element, worse to the left; a PNG."""
+    columns, elements = columns_of(record), in_order(record)
+    figure = Figure(figsize=(2.2 + 2.1 * len(columns), 1.7 + 0.3 * len(elements)), layout="constrained")
+    panels: Sequence[Axes] = figure.subplots(1, len(columns), sharey=True, squeeze=False)[0]
+    for axis, column in zip(panels, columns, strict=True):
+        _panel(axis, record, elements, column)
+    panels[0].set_yticks(range(len(elements)), [element["row"] for element in elements])
+    panels[0].set_ylim(len(elements) - 0.4, -0.6)
+    figure.supxlabel(_caption(record), fontsize=8, color=_PALE)
+    write_picture(path, figure, dpi=130)
+
+
+def _panel(axis: Axes, record: Record, elements: Sequence[Record], column: Column) -> None:
+    title, _, _, metric = column
+    axis.axvline(0, color=_INK, linewidth=0.9, zorder=1)
+    for place, element in enumerate(elements):
+        cell = difference(element, column)
+        if cell is None:
+            continue
+        color = _CLEAR if is_clear(cell) else _UNCLEAR
+        axis.plot(cell["interval"], [place, place], color=color, linewidth=1.8, solid_capstyle="round", zorder=2)
+        axis.plot([cell["difference"]], [place], "o", color=color, markersize=5, zorder=3)
+    name, _, part = title.partition(", ")
+    axis.set_title(f"{name}\n{part or 'all users'}", fontsize=9.5, loc="left")
+    axis.set_xlabel(f"preset {_of_preset(record, column):.4f}\n← worse     better →", fontsize=8, color=_PALE)
+    axis.margins(x=0.08)
+    if metric == "rating_rmse":
+        axis.invert_xaxis()
+    axis.locator_params(axis="x", nbins=4)
+    axis.tick_params(axis="x", labelsize=8)
+    axis.tick_params(axis="y", length=0)
+    axis.spines[["top", "right", "left"]].set_visible(False)
+    axis.grid(axis="y", color="#eeeeee")
+    axis.set_axisbelow(True)
+
+
+def _caption(record: Record) -> str:
+    protocol = record["protocol"]
+    return (
+        f"{record['config']} changed, minus {record['config']}: {protocol['dataset']}, {protocol['split']}, "
+        f"{protocol['cases']}, {protocol['users']:,} users, {_counted(len(record['seeds']), 'seed')}; "
+        "lines: 95 % paired bootstrap over users, blue where they leave zero out"
+    )

@@ -1,0 +1,310 @@
+"""What each part of a preset is worth: trains it whole and with one element taken out, and pairs the test users.
+
+    python benchmarks/ablations.py --data prepared/ml-1m --config configs/deep.yaml --seeds 1 2 3
+    python benchmarks/ablations.py --data prepared/ml-1m --config configs/deep.yaml --only gating ema -- --max_epochs 20
+
+What comes after `--` are flags of `bert4rec train` for all runs. Runs that are complete are not repeated, unfinished
+ones go on where they were. The test is asked, so nothing may be chosen by this table.
+
+Legend: C cases (users), S seeds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ablation_table import cells, draw, made_by, to_markdown
+from bert4rec.artefact import CONFIG_FILE, WEIGHTS_FILE, load
+from bert4rec.cli.output import console, show_table
+from bert4rec.data.histories import Ints
+from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.splits import Split, make_split
+from bert4rec.errors import Bert4RecError
+from bert4rec.evaluation.evaluate import RatingScorer, Scorer, evaluate_rows, protocol_of, true_ratings
+from bert4rec.evaluation.intervals import LEVEL, RESAMPLES, mean_and_interval
+from bert4rec.evaluation.metrics import Floats, place_metrics
+from bert4rec.evaluation.slices import bands, paired_parts, slices
+from bert4rec.files import write_whole
+from bert4rec.model.scorer import readings_of
+from elements import Element, elements_of
+from records import ROOT, machine, results_file, write
+from runs import settings_of, train
+
+METRICS = ("ndcg@10", "hit@10")
+PARTS = ("short histories", "rare items")
+ON, OFF = "request_time_on", "request_time_off"
+COST = ("best_epoch", "epochs", "seconds")
+WHOLE = "preset"
+"""What the runs of the preset itself are called."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What one run said to every test user."""
+
+    place_C: Ints
+    square_C: Floats
+    """Squared errors of the rating, NaN where there is none."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trained model's cost and its answers, by row."""
+
+    cost: Mapping[str, Any]
+    rows: Mapping[str, Answers]
+
+    def row(self, name: str) -> Answers:
+        """As it answers when the time is known or not; a model that never reads the time has one way alone."""
+        return self.rows.get(name, self.rows[OFF])
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Trains, evaluates, prints both tables and writes the JSON file."""
+    args = parse(words)
+    try:
+        record = measure(args)
+    except Bert4RecError as problem:
+        raise SystemExit(f"ablations: error: {problem}") from problem
+    for element in record["skipped"]:
+        console().print(f"left out: {element['name']}, for {element['missing']}")
+    show_table(f"{record['config']}, test, differences to the preset", *cells(record))
+    console().print(f"±: half of the 95 % interval. {made_by(record)}\n", style="dim")
+    print(to_markdown(record))
+    write(record, args.output or results_file(record["name"]))
+    if args.picture:
+        picture = ROOT / "docs" / "pictures" / f"{record['name']}.png" if args.picture is True else args.picture
+        draw(record, picture)
+        console().print(f"drawn: {picture}")
+
+
+def parse(words: Sequence[str] | None) -> argparse.Namespace:
+    """The arguments, and as `flags` what comes after `--`."""
+    words = list(sys.argv[1:] if words is None else words)
+    stop = words.index("--") if "--" in words else len(words)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="A prepared folder.")
+    parser.add_argument("--config", type=Path, required=True, help="The preset.")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[42], help="A run of each for every element.")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="These elements alone; a wrong name lists them.")
+    parser.add_argument("--runs", type=Path, default=Path("runs/ablations"), help="Where the runs go.")
+    parser.add_argument("--output", type=Path, help="The JSON file; default: in benchmarks/results/.")
+    parser.add_argument(
+        "--picture", type=Path, nargs="?", const=True, help="Draw a forest plot; default: in docs/pictures/."
+    )
+    args = parser.parse_args(words[:stop])
+    args.flags = words[stop + 1 :]
+    return args
+
+
+def measure(args: argparse.Namespace) -> dict[str, Any]:
+    """The record of all runs."""
+    dataset, preset = PreparedDataset.open(args.data), settings_of(args.config, args.flags)
+    split = make_split(dataset, preset.split)
+    chosen = choose(elements_of(preset, dataset), args.only)
+    measured = [element for element in chosen if not element.missing]
+    check(args.config, args.flags, measured)
+    found = run_all(args, measured, dataset, split)
+    whole, parts = found[WHOLE], parts_of(dataset, split)
+    return {
+        "benchmark": "ablations",
+        "name": f"ablations_{args.config.stem}_{dataset.name}",
+        "date": date.today().isoformat(),
+        "machine": machine(),
+        "config": args.config.name,
+        "flags": args.flags,
+        "settings": preset.to_dict(),
+        "seeds": args.seeds,
+        "protocol": protocol(dataset, split, whole),
+        "preset": {"figures": average(whole, parts), "seeds": by_seed(whole, parts)},
+        "elements": [
+            {
+                "name": element.name,
+                "row": element.row,
+                "changes": dict(element.changes),
+                "rows": differences(found[element.name], whole, parts),
+                "seeds": by_seed(found[element.name], parts),
+            }
+            for element in measured
+        ],
+        "skipped": [{"name": element.name, "missing": element.missing} for element in chosen if element.missing],
+    }
+
+
+def run_all(
+    args: argparse.Namespace, elements: Sequence[Element], dataset: PreparedDataset, split: Split
+) -> dict[str, dict[int, Run]]:
+    """The runs by element and seed, the preset's among them; one seed of all before the next."""
+    folder = args.runs / f"{args.config.stem}_{dataset.name}"
+    flags_of = {WHOLE: [], **{element.name: element.flags for element in elements}}
+    found: dict[str, dict[int, Run]] = {name: {} for name in flags_of}
+    for seed in args.seeds:
+        for name, flags in flags_of.items():
+            output = folder / f"{name}-seed{seed}"
+            figures = train(args.data, args.config, output, [*args.flags, *flags, f"--seed={seed}"])
+            found[name][seed] = Run({key: figures[key] for key in COST}, answers(output, dataset, split))
+    return found
+
+
+def choose(elements: Sequence[Element], only: Sequence[str] | None) -> list[Element]:
+    """The elements that were asked for, all where none were."""
+    known = [element.name for element in elements]
+    unknown = [name for name in only or [] if name not in known]
+    if unknown:
+        raise SystemExit(f"ablations: error: no element is called {unknown[0]!r}; there are {', '.join(known)}")
+    return [element for element in elements if only is None or element.name in only]
+
+
+def check(config: Path, flags: Sequence[str], elements: Sequence[Element]) -> None:
+    """Refuses settings that do not fit together before anything is trained."""
+    for element in elements:
+        readings_of(settings_of(config, [*flags, *element.flags]))
+
+
+# What the runs answer
+
+
+def answers(folder: Path, dataset: PreparedDataset, split: Split) -> dict[str, Answers]:
+    """A run's answers by row, request time known first; kept beside its files, and asked again of other weights."""
+    weights = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))["files"][WEIGHTS_FILE]
+    kept = folder / f"answers-{weights[:16]}.npz"
+    if not kept.is_file():
+        keep(kept, ask(folder, dataset, split))
+    with np.load(kept, allow_pickle=False) as arrays:
+        rows = dict.fromkeys(name.split("/")[0] for name in arrays)
+        return {row: Answers(arrays[f"{row}/place_C"], arrays[f"{row}/square_C"]) for row in rows}
+
+
+def ask(folder: Path, dataset: PreparedDataset, split: Split) -> dict[str, Answers]:
+    """Every test user's answers, with the request time known, if the model reads it, and unknown."""
+    scorer = load(folder).scorer()
+    return {
+        row: Answers(report.place_C, rating_squares(scorer, dataset, split, row == ON))
+        for row, report in evaluate_rows(scorer, dataset, split, "test").items()
+    }
+
+
+def rating_squares(scorer: Scorer, dataset: PreparedDataset, split: Split, request_time: bool) -> Floats:
+    """The squared error of each test user's expected rating, NaN where there is none.
+
+    Here because a report holds only their mean; one that holds each could be asked instead.
+    """
+    if not (isinstance(scorer, RatingScorer) and scorer.rates and len(dataset.rating_levels)):
+        return np.full(len(split.test), np.nan)
+    found = []
+    for piece in split.test.pieces(256):
+        target_B = torch.from_numpy(dataset.item_N[piece.target_C].astype(np.int64))
+        likely_BR = scorer.rating_distribution(piece.histories(dataset, request_time), target_B).cpu().numpy()
+        found.append((likely_BR @ dataset.rating_levels - true_ratings(dataset, piece)) ** 2)
+    return np.concatenate(found)
+
+
+def keep(path: Path, rows: Mapping[str, Answers]) -> None:
+    """The answers as one file of arrays."""
+    arrays = {f"{row}/{name}": getattr(given, name) for row, given in rows.items() for name in ("place_C", "square_C")}
+    content = io.BytesIO()
+    np.savez(content, **arrays)
+    write_whole(path, content.getbuffer())
+
+
+# What is made of them
+
+
+def parts_of(dataset: PreparedDataset, split: Split) -> dict[str, Any]:
+    """Which test users belong to each part of the table; a part without any is left out."""
+    nobody = np.ones(len(split.test), dtype=np.int64)  # the parts do not depend on places
+    parts = paired_parts(slices(dataset, split, split.test, nobody), bands(dataset, split, split.test))
+    return {"all users": nobody.astype(bool), **{part: parts[part] for part in PARTS if part in parts}}
+
+
+def user_values(answers: Sequence[Answers]) -> dict[str, Floats]:
+    """Each user's metrics and squared rating error, averaged over the seeds."""
+    places = [place_metrics(given.place_C) for given in answers]
+    return {
+        **{metric: np.mean([metrics[metric] for metrics in places], axis=0) for metric in METRICS},
+        "rating_rmse": np.mean([given.square_C for given in answers], axis=0),
+    }
+
+
+def figures(value_C: Mapping[str, Floats], mask_C: Any) -> dict[str, Any]:
+    """The metrics of some users; no RMSE where nothing was rated."""
+    found = {metric: float(value_C[metric][mask_C].mean()) for metric in METRICS}
+    square_C = value_C["rating_rmse"][mask_C]
+    rated_C = ~np.isnan(square_C)
+    if rated_C.any():
+        found["rating_rmse"] = float(np.sqrt(square_C[rated_C].mean()))
+    return {"users": int(mask_C.sum()), **found}
+
+
+def average(runs: Mapping[int, Run], parts: Mapping[str, Any]) -> dict[str, Any]:
+    """The figures of the mean over seeds, by row and part."""
+    rows = next(iter(runs.values())).rows
+    return {
+        row: {
+            part: figures(user_values([run.row(row) for run in runs.values()]), mask_C)
+            for part, mask_C in parts.items()
+        }
+        for row in rows
+    }
+
+
+def by_seed(runs: Mapping[int, Run], parts: Mapping[str, Any]) -> dict[str, Any]:
+    """The figures and the cost of each run."""
+    return {str(seed): {**run.cost, "figures": average({seed: run}, parts)} for seed, run in runs.items()}
+
+
+def differences(changed: Mapping[int, Run], whole: Mapping[int, Run], parts: Mapping[str, Any]) -> dict[str, Any]:
+    """The changed preset minus the whole one, by the rows of the whole one and by part, with intervals."""
+    found: dict[str, Any] = {}
+    for row in next(iter(whole.values())).rows:
+        one, other = (user_values([run.row(row) for run in runs.values()]) for runs in (changed, whole))
+        found[row] = {part: paired(one, other, mask_C) for part, mask_C in parts.items()}
+    return found
+
+
+def paired(one: Mapping[str, Floats], other: Mapping[str, Floats], mask_C: Any) -> dict[str, Any]:
+    """Each metric's mean difference over the users of a part, and its interval."""
+    gain = {metric: (one[metric] - other[metric])[mask_C] for metric in METRICS}
+    found = mean_and_interval(gain)
+    rmse = rmse_difference(one["rating_rmse"][mask_C], other["rating_rmse"][mask_C])
+    return {
+        "users": int(mask_C.sum()),
+        **{metric: {"difference": mean, "interval": list(edges)} for metric, (mean, edges) in found.items()},
+        **({"rating_rmse": rmse} if rmse else {}),
+    }
+
+
+def rmse_difference(one_C: Floats, other_C: Floats, seed: int = 0) -> dict[str, Any] | None:
+    """The difference of two RMSEs from squared errors of the same users, by a paired bootstrap; None without any."""
+    both_C = ~np.isnan(one_C + other_C)
+    square_2C = np.stack([one_C, other_C])[:, both_C]
+    if not both_C.any():
+        return None
+    random, users = np.random.default_rng(seed), square_2C.shape[1]
+    drawn = np.array([square_2C[:, random.integers(0, users, users)].mean(1) for _ in range(RESAMPLES)])
+    one_R, other_R = np.sqrt(drawn).T
+    edges = np.quantile(one_R - other_R, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    one, other = np.sqrt(square_2C.mean(1))
+    return {"difference": float(one - other), "interval": edges.tolist()}
+
+
+def protocol(dataset: PreparedDataset, split: Split, whole: Mapping[int, Run]) -> dict[str, Any]:
+    """Everything that the figures depend on besides the models."""
+    knows = ON in next(iter(whole.values())).rows
+    said = protocol_of(dataset, split, "test", knows, 0)
+    return {**said, "intervals": f"{LEVEL:.0%} paired bootstrap over users, {RESAMPLES} resamples, seed 0"}
+
+
+if __name__ == "__main__":
+    main()
