@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from ablation_table import cells, draw, made_by, to_markdown
 from bert4rec.artefact import CONFIG_FILE, WEIGHTS_FILE, load
@@ -31,9 +30,10 @@ from bert4rec.data.histories import Ints
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import Split, make_split
 from bert4rec.errors import Bert4RecError
-from bert4rec.evaluation.evaluate import RatingScorer, Scorer, evaluate_rows, protocol_of, true_ratings
-from bert4rec.evaluation.intervals import LEVEL, RESAMPLES, mean_and_interval
+from bert4rec.evaluation.evaluate import evaluate_rows, protocol_of
+from bert4rec.evaluation.intervals import LEVEL, RESAMPLES, mean_and_interval, rmse_difference
 from bert4rec.evaluation.metrics import Floats, place_metrics
+from bert4rec.evaluation.report import Report
 from bert4rec.evaluation.slices import bands, paired_parts, slices
 from bert4rec.files import write_whole
 from bert4rec.model.scorer import readings_of
@@ -190,24 +190,13 @@ def ask(folder: Path, dataset: PreparedDataset, split: Split) -> dict[str, Answe
     """Every test user's answers, with the request time known, if the model reads it, and unknown."""
     scorer = load(folder).scorer()
     return {
-        row: Answers(report.place_C, rating_squares(scorer, dataset, split, row == ON))
+        row: Answers(report.place_C, _squares(report))
         for row, report in evaluate_rows(scorer, dataset, split, "test").items()
     }
 
 
-def rating_squares(scorer: Scorer, dataset: PreparedDataset, split: Split, request_time: bool) -> Floats:
-    """The squared error of each test user's expected rating, NaN where there is none.
-
-    Here because a report holds only their mean; one that holds each could be asked instead.
-    """
-    if not (isinstance(scorer, RatingScorer) and scorer.rates and len(dataset.rating_levels)):
-        return np.full(len(split.test), np.nan)
-    found = []
-    for piece in split.test.pieces(256):
-        target_B = torch.from_numpy(dataset.item_N[piece.target_C].astype(np.int64))
-        likely_BR = scorer.rating_distribution(piece.histories(dataset, request_time), target_B).cpu().numpy()
-        found.append((likely_BR @ dataset.rating_levels - true_ratings(dataset, piece)) ** 2)
-    return np.concatenate(found)
+def _squares(report: Report) -> Floats:
+    return np.full(len(report.place_C), np.nan) if report.square_C is None else report.square_C
 
 
 def keep(path: Path, rows: Mapping[str, Answers]) -> None:
@@ -281,22 +270,8 @@ def paired(one: Mapping[str, Floats], other: Mapping[str, Floats], mask_C: Any) 
     return {
         "users": int(mask_C.sum()),
         **{metric: {"difference": mean, "interval": list(edges)} for metric, (mean, edges) in found.items()},
-        **({"rating_rmse": rmse} if rmse else {}),
+        **({"rating_rmse": {"difference": rmse[0], "interval": list(rmse[1])}} if rmse else {}),
     }
-
-
-def rmse_difference(one_C: Floats, other_C: Floats, seed: int = 0) -> dict[str, Any] | None:
-    """The difference of two RMSEs from squared errors of the same users, by a paired bootstrap; None without any."""
-    both_C = ~np.isnan(one_C + other_C)
-    square_2C = np.stack([one_C, other_C])[:, both_C]
-    if not both_C.any():
-        return None
-    random, users = np.random.default_rng(seed), square_2C.shape[1]
-    drawn = np.array([square_2C[:, random.integers(0, users, users)].mean(1) for _ in range(RESAMPLES)])
-    one_R, other_R = np.sqrt(drawn).T
-    edges = np.quantile(one_R - other_R, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    one, other = np.sqrt(square_2C.mean(1))
-    return {"difference": float(one - other), "interval": edges.tolist()}
 
 
 def protocol(dataset: PreparedDataset, split: Split, whole: Mapping[int, Run]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,17 +41,23 @@ def run(args: Namespace) -> None:
     show_table(f"{found.first} minus {found.second}", ["metric", "difference", "95 % interval", "p"], rows)
     if found.slices:
         print()
-        show_table("", ["part", "users", *found.difference], [_part_row(*part) for part in found.slices.items()])
+        show_table(
+            "",
+            ["part", "users", *found.difference],
+            [_part_row(name, part, found.difference) for name, part in found.slices.items()],
+        )
     console().print(protocol_line(found.protocol), style="dim")
 
 
-def _part_row(name: str, part: Mapping[str, Any]) -> list[object]:
-    differences = part["difference"].items()
-    return [
-        name,
-        part["users"],
-        *(f"{value:+.4f} {_interval(part['intervals'][metric])}" for metric, value in differences),
+def _part_row(name: str, part: Mapping[str, Any], metrics: Iterable[str]) -> list[object]:
+    """A part of the users; a dash where it has no ratings to compare."""
+    cells = [
+        f"{part['difference'][metric]:+.4f} {_interval(part['intervals'][metric])}"
+        if metric in part["difference"]
+        else "–"
+        for metric in metrics
     ]
+    return [name, part["users"], *cells]
 
 
 def _interval(edges: tuple[float, float]) -> str:

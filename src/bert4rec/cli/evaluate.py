@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bert4rec.evaluation.report import Report
 
 LISTS = ("hit@10", "ndcg@10", "mrr", "coverage@10")
-RATINGS = ("rating_rmse", "rating_mae")
+RATINGS = ("rating_rmse", "rating_mae", "rating_ece")
 
 REPORT_FILE = "report.md"
 """The table for people, which makes a folder of reports known as one."""
@@ -104,7 +104,7 @@ def baseline_reports(
 
 def write_reports(folder: Path, rows: dict[str, Report], baselines: list[Report]) -> None:
     """In an existing folder: a JSON file for each report (`compare` reads them), one table, one picture."""
-    from bert4rec.evaluation.plots import plot_comparison
+    from bert4rec.evaluation.plots import plot_comparison, plot_reliability
     from bert4rec.evaluation.report import save_report, to_markdown
     from bert4rec.files import write_whole
 
@@ -116,6 +116,8 @@ def write_reports(folder: Path, rows: dict[str, Report], baselines: list[Report]
     tables = [to_markdown([first, *baselines]), *(to_markdown([row]) for row in others)]
     write_whole(folder / REPORT_FILE, ("\n\n".join(tables) + "\n").encode())
     plot_comparison([first, *baselines], folder / "comparison.png")
+    if first.calibration:
+        plot_reliability(first, folder / "reliability.png")
 
 
 def _show(rows: dict[str, Report], baselines: list[Report], ratings: dict[str, dict[str, float]]) -> None:

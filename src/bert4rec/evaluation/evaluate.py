@@ -17,6 +17,7 @@ from bert4rec.data.histories import Histories, Ints
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import Cases, Split
 from bert4rec.errors import DataError
+from bert4rec.evaluation.calibration import Calibration
 from bert4rec.evaluation.intervals import LEVEL, RESAMPLES, mean_and_interval
 from bert4rec.evaluation.lists import ItemTraits, item_traits, list_metrics
 from bert4rec.evaluation.metrics import Floats, place_metrics, rating_metrics
@@ -87,19 +88,32 @@ def evaluate(
     if not len(asked):
         raise DataError(f"{dataset.name}: split {split.name!r} has no {cases} cases; nobody can be asked")
     traits, listed_V = item_traits(dataset, split), np.zeros(dataset.item_rows, dtype=bool)
+    calibration = Calibration(dataset.rating_levels)
     answers = []
     for piece in asked.pieces(batch_size):
-        answers.append(_ask(scorer, dataset, piece, request_time, traits))
+        answers.append(_ask(scorer, dataset, piece, request_time, traits, calibration))
         listed_V[answers[-1].listed] = True
     place_C = np.concatenate([answer.place_B for answer in answers])
     value_C = {name: np.concatenate([answer.values[name] for answer in answers]) for name in answers[0].values}
     found = mean_and_interval({**place_metrics(place_C), **value_C}, seed)
     metrics = {name: mean for name, (mean, _) in found.items()}
     metrics["coverage@10"] = float(listed_V.sum() / dataset.num_items)
+    if (error := calibration.error()) is not None:
+        metrics["rating_ece"] = error
     intervals = {name: interval for name, (_, interval) in found.items()}
     protocol = protocol_of(dataset, split, cases, request_time and can_know_the_time(scorer, dataset), seed)
     parted, band_C = slices(dataset, split, asked, place_C), bands(dataset, split, asked)
-    return Report(scorer.name, metrics, intervals, protocol, parted, place_C, band_C)
+    return Report(
+        scorer.name,
+        metrics,
+        intervals,
+        protocol,
+        parted,
+        place_C,
+        band_C,
+        square_C=value_C.get("rating_rmse"),
+        calibration=calibration.to_rows(),
+    )
 
 
 def evaluate_rows(
@@ -129,7 +143,14 @@ class _Answers:
     """The items in anybody's list."""
 
 
-def _ask(scorer: Scorer, dataset: PreparedDataset, piece: Cases, request_time: bool, traits: ItemTraits) -> _Answers:
+def _ask(
+    scorer: Scorer,
+    dataset: PreparedDataset,
+    piece: Cases,
+    request_time: bool,
+    traits: ItemTraits,
+    calibration: Calibration,
+) -> _Answers:
     histories = piece.histories(dataset, request_time)
     target_B = torch.from_numpy(dataset.item_N[piece.target_C].astype(np.int64))
     score_BV = _candidate_scores(scorer, histories, target_B)
@@ -139,6 +160,7 @@ def _ask(scorer: Scorer, dataset: PreparedDataset, piece: Cases, request_time: b
     if isinstance(scorer, RatingScorer) and scorer.rates and len(dataset.rating_levels):
         likely_BR = scorer.rating_distribution(histories, target_B).cpu().numpy()
         values |= rating_metrics(likely_BR @ dataset.rating_levels - true_ratings(dataset, piece))
+        calibration.add(likely_BR, np.asarray(dataset.rating_N[piece.target_C]).astype(np.int64))
     return _Answers(rank_of(score_BV, target_B).numpy(), values, item_BK[item_BK != PAD])
 
 

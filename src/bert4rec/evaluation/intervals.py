@@ -35,6 +35,20 @@ def mean_and_interval(value_C: Mapping[str, Floats], seed: int = 0) -> dict[str,
     }
 
 
+def rmse_difference(one_C: Floats, other_C: Floats, seed: int = 0) -> tuple[float, tuple[float, float]] | None:
+    """The difference of two RMSEs and its 95 % interval, from the squared errors of the same users.
+
+    Users whose error is NaN in either do not count; None where none is left.
+    """
+    both_C = ~np.isnan(one_C + other_C)
+    if not both_C.any():
+        return None
+    square_C2 = np.stack([one_C[both_C], other_C[both_C]], axis=1)
+    mean_R2 = np.concatenate([_weighted_mean(count_RC, square_C2) for count_RC in _draws(len(square_C2), seed)])
+    low, high = np.quantile(np.sqrt(mean_R2) @ [1, -1], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(np.sqrt(square_C2.mean(0)) @ [1, -1]), (float(low), float(high))
+
+
 def _draws(cases: int, seed: int) -> Iterator[Floats]:
     """How often each user was drawn, `[resamples, cases]`, piece by piece."""
     random, done = np.random.default_rng(seed), 0

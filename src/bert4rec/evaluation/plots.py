@@ -1,10 +1,11 @@
-"""A model beside its baselines, as a picture."""
+"""Reports as pictures: a model beside its baselines, and whether its predicted ratings can be taken at their word."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -53,3 +54,30 @@ def _caption(reports: Sequence[Report]) -> str:
         f"{protocol['dataset']}, {protocol['split']}, {protocol['cases']}, {protocol['users']:,} users, "
         f"{protocol['candidates']}, request time {known}; whiskers: 95 % bootstrap over users"
     )
+
+
+def plot_reliability(report: Report, path: Path) -> None:
+    """Predicted chances of each rating level against the share that came true, dots as large as their counts; a PNG."""
+    figure = Figure(figsize=(5.6, 5.4), layout="constrained")
+    axis = figure.subplots()
+    axis.plot([0, 1], [0, 1], color=_OTHERS, linewidth=1.2, zorder=1)
+    levels = sorted({part["level"] for part in report.calibration})
+    most = max(part["count"] for part in report.calibration)
+    for place, level in enumerate(levels):
+        bins = [part for part in report.calibration if part["level"] == level]
+        color = colormaps["viridis"](place / max(1, len(levels) - 1) * 0.9)
+        x, y = ([part[side] for part in bins] for side in ("predicted", "observed"))
+        axis.plot(x, y, color=color, linewidth=0.8, alpha=0.5, zorder=2)
+        sizes = [12 + 240 * part["count"] / most for part in bins]
+        axis.scatter(x, y, s=sizes, color=color, alpha=0.85, linewidth=0, zorder=3, label=f"rating {level:g}")
+    reach = 1.05 * max(max(part["predicted"], part["observed"]) for part in report.calibration)
+    axis.set(xlim=(0, reach), ylim=(0, reach), xlabel="predicted probability", ylabel="share that came true")
+    axis.set_title(f"Ratings of {report.name}: ECE {report.metrics['rating_ece']:.4f}", fontsize=11, loc="left")
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.grid(color="#e6e6e6")
+    axis.set_axisbelow(True)
+    handles, names = axis.get_legend_handles_labels()
+    for handle in axis.legend(handles, names, frameon=False, loc="upper left").legend_handles:
+        handle.set_sizes([40])  # type: ignore[union-attr]
+    figure.supxlabel(_caption([report]), fontsize=7, color="#666666")
+    write_picture(path, figure, dpi=130)

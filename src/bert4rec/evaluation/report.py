@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bert4rec.data.histories import Ints
 from bert4rec.errors import DataError
-from bert4rec.evaluation.intervals import mean_and_interval
+from bert4rec.evaluation.intervals import mean_and_interval, rmse_difference
 from bert4rec.evaluation.metrics import Floats, place_metrics
 from bert4rec.evaluation.slices import paired_parts
 from bert4rec.files import write_whole
@@ -44,6 +45,10 @@ class Report:
     """The place of each case's target, in the order of the split: what a paired comparison needs."""
     band_C: Mapping[str, Ints] = field(default_factory=dict)
     """By slice, the place of each case's part in `slices`; empty in files of reports that were written without."""
+    square_C: Floats | None = None
+    """The squared error of each case's expected rating, NaN where it has none; None where ratings are not predicted."""
+    calibration: Sequence[Mapping[str, Any]] = ()
+    """Of predicted ratings: level, count, predicted and observed share of every bin."""
 
     def to_dict(self, places: bool = False) -> dict[str, Any]:
         """Plain values for a JSON file; with `places`, enough to compare it with another report."""
@@ -53,11 +58,16 @@ class Report:
             "intervals": {name: list(interval) for name, interval in self.intervals.items()},
             "protocol": dict(self.protocol),
             "slices": {name: [dict(part) for part in parts] for name, parts in self.slices.items()},
+            "calibration": [dict(part) for part in self.calibration],
         }
         if not places:
             return content
-        by_slice = {name: np.asarray(band_C).tolist() for name, band_C in self.band_C.items()}
-        return {**content, "places": np.asarray(self.place_C).tolist(), "bands": by_slice}
+        return {
+            **content,
+            "places": np.asarray(self.place_C).tolist(),
+            "bands": {name: np.asarray(band_C).tolist() for name, band_C in self.band_C.items()},
+            "rating_squares": None if self.square_C is None else _or_none(self.square_C),
+        }
 
     def protocol_line(self) -> str:
         """The protocol in one line, to stand below a table."""
@@ -110,8 +120,13 @@ def with_interval(report: Report, metric: str) -> str:
     return f"{value} [{low:.4f}, {high:.4f}]"
 
 
+def _or_none(square_C: Floats) -> list[float | None]:
+    """Four decimals, for a file; JSON knows no NaN."""
+    return [None if np.isnan(square) else round(float(square), 4) for square in square_C]
+
+
 def save_report(report: Report, path: Path) -> None:
-    """The report as a JSON file that `load_report` reads: some 20 bytes a user for places and bands, little else."""
+    """The report as a JSON file that `load_report` reads: some 30 bytes a user, little else."""
     write_whole(path, json.dumps(report.to_dict(places=True), indent=1).encode())
 
 
@@ -122,12 +137,16 @@ def load_report(path: Path) -> Report:
         place_C = np.asarray(content.pop("places"), dtype=np.int64)
         intervals = {name: (low, high) for name, (low, high) in content.pop("intervals").items()}
         band_C = {name: np.asarray(band, dtype=np.int64) for name, band in content.pop("bands", {}).items()}
-        report = Report(**content, intervals=intervals, place_C=place_C, band_C=band_C)
+        squares = content.pop("rating_squares", None)
+        square_C = None if squares is None else np.array([np.nan if one is None else one for one in squares])
+        report = Report(**content, intervals=intervals, place_C=place_C, band_C=band_C, square_C=square_C)
         report.protocol_line()
         if place_C.shape != (report.protocol["users"],) or place_C.min(initial=1) < 1:
             raise ValueError("its places are not those of its users")
         if any(mask_C.shape != place_C.shape for mask_C in paired_parts(report.slices, band_C).values()):
             raise ValueError("its bands are not those of its users")
+        if square_C is not None and square_C.shape != place_C.shape:
+            raise ValueError("its rating errors are not those of its users")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
         raise DataError(f"{path}: not a report of 'bert4rec evaluate --output' ({problem})") from problem
     return report
@@ -163,11 +182,10 @@ class Comparison:
 
 
 def compare(first: Report, second: Report, seed: int = 0) -> Comparison:
-    """The paired differences of Hit@10 and NDCG@10, first minus second, for all and for parts of the users.
+    """The paired differences of Hit@10, NDCG@10 and, where both predict ratings, their RMSE, first minus second.
 
-    Both must answer the same cases; the parts are those of whichever report knows its bands.
-
-    One may know the request time and the other not; the protocol of the comparison then says so.
+    For all users and for parts of them, which are those of whichever report knows its bands. Both must answer the same
+    cases. One may know the request time and the other not; the protocol of the comparison then says so.
     """
     for part in MUST_AGREE:
         if first.protocol[part] != second.protocol[part]:
@@ -177,27 +195,34 @@ def compare(first: Report, second: Report, seed: int = 0) -> Comparison:
             )
     one, other = place_metrics(first.place_C), place_metrics(second.place_C)
     gain = {metric: one[metric] - other[metric] for metric in COMPARED}
+    squares = (first.square_C, second.square_C)
     parts = paired_parts(first.slices, first.band_C) or paired_parts(second.slices, second.band_C)
     known, other_known = (_REQUEST_TIME[report.protocol["request_time"]] for report in (first, second))
     differs = {"request_time": f"{known} to the first and {other_known} to the second"} if known != other_known else {}
     return Comparison(
         first.name,
         second.name,
-        **_paired(gain, seed),
+        **_paired(gain, squares, np.ones(len(first.place_C), dtype=bool), seed),
         protocol={**first.protocol, **differs},
         slices={
-            name: {
-                "users": int(mask_C.sum()),
-                **_paired({metric: gain_C[mask_C] for metric, gain_C in gain.items()}, seed),
-            }
-            for name, mask_C in parts.items()
+            name: {"users": int(mask_C.sum()), **_paired(gain, squares, mask_C, seed)} for name, mask_C in parts.items()
         },
     )
 
 
-def _paired(gain: Mapping[str, Floats], seed: int) -> dict[str, dict[str, Any]]:
-    """The mean of each metric's differences, its interval and its p-value."""
+def _paired(
+    gain: Mapping[str, Floats], squares: tuple[Floats | None, Floats | None], mask_C: NDArray[np.bool_], seed: int
+) -> dict[str, dict[str, Any]]:
+    """The mean of each metric's differences in a part of the users, its interval and its p-value.
+
+    With the squared errors of both sides the difference of their rating RMSEs too.
+    """
+    gain = {metric: gain_C[mask_C] for metric, gain_C in gain.items()}
     found = mean_and_interval(gain, seed)
+    one_C, other_C = squares
+    if one_C is not None and other_C is not None and (rmse := rmse_difference(one_C[mask_C], other_C[mask_C], seed)):
+        found["rating_rmse"] = rmse
+        gain["rating_rmse"] = np.nan_to_num(one_C - other_C)[mask_C]  # whose errors are exchanged in the test
     return {
         "difference": {metric: mean for metric, (mean, _) in found.items()},
         "intervals": {metric: interval for metric, (_, interval) in found.items()},

@@ -18,7 +18,6 @@ import yaml
 
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import Split
-from bert4rec.evaluation.evaluate import evaluate
 from bert4rec.model.scorer import readings_of
 from bert4rec.training import fit
 from small_runs import RUN
@@ -198,20 +197,6 @@ def test_a_model_that_never_reads_the_time_is_paired_with_the_preset_that_does(b
     assert found["request_time_off"]["all users"]["hit@10"]["difference"] == 0
 
 
-def test_the_difference_of_two_rmses_is_that_of_the_users_whom_both_rate(benchmarks: SimpleNamespace) -> None:
-    found = benchmarks.ablations.rmse_difference(np.array([4.0, 0.0, np.nan, 9.0]), np.array([1.0, 1.0, 5.0, np.nan]))
-    assert found["difference"] == pytest.approx(2**0.5 - 1)
-    assert found["interval"] == pytest.approx([-1, 1])  # all drawn users are the second, or all the first
-    assert benchmarks.ablations.rmse_difference(np.array([np.nan, 1.0]), np.array([1.0, np.nan])) is None
-
-
-def test_rmses_are_paired_and_not_drawn_apart(benchmarks: SimpleNamespace) -> None:
-    square_C = np.random.default_rng(0).exponential(size=500)
-    low, high = benchmarks.ablations.rmse_difference(1.21 * square_C, square_C)["interval"]
-    assert 0 < high - low < 0.02  # a tenth of the RMSE whoever is drawn; apart it would be about ±.1
-    assert low < 0.1 * square_C.mean() ** 0.5 < high
-
-
 # The whole script
 
 
@@ -286,18 +271,6 @@ def test_answers_are_kept_until_the_weights_change(
     (folder / "other" / "config.json").write_text(json.dumps(config))
     with pytest.raises(AssertionError, match="asked again"):
         benchmarks.ablations.answers(folder / "other", world, leave_one_out(world))
-
-
-def test_squared_errors_are_those_of_the_report(
-    script: SimpleNamespace, benchmarks: SimpleNamespace, world: PreparedDataset
-) -> None:
-    from bert4rec import artefact
-
-    scorer = artefact.load(script.folder / "runs/tiny_synthetic/preset-seed3").scorer()
-    split = leave_one_out(world)
-    square_C = benchmarks.ablations.rating_squares(scorer, world, split, request_time=False)
-    told = evaluate(scorer, world, split, request_time=False).metrics["rating_rmse"]
-    assert np.nanmean(square_C) ** 0.5 == pytest.approx(told)
 
 
 # How it is shown

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bert4rec.evaluation import intervals
-from bert4rec.evaluation.intervals import mean_and_interval
+from bert4rec.evaluation.intervals import mean_and_interval, rmse_difference
 
 
 def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
@@ -54,3 +54,20 @@ def test_little_memory_means_pieces_and_no_other_interval(monkeypatch: pytest.Mo
     whole = mean_and_interval(values)
     monkeypatch.setattr(intervals, "COUNTS_IN_PIECE", 333)
     assert mean_and_interval(values)["x"][1] == pytest.approx(whole["x"][1])
+
+
+def test_the_difference_of_two_rmses_is_that_of_the_users_whom_both_rate() -> None:
+    found = rmse_difference(np.array([4.0, 0.0, np.nan, 9.0]), np.array([1.0, 1.0, 5.0, np.nan]))
+    assert found is not None
+    assert found[0] == pytest.approx(2**0.5 - 1)
+    assert found[1] == pytest.approx((-1, 1))  # all drawn users are the second, or all the first
+    assert rmse_difference(np.array([np.nan, 1.0]), np.array([1.0, np.nan])) is None
+
+
+def test_rmses_are_paired_and_not_drawn_apart() -> None:
+    square_C = np.random.default_rng(0).exponential(size=500)
+    found = rmse_difference(1.21 * square_C, square_C)
+    assert found is not None
+    low, high = found[1]
+    assert 0 < high - low < 0.02  # a tenth of the RMSE whoever is drawn; apart it would be about ±.1
+    assert low < 0.1 * square_C.mean() ** 0.5 < high
