@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -30,8 +30,9 @@ from torch import Tensor
 from bert4rec.config import RunConfig
 from bert4rec.data.prepared import Feature, Names, PreparedDataset
 from bert4rec.data.splits import Split
-from bert4rec.errors import ArtefactError, ConfigError
+from bert4rec.errors import ArtefactError, ConfigError, DataError, UsageError
 from bert4rec.files import write_whole
+from bert4rec.model.ensemble import EnsembleScorer
 from bert4rec.model.network import Bert4Rec
 from bert4rec.model.scorer import NetworkScorer
 from bert4rec.model.spec import DataSpec
@@ -64,6 +65,39 @@ class Artefact:
     def scorer(self) -> NetworkScorer:
         """The model, ready to be asked."""
         return NetworkScorer(self.network, self.run, name=self.source.name)
+
+
+def joint_scorer(models: Sequence[Artefact]) -> NetworkScorer | EnsembleScorer:
+    """The scorer of one model, or that of several as an ensemble.
+
+    Raises UsageError where none or one twice is named, DataError with both folders where two models are not of the
+    same data, split and catalogue.
+    """
+    if not models:
+        raise UsageError("no model is named; name a model folder, or several")
+    first, *others = models
+    for place, model in enumerate(others, 1):
+        if model.source.resolve() in [earlier.source.resolve() for earlier in models[:place]]:
+            raise UsageError(f"{model.source}: named twice; an ensemble is made of different models")
+        for obstacle in _differences(first, model):
+            raise DataError(f"{first.source} and {model.source}: {obstacle}")
+    return EnsembleScorer([model.scorer() for model in models]) if others else first.scorer()
+
+
+def _differences(first: Artefact, other: Artefact) -> Iterator[str]:
+    """Why two models cannot answer together."""
+    if first.dataset.checksum != other.dataset.checksum:
+        yield (
+            f"trained on different data ({first.dataset.name}, checksum {first.dataset.checksum}, and "
+            f"{other.dataset.name}, {other.dataset.checksum}); take models of the same prepared folder"
+        )
+    if first.split["checksum"] != other.split["checksum"]:
+        yield (
+            f"trained on different splits ({first.split['name']}, checksum {first.split['checksum']}, and "
+            f"{other.split['name']}, {other.split['checksum']}); take models of the same split"
+        )
+    if list(first.dataset.items.ids) != list(other.dataset.items.ids):
+        yield "trained on different catalogues; take models of the same prepared folder"
 
 
 def save(

@@ -1,4 +1,7 @@
-"""Evaluates a model over the whole catalogue, with the time of the request known and unknown, beside baselines."""
+"""Evaluates a model, or several as one, over the whole catalogue, beside baselines.
+
+The time of the request is known and unknown in turn.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from jsonargparse import ArgumentParser, Namespace
 
-from bert4rec.cli.flags import add_json, at_least_one
+from bert4rec.cli.flags import add_folders, add_json, at_least_one
 from bert4rec.cli.output import console, notes, show_json, show_table
 from bert4rec.errors import DataError
 
@@ -28,7 +31,7 @@ REPORT_FILE = "report.md"
 
 def add_flags(parser: ArgumentParser) -> None:
     """The flags of `evaluate`."""
-    parser.add_argument("--model", type=Path, required=True, help="The model folder.")
+    add_folders(parser, "model", "The model folder; of several, the mean of their scores is evaluated.")
     parser.add_argument("--data", type=Path, help="The prepared folder; default: the data stored with the model.")
     parser.add_argument("--cases", type=Literal["test", "validation"], default="test", help="Which cases are asked.")
     parser.add_argument("--baselines", action="store_true", help="Fit and evaluate the baselines too.")
@@ -39,17 +42,18 @@ def add_flags(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> None:
     """Evaluates and reports."""
-    from bert4rec.artefact import load
+    from bert4rec.artefact import joint_scorer, load
     from bert4rec.evaluation.evaluate import evaluate_rows
     from bert4rec.evaluation.ratings import rating_baselines
 
     batch_size = at_least_one(args, "batch_size")
     if args.output:
         args.output.mkdir(parents=True, exist_ok=True)  # better to fail before the work than after it
-    model = load(args.model)
-    dataset, split = data_of(model, args.data)
+    models = [load(folder) for folder in args.model]
+    scorer = joint_scorer(models)
+    dataset, split = data_of(models[0], args.data)
     say = notes(to_stderr=args.json)
-    rows = evaluate_rows(model.scorer(), dataset, split, args.cases, batch_size)
+    rows = evaluate_rows(scorer, dataset, split, args.cases, batch_size)
     baselines = baseline_reports(dataset, split, args.cases, batch_size, say) if args.baselines else []
     ratings = rating_baselines(dataset, split, getattr(split, args.cases)) if args.baselines else {}
     if args.output:
