@@ -12,7 +12,9 @@ from bert4rec.cli.output import console, show_json, show_table
 from bert4rec.errors import UsageError
 
 if TYPE_CHECKING:
-    from bert4rec.evaluation.report import Report
+    from bert4rec.evaluation.report import Comparison, Report
+
+COLUMNS = ("metric", "difference", "95 % interval", "p")
 
 
 def add_flags(parser: ArgumentParser) -> None:
@@ -32,7 +34,13 @@ def run(args: Namespace) -> None:
     if args.json:
         show_json(found.to_dict())
         return
-    rows = [
+    show_table(f"{found.first} minus {found.second}", COLUMNS, difference_rows(found))
+    console().print(protocol_line(found.protocol), style="dim")
+
+
+def difference_rows(found: Comparison) -> list[list[object]]:
+    """What stands in `COLUMNS`, a row for each metric."""
+    return [
         [
             metric,
             difference,
@@ -41,8 +49,6 @@ def run(args: Namespace) -> None:
         ]
         for metric, difference in found.difference.items()
     ]
-    show_table(f"{found.first} minus {found.second}", ["metric", "difference", "95 % interval", "p"], rows)
-    console().print(protocol_line(found.protocol), style="dim")
 
 
 def _report(path: Path, args: Namespace) -> Report:

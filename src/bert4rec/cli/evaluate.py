@@ -127,17 +127,17 @@ def _show(rows: dict[str, Report], baselines: list[Report], ratings: dict[str, d
     from bert4rec.evaluation.report import protocol_line
 
     own = [(f"{row.name}, {name.replace('_', ' ')}", row) for name, row in rows.items()]
-    _show_metrics("ranking", LISTS, [*own, *((report.name, report) for report in baselines)])
+    show_metrics("ranking", LISTS, [*own, *((report.name, report) for report in baselines)])
     if any(metric in report.metrics for metric in RATINGS for _, report in own):
         print()
-        _show_metrics("rating of the item that came", RATINGS, own, ratings)
+        show_metrics("rating of the item that came", RATINGS, own, ratings)
     protocol = dict(own[0][1].protocol)
     if len(own) > 1:
         protocol["request_time"] = "as the rows say"
     console().print(f"\n±: half of the 95 % interval. {protocol_line(protocol)}", style="dim")
 
 
-def _show_metrics(
+def show_metrics(
     title: str,
     metrics: Sequence[str],
     reports: Sequence[tuple[str, Report]],

@@ -140,10 +140,12 @@ def add_settings(parser: ArgumentParser, *groups: type, skip: Container[str] = (
     """A flag for each field of the dataclasses, its docstring as help; `--overwrite` means `--overwrite true`."""
     for group in groups:
         parser.add_class_arguments(group, skip={entry.name for entry in fields(group) if entry.name in skip})
-    for action in parser._actions:
-        if getattr(action, "_typehint", None) is bool:
+    actions: list[Any] = parser._actions
+    for action in actions:
+        kind = getattr(action, "_typehint", None)
+        if kind is bool:
             action.nargs, action.const = "?", True
-        if getattr(action, "_typehint", None) == tuple[str, ...]:
+        elif kind == tuple[str, ...]:
             action._typehint, action.nargs = str, "*"
             _take_several(action)
 

@@ -66,7 +66,7 @@ def _obstacles(members: Sequence[NetworkScorer]) -> Iterator[str]:
             yield f"{first.name} and {other.name}: score {items} and {its_items} item rows; there is no mean of them"
         levels, its_levels = (member.network.spec.rating_levels for member in (rater, other))
         if other.rates and levels != its_levels:
-            yield f"{rater.name} and {other.name}: know {levels} and {its_levels} rating levels; there is no mean of them"
+            yield f"{rater.name} and {other.name}: know {levels} and {its_levels} rating levels; they have no mean"
         if first.reads_request_time != other.reads_request_time:
             told, untold = (first, other) if first.reads_request_time else (other, first)
             yield (

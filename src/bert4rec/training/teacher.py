@@ -77,8 +77,8 @@ class Teacher:
 class _Mean:
     """The mean of several models' scores as one product.
 
-    Each one's scores are `queries @ keys.T + bias`, so their mean is the product of all queries side by side, divided by
-    their number, with all keys side by side.
+    Each one's scores are `queries @ keys.T + bias`, so their mean is all queries side by side, divided by the number of
+    models, times all keys side by side.
     """
 
     def __init__(self, members: Sequence[NetworkScorer]) -> None:
@@ -98,7 +98,9 @@ class _Mean:
     @property
     def bias_V(self) -> Tensor | None:
         """What is added to every row's scores; a model of cosines adds nothing."""
-        parts = [bias_V for member in self.members if (bias_V := member.network.item_head.bias_V) is not None]
+        parts: list[Tensor] = [
+            bias_V for member in self.members if (bias_V := member.network.item_head.bias_V) is not None
+        ]
         return torch.stack(parts).sum(0) / len(self.members) if parts else None
 
 
