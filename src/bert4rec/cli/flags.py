@@ -146,7 +146,7 @@ def add_settings(parser: ArgumentParser, *groups: type, skip: Container[str] = (
         if kind is bool:
             action.nargs, action.const = "?", True
         elif kind == tuple[str, ...]:
-            action._typehint, action.nargs = str, "*"
+            action._typehint, action.nargs, action.metavar = str, "*", action.dest.upper()
             _take_several(action)
 
 
