@@ -75,13 +75,20 @@ def joint_scorer(models: Sequence[Artefact]) -> NetworkScorer | EnsembleScorer:
     """
     if not models:
         raise UsageError("no model is named; name a model folder, or several")
+    refuse_repeated(models)
     first, *others = models
-    for place, model in enumerate(others, 1):
-        if model.source.resolve() in [earlier.source.resolve() for earlier in models[:place]]:
-            raise UsageError(f"{model.source}: named twice; an ensemble is made of different models")
+    for model in others:
         for obstacle in _differences(first, model):
             raise DataError(f"{first.source} and {model.source}: {obstacle}")
     return EnsembleScorer([model.scorer() for model in models]) if others else first.scorer()
+
+
+def refuse_repeated(models: Sequence[Artefact]) -> None:
+    """Raises UsageError where a folder is named twice: its model would count twice in a mean, which nobody means."""
+    places = [model.source.resolve() for model in models]
+    for number, model in enumerate(models):
+        if places[number] in places[:number]:
+            raise UsageError(f"{model.source}: named twice; a mean is that of different models")
 
 
 def _differences(first: Artefact, other: Artefact) -> Iterator[str]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -113,28 +112,21 @@ def _queries(scorer: NetworkScorer, read: Supervised, causal: bool) -> Tensor:
 def teacher_of(run: RunConfig, dataset: PreparedDataset, split: Split) -> Teacher | None:
     """The teacher that the settings name; None where they name none.
 
-    Raises ArtefactError where a model cannot be loaded, ConfigError where this run cannot learn from it.
+    Raises ArtefactError where a model cannot be loaded, UsageError where one is named twice, ConfigError where this run
+    cannot learn from it.
     """
     training = run.training
     if not training.teacher:
         return None
     models = [artefact.load(folder) for folder in training.teacher]
+    artefact.refuse_repeated(models)
     for folder, model in zip(training.teacher, models, strict=True):
         for obstacle in _obstacles(model, run, dataset, split):
             raise ConfigError(f"teacher {folder}: {obstacle}")
-    _named_once(training.teacher)
     scorers = [(model.scorer(), _item_tasks(model.run)) for model in models]
     able = {task: [scorer for scorer, tasks in scorers if task in tasks] for task in _item_tasks(run)}
     taught = {task: group for task, group in able.items() if group}
     return Teacher(taught, training.distillation_weight, training.distillation_temperature)
-
-
-def _named_once(folders: Sequence[str]) -> None:
-    """Named twice, a model would count twice in the mean, which nobody means."""
-    places = [Path(folder).resolve() for folder in folders]
-    for folder, place in zip(folders, places, strict=True):
-        if places.count(place) > 1:
-            raise ConfigError(f"teacher {folder}: named twice; several teachers are different models")
 
 
 def _obstacles(model: Artefact, run: RunConfig, dataset: PreparedDataset, split: Split) -> Iterator[str]:
