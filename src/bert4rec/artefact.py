@@ -18,7 +18,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -33,8 +33,9 @@ from torch import Tensor
 from bert4rec.config import RunConfig
 from bert4rec.data.prepared import Feature, Names, PreparedDataset
 from bert4rec.data.splits import Split
-from bert4rec.errors import ArtefactError, ConfigError
+from bert4rec.errors import ArtefactError, ConfigError, DataError, UsageError
 from bert4rec.files import write_whole
+from bert4rec.model.ensemble import EnsembleScorer
 from bert4rec.model.network import Bert4Rec
 from bert4rec.model.scorer import NetworkScorer
 from bert4rec.model.spec import DataSpec
@@ -73,6 +74,46 @@ class Artefact:
     def scorer(self) -> NetworkScorer:
         """The model, ready to be asked."""
         return NetworkScorer(self.network, self.run, name=self.source.name)
+
+
+def joint_scorer(models: Sequence[Artefact]) -> NetworkScorer | EnsembleScorer:
+    """The scorer of one model, or that of several as an ensemble.
+
+    Raises UsageError where none or one twice is named, DataError with both folders where two models are not of the
+    same data, split and catalogue.
+    """
+    if not models:
+        raise UsageError("no model is named; name a model folder, or several")
+    refuse_repeated(models)
+    first, *others = models
+    for model in others:
+        for obstacle in _differences(first, model):
+            raise DataError(f"{first.source} and {model.source}: {obstacle}")
+    return EnsembleScorer([model.scorer() for model in models]) if others else first.scorer()
+
+
+def refuse_repeated(models: Sequence[Artefact]) -> None:
+    """Raises UsageError where a folder is named twice: its model would count twice in a mean, which nobody means."""
+    places = [model.source.resolve() for model in models]
+    for number, model in enumerate(models):
+        if places[number] in places[:number]:
+            raise UsageError(f"{model.source}: named twice; a mean is that of different models")
+
+
+def _differences(first: Artefact, other: Artefact) -> Iterator[str]:
+    """Why two models cannot answer together."""
+    if first.data["checksum"] != other.data["checksum"]:
+        yield (
+            f"trained on different data ({first.data['name']}, checksum {first.data['checksum']}, and "
+            f"{other.data['name']}, {other.data['checksum']}); take models of the same prepared folder"
+        )
+    if first.split["checksum"] != other.split["checksum"]:
+        yield (
+            f"trained on different splits ({first.split['name']}, checksum {first.split['checksum']}, and "
+            f"{other.split['name']}, {other.split['checksum']}); take models of the same split"
+        )
+    if list(first.dataset.items.ids) != list(other.dataset.items.ids):
+        yield "trained on different catalogues; take models of the same prepared folder"
 
 
 def save(

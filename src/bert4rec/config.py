@@ -136,12 +136,12 @@ class TrainingConfig:
     """Share of events that are masked for item_prediction; the last one always is."""
     exclude_seen: bool = True
     """Items that a token sees are no candidates of its item task, as they are none in a list."""
-    teacher: str = ""
-    """A model folder to learn from, besides the data; its catalogue must be the same. Empty: none."""
+    teacher: tuple[str, ...] = ()
+    """Model folders to learn from, besides the data; their catalogue must be the same. Several teach their mean."""
     distillation_weight: float = 0.5
-    """The teacher's share of what the item tasks are to answer; the rest is the event that happened."""
+    """The teachers' share of what the item tasks are to answer; the rest is the event that happened."""
     distillation_temperature: float = 1.0
-    """The teacher's scores are divided by this: above 1 it tells more of the items that it does not put first."""
+    """The teachers' scores are divided by this: above 1 they tell more of the items that they do not put first."""
     weight_decay: float = 0.01
     """AdamW's decoupled weight decay, of matrices only."""
     beta2: float = 0.98
@@ -174,6 +174,8 @@ class TrainingConfig:
     """Log to Weights & Biases as well."""
 
     def __post_init__(self) -> None:
+        named = (self.teacher,) if isinstance(self.teacher, str) else self.teacher  # one word in a file is one folder
+        object.__setattr__(self, "teacher", tuple(folder for folder in named if folder))
         for name in ("batch_size", "max_epochs", "patience", "gradient_accumulation_steps", "devices"):
             _require(getattr(self, name) >= 1, self, name, "1 or more")
         for name in ("window_stride", "weight_decay", "warmup_steps", "max_grad_norm", "num_workers"):
@@ -204,7 +206,13 @@ class RunConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as a flat mapping, the form of a configuration file."""
-        return {**asdict(self.model), **asdict(self.training), **asdict(self.split)}
+        settings = {**asdict(self.model), **asdict(self.training), **asdict(self.split)}
+        return {**settings, "teacher": list(self.training.teacher)}
+
+    def changes(self) -> dict[str, Any]:
+        """The settings that differ from the defaults, in the same form."""
+        defaults = RunConfig().to_dict()
+        return {name: value for name, value in self.to_dict().items() if value != defaults[name]}
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> RunConfig:

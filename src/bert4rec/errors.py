@@ -7,6 +7,7 @@
         ├── SourceError         a raw file: names the file and, where there are any, row and field
         ├── PreparedDataError   a prepared folder that is absent, incomplete or from another version
         ├── ArtefactError       a model folder that is absent, truncated, mixed up or newer
+        ├── Diverged            a network that scores NaN
         ├── UnknownUser         a user id without a stored history
         └── UnknownItem         item ids that the model does not know
 
@@ -61,6 +62,10 @@ class PreparedDataError(DataError):
 
 class ArtefactError(DataError):
     """A model folder is absent, incomplete, mixed up with another, or written by a newer version."""
+
+
+class Diverged(DataError):
+    """A network scored NaN: its training has diverged."""
 
 
 class UnknownUser(DataError):

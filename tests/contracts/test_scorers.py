@@ -16,6 +16,7 @@ from bert4rec.data.splits import Split, make_split
 from bert4rec.evaluation.baselines import ItemNeighbours, Popularity, SequentialRules
 from bert4rec.evaluation.evaluate import RatingScorer, Scorer
 from bert4rec.ids import FIRST_ITEM, UNKNOWN
+from bert4rec.model.ensemble import EnsembleScorer
 from bert4rec.model.network import Bert4Rec
 from bert4rec.model.scorer import NetworkScorer
 
@@ -41,6 +42,9 @@ SCORERS: dict[str, Fit] = {
     "network": network(),
     "network, masked": network(scoring="mask"),
     "network, both readings, gated": network(scoring="average", block="gated", relative_time=True),
+    "ensemble": lambda dataset, split: EnsembleScorer(
+        [network()(dataset, split), network(scoring="mask", cosine_head=False)(dataset, split)]  # type: ignore[list-item]
+    ),
     "network, bare": network(user_features="none", item_features=False, temporal_embedding=False, cosine_head=False),
 }
 

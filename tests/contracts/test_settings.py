@@ -195,9 +195,9 @@ REACH: dict[str, Reach] = {
     "window_stride": Reach(1, lambda run, _: len(batches(run)), {"windows": "sliding"}),
     "mask_probability": Reach(0.8, in_batch(masked_tokens)),
     "exclude_seen": Reach(False, trained),
-    "teacher": Reach("teacher", taught),
-    "distillation_weight": Reach(0.9, taught, {"teacher": "teacher"}),
-    "distillation_temperature": Reach(2.0, taught, {"teacher": "teacher"}),
+    "teacher": Reach(["teacher"], taught),
+    "distillation_weight": Reach(0.9, taught, {"teacher": ["teacher"]}),
+    "distillation_temperature": Reach(2.0, taught, {"teacher": ["teacher"]}),
     "weight_decay": Reach(0.5, trained),
     "beta2": Reach(0.5, trained),
     "warmup_steps": Reach(1, trained, {"max_epochs": 8}),  # of 24 steps a tenth warms up at most: 2

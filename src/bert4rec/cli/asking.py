@@ -4,6 +4,7 @@ Without postponed annotations: to understand those, jsonargparse runs the import
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -43,15 +44,19 @@ class ModelFlags:
         if self.model is None and self.model_path is None:
             raise UsageError("name a model: --model FOLDER, or --model_path FILE --metadata_path FILE")
         if self.model is not None:
-            return RecommendationEngine(open_model(self.model, self.data, self.data_dir))
+            (model,) = open_models([self.model], self.data, self.data_dir)
+            return RecommendationEngine(model)
         return RecommendationEngine.load(model_path=self.model_path, metadata_path=self.metadata_path)
 
 
-def open_model(folder: Path, data: Path | None, data_dir: Path | None, say: "Report | None" = None) -> "Artefact":
-    """The model of a folder, on the data that the two flags name; where they name none on its own."""
+def open_models(
+    folders: Sequence[Path], data: Path | None, data_dir: Path | None, say: "Report | None" = None
+) -> "list[Artefact]":
+    """The models of folders, on the data that the two flags name; where they name none each on its own."""
     from bert4rec.artefact import load
 
-    return load(folder, _named_data(folder, data, data_dir, say))
+    named = _named_data(folders[0], data, data_dir, say)
+    return [load(folder, named) for folder in folders]
 
 
 def _named_data(

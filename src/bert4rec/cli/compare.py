@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser, Namespace
 
-from bert4rec.cli.asking import open_model
+from bert4rec.cli.asking import open_models
 from bert4rec.cli.flags import add_data, add_json, add_switch
 from bert4rec.cli.output import console, show_json, show_table
 from bert4rec.errors import UsageError
 
 if TYPE_CHECKING:
-    from bert4rec.evaluation.report import Report
+    from bert4rec.evaluation.report import Comparison, Report
+
+COLUMNS = ("metric", "difference", "95 % interval", "p")
 
 
 def add_flags(parser: ArgumentParser) -> None:
@@ -34,11 +36,7 @@ def run(args: Namespace) -> None:
     if args.json:
         show_json(found.to_dict())
         return
-    rows = [
-        [metric, difference, _interval(found.intervals[metric]), found.p_value[metric]]
-        for metric, difference in found.difference.items()
-    ]
-    show_table(f"{found.first} minus {found.second}", ["metric", "difference", "95 % interval", "p"], rows)
+    show_table(f"{found.first} minus {found.second}", COLUMNS, difference_rows(found))
     if found.slices:
         print()
         show_table(
@@ -47,6 +45,14 @@ def run(args: Namespace) -> None:
             [_part_row(name, part, found.difference) for name, part in found.slices.items()],
         )
     console().print(protocol_line(found.protocol), style="dim")
+
+
+def difference_rows(found: Comparison) -> list[list[object]]:
+    """What stands in `COLUMNS`, a row for each metric."""
+    return [
+        [metric, difference, _interval(found.intervals[metric]), found.p_value[metric]]
+        for metric, difference in found.difference.items()
+    ]
 
 
 def _part_row(name: str, part: Mapping[str, Any], metrics: Iterable[str]) -> list[object]:
@@ -75,6 +81,6 @@ def _report(path: Path, args: Namespace) -> Report:
     if (path / REPORT_FILE).is_file() and not is_model_folder(path):
         names = ", ".join(sorted(report.name for report in path.glob("*.json")))
         raise UsageError(f"{path}: a folder of several reports; name one of them: {names}")
-    model = open_model(path, args.data, args.data_dir)
+    (model,) = open_models([path], args.data, args.data_dir)
     dataset, split = data_of(model)
     return evaluate(model.scorer(), dataset, split, request_time=args.request_time)

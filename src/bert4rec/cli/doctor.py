@@ -14,7 +14,7 @@ from bert4rec.cli.output import show_json, show_table
 from bert4rec.errors import Bert4RecError, DataError
 
 PACKAGES = ("bert4rec", "torch", "lightning", "numpy", "polars", "safetensors", "jsonargparse", "rich", "matplotlib")
-EXTRAS = ("tensorboard", "wandb", "mlflow-skinny")
+EXTRAS = ("tensorboard", "wandb", "mlflow-skinny", "optuna")
 
 
 def add_flags(parser: ArgumentParser) -> None:

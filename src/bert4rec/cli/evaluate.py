@@ -1,4 +1,7 @@
-"""Evaluates a model over the whole catalogue, with the time of the request known and unknown, beside baselines."""
+"""Evaluates a model, or several as one, over the whole catalogue, beside baselines.
+
+The time of the request is known and unknown in turn.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from jsonargparse import ArgumentParser, Namespace
 
-from bert4rec.cli.asking import open_model
-from bert4rec.cli.flags import add_data, add_json, at_least_one
+from bert4rec.cli.asking import open_models
+from bert4rec.cli.flags import add_data, add_folders, add_json, at_least_one
 from bert4rec.cli.output import console, notes, show_json, show_table
 from bert4rec.errors import DataError
 
@@ -29,7 +32,7 @@ REPORT_FILE = "report.md"
 
 def add_flags(parser: ArgumentParser) -> None:
     """The flags of `evaluate`."""
-    parser.add_argument("--model", type=Path, required=True, help="The model folder.")
+    add_folders(parser, "model", "The model folder; of several, the mean of their scores is evaluated.")
     add_data(parser)
     parser.add_argument("--cases", type=Literal["test", "validation"], default="test", help="Which cases are asked.")
     parser.add_argument("--baselines", action="store_true", help="Fit and evaluate the baselines too.")
@@ -40,6 +43,7 @@ def add_flags(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> None:
     """Evaluates and reports."""
+    from bert4rec.artefact import joint_scorer
     from bert4rec.evaluation.evaluate import evaluate_rows
     from bert4rec.evaluation.ratings import rating_baselines
 
@@ -47,9 +51,10 @@ def run(args: Namespace) -> None:
     if args.output:
         args.output.mkdir(parents=True, exist_ok=True)  # better to fail before the work than after it
     say = notes(to_stderr=args.json)
-    model = open_model(args.model, args.data, args.data_dir, say)
-    dataset, split = data_of(model)
-    rows = evaluate_rows(model.scorer(), dataset, split, args.cases, batch_size)
+    models = open_models(args.model, args.data, args.data_dir, say)
+    scorer = joint_scorer(models)
+    dataset, split = data_of(models[0])
+    rows = evaluate_rows(scorer, dataset, split, args.cases, batch_size)
     baselines = baseline_reports(dataset, split, args.cases, batch_size, say) if args.baselines else []
     ratings = rating_baselines(dataset, split, getattr(split, args.cases)) if args.baselines else {}
     if args.output:
@@ -124,17 +129,17 @@ def _show(rows: dict[str, Report], baselines: list[Report], ratings: dict[str, d
     from bert4rec.evaluation.report import protocol_line
 
     own = [(f"{row.name}, {name.replace('_', ' ')}", row) for name, row in rows.items()]
-    _show_metrics("ranking", LISTS, [*own, *((report.name, report) for report in baselines)])
+    show_metrics("ranking", LISTS, [*own, *((report.name, report) for report in baselines)])
     if any(metric in report.metrics for metric in RATINGS for _, report in own):
         print()
-        _show_metrics("rating of the item that came", RATINGS, own, ratings)
+        show_metrics("rating of the item that came", RATINGS, own, ratings)
     protocol = dict(own[0][1].protocol)
     if len(own) > 1:
         protocol["request_time"] = "as the rows say"
     console().print(f"\n±: half of the 95 % interval. {protocol_line(protocol)}", style="dim")
 
 
-def _show_metrics(
+def show_metrics(
     title: str,
     metrics: Sequence[str],
     reports: Sequence[tuple[str, Report]],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import fields
 from itertools import pairwise
 from pathlib import Path
@@ -90,7 +90,10 @@ def _one_line(message: str, parser: ArgumentParser, words: Sequence[str], files:
     if missing:
         names = [name if name in _positional(parser) else f"--{name}" for name in missing["names"].split(", ")]
         return f"missing {', '.join(names)}; '{parser.prog} --help' says what to give"
-    typed = re.match(r'Parser key "(?P<key>[^"]+)": Expected (?:a|an) (?P<kind>.+?)\.? Got value: (?P<value>.*)', text)
+    typed = re.match(
+        r'Parser key "(?P<key>[^"]+)"(?: element \d+)?: Expected (?:a|an) (?P<kind>.+?)\.? Got value: (?P<value>.*)',
+        text,
+    )
     if typed:
         kind = re.sub(r"<class '(\w+)'>|typing\.Literal", lambda found: found[1] or "one of ", typed["kind"])
         where = "" if _on_line(typed["key"], words) else in_file
@@ -128,13 +131,33 @@ def add_switch(parser: ArgumentParser, name: str, default: bool, help: str) -> N
     parser.add_argument(f"--{name}", type=bool, nargs="?", const=True, default=default, help=help)
 
 
-def add_settings(parser: ArgumentParser, *groups: type) -> None:
+def add_folders(parser: ArgumentParser, name: str, help: str) -> None:
+    """A flag that names one folder or more, and must be given."""
+    _take_several(parser.add_argument(f"--{name}", type=Path, nargs="+", required=True, help=help))
+
+
+def _take_several(action: Any) -> None:
+    """Lets a file say one word where the flag takes several."""
+    check = action._check_type
+
+    def check_all(value: Any, *rest: Any, **options: Any) -> Any:
+        return check([value] if isinstance(value, str | Path) else value, *rest, **options)
+
+    action._check_type = check_all
+
+
+def add_settings(parser: ArgumentParser, *groups: type, skip: Container[str] = ()) -> None:
     """A flag for each field of the dataclasses, its docstring as help; `--overwrite` means `--overwrite true`."""
     for group in groups:
-        parser.add_class_arguments(group)
-    for action in parser._actions:
-        if getattr(action, "_typehint", None) is bool:
+        parser.add_class_arguments(group, skip={entry.name for entry in fields(group) if entry.name in skip})
+    actions: list[Any] = parser._actions
+    for action in actions:
+        kind = getattr(action, "_typehint", None)
+        if kind is bool:
             action.nargs, action.const = "?", True
+        elif kind == tuple[str, ...]:
+            action._typehint, action.nargs, action.metavar = str, "*", action.dest.upper()
+            _take_several(action)
 
 
 def at_least_one(args: Namespace, name: str) -> int:

@@ -19,6 +19,8 @@ from bert4rec.errors import Bert4RecError, DataError, UsageError
 COMMANDS = {
     "prepare": "raw ratings to a prepared folder",
     "train": "a prepared folder to a model folder",
+    "distill": "trained models to a small one that says what they say",
+    "tune": "a search for settings, each trial a run of its own",
     "evaluate": "a model beside baselines, with intervals and the protocol",
     "recommend": "the best next items for a user",
     "explain": "what makes an item stand where it stands",

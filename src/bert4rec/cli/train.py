@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
@@ -18,11 +19,11 @@ def add_flags(parser: ArgumentParser) -> None:
     add_run_flags(parser)
 
 
-def add_run_flags(parser: ArgumentParser) -> None:
-    """The flags that every way to train has."""
+def add_run_flags(parser: ArgumentParser, skip: Container[str] = ()) -> None:
+    """The flags that every way to train has; of the settings all but those that are skipped."""
     parser.add_argument("--resume", action="store_true", help="Go on with an unfinished run from its last full epoch.")
     parser.add_argument("--overwrite", action="store_true", help="Train again where a run or a model is.")
-    add_settings(parser, ModelConfig, TrainingConfig, SplitConfig)
+    add_settings(parser, ModelConfig, TrainingConfig, SplitConfig, skip=skip)
 
 
 def run(args: Namespace) -> None:

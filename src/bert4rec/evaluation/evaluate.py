@@ -16,7 +16,7 @@ from torch import Tensor
 from bert4rec.data.histories import Histories, Ints
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import Cases, Split
-from bert4rec.errors import DataError
+from bert4rec.errors import DataError, Diverged
 from bert4rec.evaluation.calibration import Calibration
 from bert4rec.evaluation.intervals import LEVEL, RESAMPLES, mean_and_interval
 from bert4rec.evaluation.lists import ItemTraits, item_traits, list_metrics
@@ -64,7 +64,7 @@ def place_of_target(scorer: Scorer, histories: Histories, target_B: Tensor) -> I
 def _candidate_scores(scorer: Scorer, histories: Histories, target_B: Tensor) -> Tensor:
     score_BV = scorer.score(histories).cpu()
     if score_BV.isnan().any():
-        raise DataError(f"{scorer.name}: scored NaN; its training has diverged, lower the learning rate")
+        raise Diverged(f"{scorer.name}: scored NaN; its training has diverged, lower the learning rate")
     own_B1 = score_BV.gather(1, target_B[:, None])
     exclude(score_BV, torch.from_numpy(histories.row_N), torch.from_numpy(histories.item_N.astype(np.int64)))
     return score_BV.scatter_(1, target_B[:, None], own_B1)

@@ -66,9 +66,7 @@ def _cell(report: Mapping[str, Any], metric: str) -> str:
 
 
 def _settings(run: RunConfig) -> list[str]:
-    defaults = RunConfig().to_dict()
-    changed = [f"- {name}: {value}" for name, value in run.to_dict().items() if value != defaults[name]]
-    return changed or ["none"]
+    return [f"- {name}: {value}" for name, value in run.changes().items()] or ["none"]
 
 
 def _cost(training: Mapping[str, Any]) -> list[str]:

@@ -13,11 +13,11 @@ import os
 import shutil
 import signal
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import lightning.pytorch as pl
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -75,10 +75,12 @@ def train(
     *,
     resume: bool = False,
     overwrite: bool = False,
+    cases: Sequence[Literal["validation", "test"]] = ("validation", "test"),
     report: Callable[[str], None] = print,
 ) -> Path:
     """Trains, evaluates and saves; returns the model folder `output`.
 
+    At its end the model is asked the `cases`: who still chooses between models leaves those of the test alone.
     A complete folder of the same data and settings is left as it is. `resume` goes on from the last full epoch of an
     unfinished run; on a CPU the weights are then those of a run that was never interrupted. `overwrite` starts anew in
     a folder that a run left. Checkpoints are kept until the model folder is complete.
@@ -87,15 +89,22 @@ def train(
     else, ArtefactError where it cannot be written, KeyboardInterrupt when interrupted; the last checkpoint is kept.
     """
     with _plain_errors(Path(output), run.training):
-        return _train(dataset, run, Path(output), resume, overwrite, report)
+        return _train(dataset, run, Path(output), resume, overwrite, cases, report)
 
 
 def _train(
-    dataset: PreparedDataset, run: RunConfig, output: Path, resume: bool, overwrite: bool, report: Callable[[str], None]
+    dataset: PreparedDataset,
+    run: RunConfig,
+    output: Path,
+    resume: bool,
+    overwrite: bool,
+    cases: Sequence[Literal["validation", "test"]],
+    report: Callable[[str], None],
 ) -> Path:
     split = make_split(dataset, run.split)
-    if run.training.teacher and Path(run.training.teacher).resolve() == output.resolve():
-        raise ConfigError(f"teacher {run.training.teacher} is the output as well; choose another --output")
+    for folder in run.training.teacher:
+        if Path(folder).resolve() == output.resolve():
+            raise ConfigError(f"teacher {folder} is the output as well; choose another --output")
     identity = {"settings": run.to_dict(), "dataset": dataset.checksum, "split": split.checksum}
     if is_first_process() and not _start_folder(output, identity, resume, overwrite):
         report(f"{output}: already trained with these settings on this data; --overwrite trains it again")
@@ -103,13 +112,13 @@ def _train(
     readings_of(run)  # a setting of scoring that no task trains is refused before training, not after
     teacher = teacher_of(run, dataset, split)
     if teacher is not None and is_first_process():
-        report(f"learns from {run.training.teacher}: {' and '.join(teacher.tasks)}")
+        report(f"learns from {', '.join(run.training.teacher)}: {' and '.join(teacher.tasks)}")
     seed_epoch(run.training.seed, epoch=0)
     network = Bert4Rec.for_dataset(run.model, dataset, run.training.task_weights)
     module = TrainingModule(network, run, value_tables(dataset), teacher)
     figures = _fit(module, dataset, split, output, report)
     if figures is not None:
-        _finish(module, dataset, split, output, figures, report)
+        _finish(module, dataset, split, output, figures, cases, report)
     return output
 
 
@@ -154,13 +163,16 @@ def _same_run(output: Path, known: dict[str, Any], wanted: dict[str, Any]) -> No
     for part in ("dataset", "split"):
         if known.get(part) != wanted[part]:
             raise UsageError(f"{output}: was trained on another {part}; choose another --output or --overwrite")
-    before, now = known["settings"], json.loads(json.dumps(wanted["settings"]))
-    for name in now:
-        if name not in NO_EFFECT and before.get(name) != now[name]:
-            raise UsageError(
-                f"{output}: was trained with {name} {before.get(name)!r}, not {now[name]!r}{WHY_NOT.get(name, '')}; "
-                "choose another --output or --overwrite"
-            )
+    for difference in differing_settings(known["settings"], wanted["settings"]):
+        raise UsageError(f"{output}: was trained with {difference}; choose another --output or --overwrite")
+
+
+def differing_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    """Which settings gave other weights, as `hidden_size 64, not 32`; each may be in any form that a file may have."""
+    before = RunConfig.from_dict({name: before[name] for name in now if name in before}).to_dict()
+    for name, value in RunConfig.from_dict(now).to_dict().items():
+        if name not in NO_EFFECT and before[name] != value:
+            yield f"{name} {before[name]!r}, not {value!r}{WHY_NOT.get(name, '')}"
 
 
 def _fit(
@@ -179,12 +191,13 @@ def _fit(
             last = folder / LAST
             first_epoch = int(read_checkpoint(last)["epoch"]) + 1 if last.is_file() else 0
             module.train()  # Lightning trains in whatever mode it finds
-            trainer.fit(
-                module,
-                datamodule=TrainingData(dataset, split, run, first_epoch),
-                ckpt_path=str(last) if last.is_file() else None,
-                weights_only=True,
-            )
+            with _ending(trainer.loggers):
+                trainer.fit(
+                    module,
+                    datamodule=TrainingData(dataset, split, run, first_epoch),
+                    ckpt_path=str(last) if last.is_file() else None,
+                    weights_only=True,
+                )
         if not trainer.is_global_zero:
             return None
         figures = progress.summary(module, trainer.strategy.root_device)
@@ -259,6 +272,17 @@ def _loggers(training: TrainingConfig, folder: Path) -> list[Logger]:
     return loggers
 
 
+@contextmanager
+def _ending(loggers: Sequence[Logger]) -> Iterator[None]:
+    """Weights & Biases ends a run with the process; the next run of this process would be logged into it."""
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            if isinstance(logger, WandbLogger):
+                logger.experiment.finish()
+
+
 def _need(extra: str, *modules: str) -> None:
     if any(find_spec(module) is None for module in modules):
         raise ConfigError(f"logging to {extra} needs it installed: pip install 'bert4rec[{extra}]'")
@@ -321,19 +345,20 @@ def _finish(
     split: Split,
     output: Path,
     figures: dict[str, Any],
+    cases: Sequence[Literal["validation", "test"]],
     report: Callable[[str], None],
 ) -> None:
-    """Evaluates the best weights once on validation and test, draws, and saves the model folder."""
+    """Evaluates the best weights once on the cases, draws, and saves the model folder."""
     run = module.config
     kept = f"best after epoch {figures['best_epoch']}, {duration(figures['seconds_to_best'])}"
     rate = f"{figures['events_per_second']:,.0f} events/s, peak memory {megabytes(figures['peak_memory_mb'])}"
     report(f"trained {figures['epochs']} epochs in {duration(figures['seconds'])} ({kept}); {rate}")
     scorer = NetworkScorer(module.network.cpu(), run, name=output.name)
-    found = {
-        "validation": evaluate_rows(scorer, dataset, split, "validation"),
-        "test": evaluate_rows(scorer, dataset, split, "test"),
+    reports = {
+        f"{asked}_{name}": row.to_dict()
+        for asked in cases
+        for name, row in evaluate_rows(scorer, dataset, split, asked).items()
     }
-    reports = {f"{cases}_{name}": row.to_dict() for cases, rows in found.items() for name, row in rows.items()}
     _draw(figures, output / "losses.png", report)
     card = model_card(output.name, run, dataset.manifest, reports, figures)
     artefact.save(output, module.network, run, dataset, split, metrics=reports, training=figures, card=card)

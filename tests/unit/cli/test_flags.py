@@ -116,9 +116,23 @@ def test_task_weights_are_a_mapping_in_a_file_and_flags_with_a_dot(tmp_path: Pat
     assert (weights.item_prediction, weights.next_item, weights.rating_prediction) == (0.5, 0.75, 0.3)
 
 
+@pytest.mark.parametrize("text", ["teacher: a", "teacher: [a]"])
+def test_one_folder_is_a_list_of_one_in_a_file_and_several_are_words_after_a_flag(tmp_path: Path, text: str) -> None:
+    given = ["--data", "d", "--output", "o"]
+    file = config_file(tmp_path, text)
+    assert run_config(parse(parser_of("train"), [*given, "--config", str(file)])).training.teacher == ("a",)
+    several = parse(parser_of("train"), ["--teacher", "a", "b", *given])
+    assert run_config(several).training.teacher == ("a", "b")
+    config_file(tmp_path, "model: a")
+    assert parse(parser_of("evaluate"), ["--config", str(file)]).model == [Path("a")]
+    assert parse(parser_of("evaluate"), ["--model", "a", "b"]).model == [Path("a"), Path("b")]
+
+
 PRINTED = {
     "prepare": ["--dataset", "ml-1m", "--min_user_events", "5"],
     "train": ["--data", "d", "--output", "o", "--hidden_size", "64", "--task_weights.next_item", "0.5"],
+    "distill": ["--teachers", "t", "--data", "d", "--output", "o", "--hidden_size", "64"],
+    "tune": ["--data", "d", "--space", "s", "--output", "o", "--trials", "3"],
     "evaluate": ["--model", "m", "--baselines", "--cases", "validation"],
     "recommend": ["--model", "m", "--user_id", "7", "--k", "3"],
     "explain": ["--model", "m", "--item_sequence", "1,2", "--shown", "3"],
@@ -232,6 +246,16 @@ def test_a_value_that_a_flag_got_wrong_is_not_blamed_on_the_file(tmp_path: Path)
         (["train"], "missing --data, --output"),
         (["train", "--data", "d"], "missing --output"),
         (["evaluate"], "missing --model"),
+        (["distill"], "missing --teachers, --data, --output"),
+        (
+            ["distill", "--teachers", "t", "--data", "d", "--output", "o", "--teacher", "t"],
+            "did you mean '--teachers'?",
+        ),
+        (["tune", "--data", "d"], "missing --space, --output"),
+        (
+            ["tune", "--data", "d", "--space", "s", "--output", "o", "--trials", "0"],
+            "trials is 0: it must be 1 or more",
+        ),
         (["compare", "a"], "missing second"),
         (["recommend", "--user_id", "1"], "name a model: --model FOLDER"),
         (["recommend", "--model_path", "m.pt"], "model_path and metadata_path together"),

@@ -85,6 +85,19 @@ def test_weights_and_biases_has_a_history_of_each_task(trained: Train, monkeypat
     assert set(in_csv(folder)) >= PARTS
 
 
+def test_weights_and_biases_has_a_run_of_its_own_for_each_run_of_a_process(
+    trained: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wandb = pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    folders = [trained(name, max_epochs=1, use_wandb=True) for name in ("one", "other")]
+    assert wandb.run is None
+    records = [path.name for folder in folders for path in (folder / "training" / "wandb").rglob("run-*.wandb")]
+    wandb.teardown()
+    assert len(set(records)) == 2
+
+
 @pytest.mark.parametrize(
     ("asked", "extra"),
     [({"logger": "tensorboard"}, "tensorboard"), ({"logger": "mlflow"}, "mlflow"), ({"use_wandb": True}, "wandb")],

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bert4rec import artefact
+from bert4rec.data.batches import Batch
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import make_split
 from bert4rec.data.synthetic import synthetic_dataset
@@ -97,6 +98,86 @@ def test_a_task_that_it_was_not_trained_for_is_not_distilled(
     assert set(teacher.taught(batch_of(world, seq_length=6))) == {task}
 
 
+# Several teachers
+
+
+@pytest.fixture(scope="module")
+def second(world: PreparedDataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Another teacher: another width, and scores that are cosines without a bias."""
+    run = run_of(hidden_size=24, seq_length=8, exclude_seen=False, max_epochs=1, seed=8)
+    return train(world, run, tmp_path_factory.mktemp("teacher") / "second", report=lambda line: None)
+
+
+def logits(teacher: Teacher | None, batch: Batch) -> dict[str, Tensor]:
+    """What is said of each task's rows, `[S, V]`."""
+    assert teacher is not None
+    return {
+        task: said.query_SD @ said.key_VD.T + (0 if said.bias_V is None else said.bias_V)
+        for task, said in teacher.taught(batch).items()
+    }
+
+
+def test_several_teachers_say_the_mean_of_what_each_says(folder: Path, second: Path, world: PreparedDataset) -> None:
+    split, batch = make_split(world, RUN.split), batch_of(world, seq_length=6)
+    one, other, both = (
+        logits(teacher_of(run_of(teacher=named, distillation_temperature=2.0), world, split), batch)
+        for named in ([str(folder)], [str(second)], [str(folder), str(second)])
+    )
+    assert set(both) == {"next_item", "item_prediction"}
+    for task in both:
+        torch.testing.assert_close(both[task], (one[task] + other[task]) / 2, atol=1e-5, rtol=1e-4)
+        assert not torch.allclose(both[task], one[task], atol=1e-2)
+
+
+def test_a_task_is_taught_by_those_who_know_it(folder: Path, trained: Train, world: PreparedDataset) -> None:
+    single = trained(max_epochs=1, task_weights={"item_prediction": 0.0})
+    split, batch = make_split(world, RUN.split), batch_of(world, seq_length=6)
+    one, other, both = (
+        logits(teacher_of(run_of(teacher=named), world, split), batch)
+        for named in ([str(folder)], [str(single)], [str(folder), str(single)])
+    )
+    torch.testing.assert_close(both["next_item"], (one["next_item"] + other["next_item"]) / 2, atol=1e-5, rtol=1e-4)
+    assert torch.equal(both["item_prediction"], one["item_prediction"])
+    assert "item_prediction" not in other
+
+
+def test_a_student_of_several_learns_from_all_of_them(
+    folder: Path, second: Path, trained: Train, teachers: list[Teacher]
+) -> None:
+    said: list[str] = []
+    student = trained(max_epochs=2, teacher=[str(folder), str(second)], report=said.append)
+    assert said[0] == f"learns from {folder}, {second}: next_item and item_prediction"
+    assert artefact.load(student).run.training.teacher == (str(folder), str(second))
+    assert not same(weights(student), weights(trained("other", max_epochs=2, teacher=[str(folder)])))
+    assert all(
+        same(scorer.network.state_dict(), weights(path))
+        for scorer, path in zip(teachers[0].scorers, (folder, second), strict=True)
+    )
+
+
+def test_every_one_of_several_is_checked(folder: Path, trained: Train, tmp_path: Path) -> None:
+    other = trained_otherwise(folder, tmp_path / "other", request_time="never")
+    with pytest.raises(ConfigError, match=f"^teacher {other}: was trained with request_time 'never'"):
+        trained(teacher=[str(folder), str(other)], report=pytest.fail)
+
+
+def test_nobody_teaches_twice(folder: Path, trained: Train) -> None:
+    with pytest.raises(UsageError, match="named twice"):
+        trained(teacher=[str(folder), str(folder / ".." / folder.name)], report=pytest.fail)
+
+
+def test_one_teacher_may_be_written_as_a_word_and_none_as_nothing() -> None:
+    assert run_of(teacher="runs/large") == run_of(teacher=["runs/large"])
+    assert run_of(teacher="") == run_of()
+    assert run_of(teacher="runs/large").to_dict()["teacher"] == ["runs/large"]
+
+
+def test_a_run_goes_on_whose_settings_were_written_when_there_was_one_teacher_at_most() -> None:
+    before = {**RUN.to_dict(), "teacher": ""}
+    assert list(fit.differing_settings(before, RUN.to_dict())) == []
+    assert list(fit.differing_settings(before, run_of(teacher=["a"]).to_dict())) == ["teacher [], not ['a']"]
+
+
 # What becomes of the student
 
 
@@ -132,7 +213,8 @@ def test_a_teacher_does_not_learn(folder: Path, trained: Train, teachers: list[T
     trained(max_epochs=2, teacher=str(folder))
     (teacher,) = teachers
     assert teacher is not None
-    network = teacher.scorer.network
+    (scorer,) = teacher.scorers
+    network = scorer.network
     assert not network.training
     assert not any(parameter.requires_grad or parameter.grad is not None for parameter in network.parameters())
     assert same(network.state_dict(), weights(folder))
@@ -150,7 +232,7 @@ def module(folder: Path, world: PreparedDataset) -> TrainingModule:
 def test_a_teacher_goes_where_its_student_learns(module: TrainingModule) -> None:
     module.to("meta").on_fit_start()
     assert module.teacher is not None
-    assert {tensor.device.type for tensor in module.teacher.scorer.network.state_dict().values()} == {"meta"}
+    assert {tensor.device.type for tensor in module.teacher.scorers[0].network.state_dict().values()} == {"meta"}
 
 
 def test_a_teacher_is_no_part_of_its_student(module: TrainingModule) -> None:
@@ -191,7 +273,7 @@ def test_a_students_model_folder_needs_no_teacher(folder: Path, trained: Train, 
     lent = Path(shutil.copytree(folder, tmp_path / "lent"))
     student = trained(max_epochs=1, teacher=str(lent))
     shutil.rmtree(lent)
-    assert artefact.load(student).run.training.teacher == str(lent)
+    assert artefact.load(student).run.training.teacher == (str(lent),)
 
 
 # Who cannot be a teacher

@@ -1,0 +1,76 @@
+"""Searches for settings: trials that are runs of their own, judged on validation alone. Any setting is a flag."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jsonargparse import ArgumentParser, Namespace
+
+from bert4rec.cli.flags import add_settings, at_least_one, run_config
+from bert4rec.cli.output import notes, show_table
+from bert4rec.config import ModelConfig, SplitConfig, TrainingConfig
+from bert4rec.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from bert4rec.training.tune import TrialResult
+
+FIGURES = ("ndcg@10", "hit@10", "epochs", "seconds")
+
+
+def add_flags(parser: ArgumentParser) -> None:
+    """The flags of `tune`."""
+    parser.add_argument("--data", type=Path, required=True, help="The prepared folder.")
+    parser.add_argument("--space", type=Path, required=True, help="A YAML file: settings to lists, or to low and high.")
+    parser.add_argument("--trials", type=int, default=20, help="How many trials there are in all.")
+    parser.add_argument("--output", type=Path, required=True, help="The folder of the search.")
+    parser.add_argument("--resume", action="store_true", help="Go on with a search, and with its unfinished trial.")
+    add_settings(parser, ModelConfig, TrainingConfig, SplitConfig)
+
+
+def run(args: Namespace) -> None:
+    """Searches."""
+    trials, config = at_least_one(args, "trials"), run_config(args)
+    if find_spec("optuna") is None:
+        raise UsageError("tune needs Optuna installed: pip install 'bert4rec[tune]'")
+    from bert4rec.data.prepared import PreparedDataset
+    from bert4rec.training.space import read_space
+    from bert4rec.training.tune import BEST_FILE, folder_of, tune
+
+    space = read_space(args.space)
+    found = tune(
+        PreparedDataset.open(args.data), config, space, args.output, trials, resume=args.resume, report=notes()
+    )
+    _show(found, list(space))
+    if found[0].state != "complete":
+        raise DataError(f"{args.output}: no trial has completed; the first one says: {found[0].reason}")
+    print(f"\nbest: {args.output / folder_of(found[0].number)}, settings: {args.output / BEST_FILE}")
+
+
+def _show(results: Sequence[TrialResult], settings: Sequence[str]) -> None:
+    """A line for each trial, the best first; why others failed below."""
+    from bert4rec.training.space import written
+
+    columns = [name.removeprefix("task_weights.") for name in settings]
+    rows = [
+        [
+            result.number,
+            *(written(result.parameters[name]) if name in result.parameters else None for name in settings),
+            *(_figure(result, name) for name in FIGURES),
+            result.state,
+        ]
+        for result in results
+    ]
+    print()
+    show_table("trials, on validation", ["trial", *columns, *FIGURES, "state"], rows)
+    for result in results:
+        if result.reason:
+            print(f"trial {result.number} failed: {result.reason}")
+
+
+def _figure(result: TrialResult, name: str) -> object:
+    if name not in result.figures:
+        return None
+    return round(result.figures[name]) if name in ("epochs", "seconds") else result.figures[name]
