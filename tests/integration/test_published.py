@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bert4rec.data.prepared import PreparedDataset
@@ -58,15 +59,19 @@ def test_it_reproduces_the_figures_of_its_source(place: Path, flags: tuple[str, 
 
 def test_it_recommends_as_its_source_does(place: Path) -> None:
     dataset = PreparedDataset.open(place / "prepared")
-    lists = [
-        RecommendationEngine.load(place / folder, data=data).get_recommendations(115, k=5).to_dict()
-        for folder, data in (("model", None), ("open", dataset))
+    flags = ("--model", place / "open", "--data_dir", place / "raw", "--user_id", 115, "--k", 5, "--json")
+    found = [
+        *(
+            RecommendationEngine.load(place / folder, data=data).get_recommendations(115, k=5).to_dict()["items"]
+            for folder, data in (("model", None), ("open", dataset))
+        ),
+        json.loads(run("recommend", *flags).out)["items"],
     ]
-    assert lists[0] == lists[1]
-    done = run(
-        "recommend", "--model", place / "open", "--data_dir", place / "raw", "--user_id", 115, "--k", 5, "--json"
-    )
-    assert json.loads(done.out) == lists[0]
+    scores = [[item.pop("score") for item in items] for items in found]
+    ratings = [[item.pop("expected_rating") for item in items] for items in found]
+    assert found[0] == found[1] == found[2]  # ids, titles, ranks
+    np.testing.assert_allclose(scores, [scores[0]] * 3, rtol=1e-5)
+    np.testing.assert_allclose(ratings, [ratings[0]] * 3, rtol=1e-5)
 
 
 def test_without_its_data_it_says_what_to_name(place: Path) -> None:

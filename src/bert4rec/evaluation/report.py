@@ -121,12 +121,12 @@ def with_interval(report: Report, metric: str) -> str:
 
 
 def _or_none(square_C: Floats) -> list[float | None]:
-    """Four decimals, for a file; JSON knows no NaN."""
-    return [None if np.isnan(square) else round(float(square), 4) for square in square_C]
+    """For a file: JSON knows no NaN."""
+    return [None if np.isnan(square) else float(square) for square in square_C]
 
 
 def save_report(report: Report, path: Path) -> None:
-    """The report as a JSON file that `load_report` reads: some 30 bytes a user, little else."""
+    """The report as a JSON file that `load_report` reads: some 50 bytes a user, little else."""
     write_whole(path, json.dumps(report.to_dict(places=True), indent=1).encode())
 
 

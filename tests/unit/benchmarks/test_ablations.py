@@ -131,9 +131,11 @@ def test_a_task_is_taken_out_where_another_recommends(benchmarks: SimpleNamespac
 
 
 def test_a_moving_average_is_taken_out_of_a_preset_that_has_one(
-    benchmarks: SimpleNamespace, world: PreparedDataset
+    benchmarks: SimpleNamespace, world: PreparedDataset, tmp_path: Path
 ) -> None:
-    found = elements(benchmarks, preset("deep"), world)["ema"]
+    averaged = tmp_path / "averaged.yaml"
+    averaged.write_text(preset("small").read_text() + "ema_decay: 0.99\n")
+    found = elements(benchmarks, averaged, world)["ema"]
     assert (found.row, found.changes) == ("without averaged weights", {"ema_decay": 0.0})
 
 

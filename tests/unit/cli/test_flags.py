@@ -139,6 +139,7 @@ PRINTED = {
     "profile": ["--model", "m", "--user_id", "7"],
     "compare": ["a", "b", "--request_time", "false"],
     "doctor": ["--data", "d"],
+    "publish": ["--model", "m", "--output", "o"],
 }
 
 
