@@ -152,6 +152,7 @@ def protocol_of(
 ) -> dict[str, str | int | bool]:
     """Everything that a number depends on besides the model."""
     asked: Any = getattr(split, cases)
+    ties = {"event_ties": dataset.ties} if dataset.ties != "file" else {}
     return {
         "dataset": dataset.name,
         "dataset_checksum": dataset.checksum,
@@ -163,6 +164,7 @@ def protocol_of(
         "candidates": f"all {dataset.num_items} items",
         "filter": "the user's whole history",
         "ties": "against the model",
+        **ties,
         "request_time": request_time,
         "intervals": f"{LEVEL:.0%} bootstrap over users, {RESAMPLES} resamples, seed {seed}",
     }

@@ -70,8 +70,9 @@ class Report:
 def protocol_line(protocol: Mapping[str, Any]) -> str:
     """Dataset, split, candidates, filter, ties, request time and intervals in one line."""
     request_time = protocol["request_time"]
+    order = f"order of ties: {protocol['event_ties']}, " if "event_ties" in protocol else ""
     return (
-        f"{protocol['dataset']} (checksum {protocol['dataset_checksum']}), {protocol['split']} "
+        f"{protocol['dataset']} (checksum {protocol['dataset_checksum']}), {order}{protocol['split']} "
         f"(checksum {protocol['split_checksum']}), {protocol['cases']}, {protocol['users']} users, "
         f"{protocol['candidates']} as candidates, filtered: {protocol['filter']}, ties {protocol['ties']}, "
         f"request time {_REQUEST_TIME.get(request_time, request_time)}, intervals: {protocol['intervals']}"

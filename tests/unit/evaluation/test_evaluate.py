@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -176,6 +177,15 @@ def test_the_protocol_says_all_that_a_number_depends_on() -> None:
         "request_time": False,
         "intervals": "95% bootstrap over users, 1000 resamples, seed 7",
     }
+
+
+def test_shuffled_ties_are_in_the_protocol_and_its_line() -> None:
+    dataset = dataset_of(*TWO_USERS)
+    shuffled = replace(dataset, manifest={**dataset.manifest, "ties": "shuffled"})
+    report = evaluate(constant(shuffled), shuffled, leave_one_out(shuffled))
+    assert report.protocol["event_ties"] == "shuffled"
+    assert f"(checksum {dataset.checksum}), order of ties: shuffled, leave-one-out" in report.protocol_line()
+    assert "order of ties" not in evaluate(constant(dataset), dataset, leave_one_out(dataset)).protocol_line()
 
 
 @pytest.mark.parametrize("score", [lambda h: torch.zeros(1, 1), lambda h: torch.arange(5.0)[None]])
