@@ -33,7 +33,9 @@ def prepare(rows: list[Row], suffix: str = "csv", **chosen: Any) -> PreparedData
         path = folder / f"e.{suffix}"
         table.write_csv(path) if suffix == "csv" else table.write_parquet(path)
         (folder / "s.yaml").write_text(f"events: {{file: {path.name}, user: u, item: i, time: t}}\n")
-        dataset = prepare_dataset(PrepareConfig(schema=folder / "s.yaml", output=folder / "out", **chosen), lambda line: None)
+        dataset = prepare_dataset(
+            PrepareConfig(schema=folder / "s.yaml", output=folder / "out", **chosen), lambda line: None
+        )
         assert dataset.items.ids, dataset.users.ids  # both are read before the folder goes
         return dataset
 

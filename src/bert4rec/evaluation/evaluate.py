@@ -1,6 +1,6 @@
 """Scores to places, places to a report. Users go by in pieces: nothing of size users × items is ever held.
 
-Legend: B users of a piece, C cases, V item rows, K list length, R rating levels.
+Legend: B users of a piece, C cases, V item rows, K list length, R rating levels, S bins of probability, Q counts.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from bert4rec.data.histories import Histories, Ints
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import Cases, Split
 from bert4rec.errors import DataError
+from bert4rec.evaluation.calibration import calibration_metrics, count_in_bins, no_counts, reliability_of
 from bert4rec.evaluation.intervals import LEVEL, RESAMPLES, mean_and_interval
 from bert4rec.evaluation.lists import ItemTraits, item_traits, list_metrics
 from bert4rec.evaluation.metrics import Floats, place_metrics, rating_metrics
@@ -26,6 +27,8 @@ from bert4rec.ids import PAD
 from bert4rec.ranking import NEVER, exclude, rank_of, top_k
 
 LISTED = 10
+ERROR_DIGITS = 6
+"""Of a squared rating error: what is below differs between two ways to add the same numbers."""
 
 
 class Scorer(Protocol):
@@ -94,11 +97,21 @@ def evaluate(
     place_C = np.concatenate([answer.place_B for answer in answers])
     value_C = {name: np.concatenate([answer.values[name] for answer in answers]) for name in answers[0].values}
     found = mean_and_interval({**place_metrics(place_C), **value_C}, seed)
-    metrics = {name: mean for name, (mean, _) in found.items()}
-    metrics["coverage@10"] = float(listed_V.sum() / dataset.num_items)
-    intervals = {name: interval for name, (_, interval) in found.items()}
-    protocol = protocol_of(dataset, split, cases, request_time and can_know_the_time(scorer, dataset), seed)
-    return Report(scorer.name, metrics, intervals, protocol, slices(dataset, split, asked, place_C), place_C)
+    reliability = reliability_of(np.sum([answer.count_QRS for answer in answers], axis=0), dataset.rating_levels)
+    return Report(
+        name=scorer.name,
+        metrics={
+            **{name: mean for name, (mean, _) in found.items()},
+            **calibration_metrics(reliability),
+            "coverage@10": float(listed_V.sum() / dataset.num_items),
+        },
+        intervals={name: interval for name, (_, interval) in found.items()},
+        protocol=protocol_of(dataset, split, cases, request_time and can_know_the_time(scorer, dataset), seed),
+        slices=slices(dataset, split, asked, place_C),
+        place_C=place_C,
+        reliability=reliability,
+        squared_error_C=value_C["rating_rmse"].round(ERROR_DIGITS) if "rating_rmse" in value_C else None,
+    )
 
 
 def evaluate_rows(
@@ -126,6 +139,8 @@ class _Answers:
     """Every other metric's `[B]`, by name."""
     listed: Ints
     """The items in anybody's list."""
+    count_QRS: Floats
+    """How often which rating level was given which probability, and came (`count_in_bins`)."""
 
 
 def _ask(scorer: Scorer, dataset: PreparedDataset, piece: Cases, request_time: bool, traits: ItemTraits) -> _Answers:
@@ -134,11 +149,12 @@ def _ask(scorer: Scorer, dataset: PreparedDataset, piece: Cases, request_time: b
     score_BV = _candidate_scores(scorer, histories, target_B)
     best_BK, score_BK = top_k(score_BV, min(LISTED, dataset.num_items))
     item_BK: Ints = best_BK.where(score_BK > NEVER, PAD).numpy()  # who has seen nearly everything gets a short list
-    values = list_metrics(item_BK, traits)
+    values, count_QRS = list_metrics(item_BK, traits), no_counts()
     if isinstance(scorer, RatingScorer) and scorer.rates and len(dataset.rating_levels):
         likely_BR = scorer.rating_distribution(histories, target_B).cpu().numpy()
         values |= rating_metrics(likely_BR @ dataset.rating_levels - true_ratings(dataset, piece))
-    return _Answers(rank_of(score_BV, target_B).numpy(), values, item_BK[item_BK != PAD])
+        count_QRS = count_in_bins(likely_BR, np.asarray(dataset.rating_N[piece.target_C]))
+    return _Answers(rank_of(score_BV, target_B).numpy(), values, item_BK[item_BK != PAD], count_QRS)
 
 
 def true_ratings(dataset: PreparedDataset, asked: Cases) -> Floats:

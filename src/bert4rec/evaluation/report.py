@@ -18,7 +18,8 @@ import numpy as np
 
 from bert4rec.data.histories import Ints
 from bert4rec.errors import DataError
-from bert4rec.evaluation.intervals import mean_and_interval
+from bert4rec.evaluation.calibration import Reliability
+from bert4rec.evaluation.intervals import difference_and_interval
 from bert4rec.evaluation.metrics import Floats, place_metrics
 from bert4rec.files import write_whole
 
@@ -36,22 +37,36 @@ class Report:
     name: str
     metrics: Mapping[str, float]
     intervals: Mapping[str, tuple[float, float]]
-    """95 % by metric; coverage has none."""
+    """95 % by metric; coverage and calibration have none."""
     protocol: Mapping[str, Any]
     slices: Mapping[str, Sequence[Mapping[str, Any]]]
     place_C: Ints
     """The place of each case's target, in the order of the split: what a paired comparison needs."""
+    reliability: Reliability = ()
+    """How often rating levels came that were given a probability; empty where none was predicted."""
+    squared_error_C: Floats | None = None
+    """That of each case's predicted rating, NaN where the true one is unknown; None where none was predicted."""
 
     def to_dict(self, places: bool = False) -> dict[str, Any]:
         """Plain values for a JSON file; with `places`, enough to compare it with another report."""
-        content = {
+        content: dict[str, Any] = {
             "name": self.name,
             "metrics": dict(self.metrics),
             "intervals": {name: list(interval) for name, interval in self.intervals.items()},
             "protocol": dict(self.protocol),
             "slices": {name: [dict(part) for part in parts] for name, parts in self.slices.items()},
         }
-        return {**content, "places": np.asarray(self.place_C).tolist()} if places else content
+        if self.reliability:
+            content["reliability"] = [dict(row) for row in self.reliability]
+        return {**content, **self._by_case()} if places else content
+
+    def _by_case(self) -> dict[str, list[float | None]]:
+        """What comparisons pair, as JSON has it: an unknown error is null."""
+        columns: dict[str, list[float | None]] = {"places": np.asarray(self.place_C).tolist()}
+        if self.squared_error_C is not None:
+            known_C = np.asarray(self.squared_error_C).tolist()
+            columns["squared_errors"] = [None if np.isnan(error) else error for error in known_C]
+        return columns
 
     def protocol_line(self) -> str:
         """The protocol in one line, to stand below a table."""
@@ -106,7 +121,7 @@ def with_interval(report: Report, metric: str) -> str:
 
 
 def save_report(report: Report, path: Path) -> None:
-    """The report as a JSON file that `load_report` reads: about 5 bytes a user for the places, all else is small."""
+    """The report as a JSON file that `load_report` reads: about 5 bytes a user for the places, 12 for rating errors."""
     write_whole(path, json.dumps(report.to_dict(places=True), indent=1).encode())
 
 
@@ -115,11 +130,15 @@ def load_report(path: Path) -> Report:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         place_C = np.asarray(content.pop("places"), dtype=np.int64)
+        errors = content.pop("squared_errors", None)  # reports without ratings have none, nor have older ones
+        error_C = None if errors is None else np.asarray(errors, dtype=float)
         intervals = {name: (low, high) for name, (low, high) in content.pop("intervals").items()}
-        report = Report(**content, intervals=intervals, place_C=place_C)
+        report = Report(**content, intervals=intervals, place_C=place_C, squared_error_C=error_C)
         report.protocol_line()
         if place_C.shape != (report.protocol["users"],) or place_C.min(initial=1) < 1:
             raise ValueError("its places are not those of its users")
+        if error_C is not None and (error_C.shape != place_C.shape or (error_C < 0).any()):
+            raise ValueError("its rating errors are not those of its users")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
         raise DataError(f"{path}: not a report of 'bert4rec evaluate --output' ({problem})") from problem
     return report
@@ -127,7 +146,7 @@ def load_report(path: Path) -> Report:
 
 @dataclass(frozen=True)
 class Comparison:
-    """How much better the first is than the second, on the same users."""
+    """How far the first is from the second, on the same users: above 0 it is better, for rating_rmse worse."""
 
     first: str
     second: str
@@ -152,9 +171,10 @@ class Comparison:
 
 
 def compare(first: Report, second: Report, seed: int = 0) -> Comparison:
-    """The paired differences of Hit@10 and NDCG@10, first minus second; both must answer the same cases.
+    """The paired differences of Hit@10, NDCG@10 and, where both rate, of the rating RMSE, first minus second.
 
-    One may know the request time and the other not; the protocol of the comparison then says so.
+    Both must answer the same cases. One may know the request time and the other not; the protocol of the comparison
+    then says so.
     """
     for part in MUST_AGREE:
         if first.protocol[part] != second.protocol[part]:
@@ -162,9 +182,9 @@ def compare(first: Report, second: Report, seed: int = 0) -> Comparison:
                 f"{first.name} and {second.name} cannot be compared: their {part.replace('_', ' ')} differ "
                 f"({first.protocol[part]} and {second.protocol[part]}); evaluate both on the same data and split"
             )
-    one, other = place_metrics(first.place_C), place_metrics(second.place_C)
-    gain = {metric: one[metric] - other[metric] for metric in COMPARED}
-    found = mean_and_interval(gain, seed)
+    one, other = _compared(first), _compared(second)
+    shared = [metric for metric in one if metric in other]
+    found = difference_and_interval({metric: one[metric] for metric in shared}, other, seed)
     known, other_known = (_REQUEST_TIME[report.protocol["request_time"]] for report in (first, second))
     differs = {"request_time": f"{known} to the first and {other_known} to the second"} if known != other_known else {}
     return Comparison(
@@ -172,17 +192,26 @@ def compare(first: Report, second: Report, seed: int = 0) -> Comparison:
         second.name,
         {metric: mean for metric, (mean, _) in found.items()},
         {metric: interval for metric, (_, interval) in found.items()},
-        {metric: sign_flip_p_value(gain_C, seed) for metric, gain_C in gain.items()},
+        {metric: sign_flip_p_value(one[metric] - other[metric], seed) for metric in found},
         {**first.protocol, **differs},
     )
+
+
+def _compared(report: Report) -> dict[str, Floats]:
+    """What is paired, by metric: a column over the cases."""
+    places = place_metrics(report.place_C)
+    errors = {} if report.squared_error_C is None else {"rating_rmse": report.squared_error_C}
+    return {**{metric: places[metric] for metric in COMPARED}, **errors}
 
 
 def sign_flip_p_value(gain_C: Floats, seed: int = 0) -> float:
     """How often random signs give a sum at least as far from 0: the paired randomisation test (Fisher 1935).
 
-    Users without a difference do not matter. The least value is 1 / 10,001: no flip went as far.
+    Users without a difference, or whose difference is unknown (NaN), do not matter. Of squared errors it is the test of
+    the RMSE too: a flip swaps what the two models reached, the sum of both stays, so the larger the difference of their
+    means the larger that of the roots. The least value is 1 / 10,001: no flip went as far.
     """
-    gain_C = gain_C[gain_C != 0]
+    gain_C = gain_C[(gain_C != 0) & ~np.isnan(gain_C)]
     if not len(gain_C):
         return 1.0
     random, observed, extreme, done = np.random.default_rng(seed), abs(gain_C.sum()), 0, 0

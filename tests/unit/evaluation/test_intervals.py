@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bert4rec.evaluation import intervals
-from bert4rec.evaluation.intervals import mean_and_interval
+from bert4rec.evaluation.intervals import difference_and_interval, mean_and_interval
 
 
 def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
@@ -33,6 +33,28 @@ def test_an_rmse_is_the_root_of_the_mean_and_so_are_its_edges() -> None:
     mean, edges = found["other"]
     assert found["rating_rmse"][0] == pytest.approx(mean**0.5)
     assert found["rating_rmse"][1] == pytest.approx([edge**0.5 for edge in edges])
+
+
+def test_a_difference_of_rmses_is_that_of_the_roots_on_the_same_resamples() -> None:
+    random = np.random.default_rng(5)
+    first, second = random.random(200), random.random(200)
+    found = difference_and_interval({"rating_rmse": first}, {"rating_rmse": second})["rating_rmse"]
+    assert found[0] == pytest.approx(first.mean() ** 0.5 - second.mean() ** 0.5)
+    drawn = np.random.default_rng(6).integers(0, 200, (4000, 200))
+    plainly = np.sqrt(first[drawn].mean(1)) - np.sqrt(second[drawn].mean(1))
+    assert found[1] == pytest.approx(np.quantile(plainly, [0.025, 0.975]), abs=0.006)
+
+
+def test_a_difference_is_over_the_cases_that_both_know() -> None:
+    first, second = np.array([1.0, 9.0, np.nan, 4.0]), np.array([1.0, np.nan, 9.0, 1.0])
+    assert difference_and_interval({"x": first}, {"x": second, "y": second})["x"][0] == pytest.approx(1.5)
+    assert difference_and_interval({"x": first}, {"x": np.full(4, np.nan)}) == {}
+
+
+def test_what_moves_together_differs_by_little() -> None:
+    hard = np.random.default_rng(7).normal(size=400) ** 2
+    low, high = difference_and_interval({"x": hard + 0.01}, {"x": hard})["x"][1]
+    assert (low, high) == pytest.approx((0.01, 0.01))
 
 
 def test_cases_without_a_value_do_not_count() -> None:
