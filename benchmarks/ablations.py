@@ -31,7 +31,7 @@ from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import Split, make_split
 from bert4rec.errors import Bert4RecError
 from bert4rec.evaluation.evaluate import evaluate_rows, protocol_of
-from bert4rec.evaluation.intervals import LEVEL, RESAMPLES, mean_and_interval, rmse_difference
+from bert4rec.evaluation.intervals import LEVEL, RESAMPLES, difference_and_interval
 from bert4rec.evaluation.metrics import Floats, place_metrics
 from bert4rec.evaluation.report import Report
 from bert4rec.evaluation.slices import bands, paired_parts, slices
@@ -196,7 +196,7 @@ def ask(folder: Path, dataset: PreparedDataset, split: Split) -> dict[str, Answe
 
 
 def _squares(report: Report) -> Floats:
-    return np.full(len(report.place_C), np.nan) if report.square_C is None else report.square_C
+    return np.full(len(report.place_C), np.nan) if report.squared_error_C is None else report.squared_error_C
 
 
 def keep(path: Path, rows: Mapping[str, Answers]) -> None:
@@ -264,13 +264,11 @@ def differences(changed: Mapping[int, Run], whole: Mapping[int, Run], parts: Map
 
 def paired(one: Mapping[str, Floats], other: Mapping[str, Floats], mask_C: Any) -> dict[str, Any]:
     """Each metric's mean difference over the users of a part, and its interval."""
-    gain = {metric: (one[metric] - other[metric])[mask_C] for metric in METRICS}
-    found = mean_and_interval(gain)
-    rmse = rmse_difference(one["rating_rmse"][mask_C], other["rating_rmse"][mask_C])
+    one, other = ({name: column_C[mask_C] for name, column_C in side.items()} for side in (one, other))
+    found = difference_and_interval(one, other)
     return {
         "users": int(mask_C.sum()),
         **{metric: {"difference": mean, "interval": list(edges)} for metric, (mean, edges) in found.items()},
-        **({"rating_rmse": {"difference": rmse[0], "interval": list(rmse[1])}} if rmse else {}),
     }
 
 

@@ -352,6 +352,7 @@ def _metadata(dataset: PreparedDataset) -> dict[str, Any]:
     manifest = {key: dataset.manifest[key] for key in ("name", "checksum", "num_items", "has_times")}
     return {
         **manifest,
+        "ties": dataset.ties,
         "items": list(dataset.items.ids),
         "users": list(dataset.users.ids),
         "titles": None if dataset.titles is None else list(dataset.titles),

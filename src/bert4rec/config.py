@@ -249,6 +249,8 @@ class PrepareConfig:
     """What to call the dataset in reports; default: the release, or the schema's name."""
     file_order: bool = False
     """Take the order of the rows as the order of events and ignore times: for tables without timestamps."""
+    ties: Literal["file", "shuffled"] = "file"
+    """Events of a user at one time: in the order of the rows, or shuffled, to see what that order is worth."""
     on_bad_rows: Literal["error", "drop"] = "error"
     """error: stop at the first row that cannot be used; drop: leave such rows out and count them."""
     repeated_pairs: Literal["keep", "first", "last"] = "keep"
@@ -263,6 +265,10 @@ class PrepareConfig:
     def __post_init__(self) -> None:
         for name in ("min_user_events", "min_item_events"):
             _require(getattr(self, name) >= 1, self, name, "1 or more")
+        if self.ties == "shuffled" and self.file_order:
+            raise ConfigError(
+                "ties 'shuffled' is about equal times, and file_order ignores times: leave one of them out"
+            )
 
 
 def _require(holds: bool, config: object, name: str, what: str) -> None:

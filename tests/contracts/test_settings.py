@@ -279,8 +279,9 @@ class Tables:
         self.folder = folder
         (folder / "e.csv").write_text(EVENTS)
         (folder / "one.csv").write_text(EVENTS.replace("3,7,2,170", "3,7,5,170"))
+        (folder / "tied.csv").write_text("u,i,r,t\n" + "".join(f"1,{item},3,300\n" for item in range(20)))
         (folder / "bad.csv").write_text(EVENTS + "3,8,good,180\n")
-        for schema in ("e", "one", "bad"):
+        for schema in ("e", "one", "bad", "tied"):
             (folder / f"{schema}.yaml").write_text(SCHEMA % f"{schema}.csv")
         for place, rating in (("first", "4.0"), ("second", "5.0")):
             release = folder / place / "ml-latest-small"
@@ -313,6 +314,7 @@ PREPARED: dict[str, tuple[Mapping[str, Any], Any, Callable[[PreparedDataset], An
     "output": ({"schema": "e.yaml"}, "elsewhere", lambda dataset: dataset.folder),
     "name": ({"schema": "e.yaml"}, "mine", lambda dataset: dataset.name),
     "file_order": ({"schema": "e.yaml"}, True, items),
+    "ties": ({"schema": "tied.yaml"}, "shuffled", items),
     "on_bad_rows": ({"schema": "bad.yaml"}, "drop", checksum),
     "repeated_pairs": ({"schema": "e.yaml"}, "last", items),
     "min_user_events": ({"schema": "e.yaml"}, 2, items),

@@ -123,7 +123,12 @@ def test_the_table_of_an_evaluation_has_one_line_a_row(model: Path) -> None:
     names = [re.split(r"  +", row)[0] for row in ranking.splitlines()[1:]]
     assert names[:2] == ["model, request time on", "model, request time off"]
     assert set(names[2:]) == {"popularity", "sequential rules", "item kNN"}
-    assert re.split(r"  +", rating.splitlines()[0])[1:] == ["rating_rmse", "rating_mae", "rating_ece"]
+    assert re.split(r"  +", rating.splitlines()[0])[1:] == [
+        "rating_rmse",
+        "rating_mae",
+        "rating_ece",
+        "rating_ece_chance",
+    ]
     assert [re.split(r"  +", row)[0] for row in rating.splitlines()[1:]] == [
         *names[:2],
         "global mean",
@@ -147,7 +152,8 @@ def test_evaluate_writes_reports_that_compare_reads(reports: Path) -> None:
 
 def test_compare_asks_a_model_as_its_report_was_made(model: Path, reports: Path) -> None:
     table = run("compare", model, reports / "model_request_time_on.json").succeeded()
-    assert re.search(r"^ndcg@10 +0\.0000  \[\+0\.0000, \+0\.0000\] +1\.0000", table, re.MULTILINE)
+    for metric in ("ndcg@10", "rating_rmse"):
+        assert re.search(rf"^{metric} +0\.0000  \[\+0\.0000, \+0\.0000\] +1\.0000", table, re.MULTILINE)
     assert re.search(r"^rare items +\d+ +(\+0\.0000 \[\+0\.0000, \+0\.0000\] *){3}$", table, re.MULTILINE)
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import tempfile
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -23,15 +25,17 @@ words = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min
 ids = st.one_of(st.lists(st.integers(-(2**62), 2**62), min_size=1), st.lists(words, min_size=1))
 
 
-def prepare(rows: list[Row], suffix: str = "csv") -> PreparedDataset:
-    """The rows (user, item, time) prepared and read back; each row carries its place as a rating of 1 or 2."""
+def prepare(rows: list[Row], suffix: str = "csv", **chosen: Any) -> PreparedDataset:
+    """The rows (user, item, time) prepared and read back."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         table = pl.DataFrame(rows, schema=["u", "i", "t"], orient="row")
         path = folder / f"e.{suffix}"
         table.write_csv(path) if suffix == "csv" else table.write_parquet(path)
         (folder / "s.yaml").write_text(f"events: {{file: {path.name}, user: u, item: i, time: t}}\n")
-        dataset = prepare_dataset(PrepareConfig(schema=folder / "s.yaml", output=folder / "out"), lambda line: None)
+        dataset = prepare_dataset(
+            PrepareConfig(schema=folder / "s.yaml", output=folder / "out", **chosen), lambda line: None
+        )
         assert dataset.items.ids, dataset.users.ids  # both are read before the folder goes
         return dataset
 
@@ -96,3 +100,25 @@ def test_mixing_users_rows_changes_nothing_while_each_keeps_its_order(rows: list
     random.shuffle(order)
     mixed = [waiting[user].pop(0) for user in order]
     assert prepare(mixed).checksum == prepare(rows).checksum
+
+
+@quick
+@given(events)
+def test_shuffled_ties_change_the_order_within_a_user_and_a_time_and_nothing_else(rows: list[Row]) -> None:
+    filed, shuffled = prepare(rows), prepare(rows, ties="shuffled")
+    for name in ("start_U1", "time_N"):
+        assert getattr(shuffled, name).tolist() == getattr(filed, name).tolist()
+    assert (shuffled.items.ids, shuffled.users.ids) == (filed.items.ids, filed.users.ids)
+    assert by_time(shuffled) == by_time(filed)
+    assert prepare(rows, ties="shuffled").checksum == shuffled.checksum
+    same_order = histories(shuffled) == histories(filed)
+    assert (shuffled.checksum == filed.checksum) == same_order
+
+
+def by_time(dataset: PreparedDataset) -> dict[tuple[int, int], list[int]]:
+    """The items of each user and time, in no order."""
+    user_N = np.repeat(np.arange(dataset.user_rows), np.diff(dataset.start_U1)).tolist()
+    groups: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for user, time, item in zip(user_N, dataset.time_N.tolist(), dataset.item_N.tolist(), strict=True):
+        groups[user, time].append(item)
+    return {group: sorted(own) for group, own in groups.items()}

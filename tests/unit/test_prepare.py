@@ -291,6 +291,40 @@ def test_the_manifest_is_written_last_and_names_its_sources(own_tables) -> None:
     assert newest.name == "manifest.json"
 
 
+TIED = HEADER + "".join(f"{user},{item},{1 + item % 5},100\n" for user in (1, 2) for item in range(12))
+
+
+def test_shuffled_ties_take_their_ratings_along_and_are_said(own_tables) -> None:
+    filed = own_tables(TIED)
+    shuffled = own_tables(TIED, ties="shuffled", overwrite=True)
+    for dataset in (filed, shuffled):
+        assert dataset.rating_N.tolist() == [1 + dataset.items.raw(item) % 5 for item in dataset.item_N]
+    assert [shuffled.items.raw(item) for item in shuffled.item_N] != list(range(12)) * 2
+    first, second = np.split(np.asarray(shuffled.item_N), 2)
+    assert first.tolist() != second.tolist()  # not one order for all users
+    assert (filed.ties, shuffled.ties) == ("file", "shuffled")
+    assert filed.checksum != shuffled.checksum
+
+
+def test_the_order_of_the_file_is_what_it_was_before_there_was_a_choice(own_tables) -> None:
+    assert own_tables(TIED).checksum == "c99118260cc40a23"
+
+
+def test_a_folder_from_before_there_was_a_choice_is_used_again_for_the_order_of_the_file_only(own_tables) -> None:
+    dataset = own_tables(TIED)
+    manifest = json.loads((dataset.folder / "manifest.json").read_text())
+    del manifest["ties"], manifest["settings"]["ties"]
+    (dataset.folder / "manifest.json").write_text(json.dumps(manifest))
+    assert own_tables(TIED).manifest == manifest
+    with pytest.raises(UsageError, match=r"was prepared with ties 'file', not 'shuffled'; --overwrite"):
+        own_tables(TIED, ties="shuffled")
+
+
+def test_shuffled_ties_are_refused_where_times_are_ignored(own_tables) -> None:
+    with pytest.raises(ConfigError, match="ties 'shuffled' is about equal times, and file_order ignores times"):
+        own_tables(TIED, ties="shuffled", file_order=True)
+
+
 def test_the_checksum_follows_the_order_of_events(own_tables) -> None:
     same = [own_tables(text, overwrite=True).checksum for text in (TWO, HEADER + "2,5,1,300\n1,5,3,100\n1,6,4,200\n")]
     other = own_tables(HEADER + "1,6,3,100\n1,5,4,200\n2,5,1,300\n", overwrite=True).checksum

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from bert4rec.evaluation.report import Report
 
 LISTS = ("hit@10", "ndcg@10", "mrr", "coverage@10")
-RATINGS = ("rating_rmse", "rating_mae", "rating_ece")
+RATINGS = ("rating_rmse", "rating_mae", "rating_ece", "rating_ece_chance")
 
 REPORT_FILE = "report.md"
 """The table for people, which makes a folder of reports known as one."""
@@ -36,7 +36,7 @@ def add_flags(parser: ArgumentParser) -> None:
     add_data(parser)
     parser.add_argument("--cases", type=Literal["test", "validation"], default="test", help="Which cases are asked.")
     parser.add_argument("--baselines", action="store_true", help="Fit and evaluate the baselines too.")
-    parser.add_argument("--output", type=Path, help="A folder for the reports (JSON, Markdown) and the picture.")
+    parser.add_argument("--output", type=Path, help="A folder for the reports (JSON, Markdown) and the pictures.")
     parser.add_argument("--batch_size", type=int, default=256, help="Users scored at once.")
     add_json(parser)
 
@@ -72,7 +72,7 @@ def run(args: Namespace) -> None:
         return
     _show(rows, baselines, ratings)
     if args.output:
-        print(f"reports and picture: {args.output}")
+        print(f"reports and pictures: {args.output}")
 
 
 def data_of(model: Artefact) -> tuple[PreparedDataset, Split]:
@@ -108,7 +108,7 @@ def baseline_reports(
 
 
 def write_reports(folder: Path, rows: dict[str, Report], baselines: list[Report]) -> None:
-    """In an existing folder: a JSON file for each report (`compare` reads them), one table, one picture."""
+    """In an existing folder: a JSON file for each report (`compare` reads them), one table, and the pictures."""
     from bert4rec.evaluation.plots import plot_comparison, plot_reliability
     from bert4rec.evaluation.report import save_report, to_markdown
     from bert4rec.files import write_whole
@@ -121,7 +121,7 @@ def write_reports(folder: Path, rows: dict[str, Report], baselines: list[Report]
     tables = [to_markdown([first, *baselines]), *(to_markdown([row]) for row in others)]
     write_whole(folder / REPORT_FILE, ("\n\n".join(tables) + "\n").encode())
     plot_comparison([first, *baselines], folder / "comparison.png")
-    if first.calibration:
+    if first.reliability:
         plot_reliability(first, folder / "reliability.png")
 
 

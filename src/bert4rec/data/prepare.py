@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,9 @@ from bert4rec.errors import DataError, PreparedDataError, SourceError, UsageErro
 from bert4rec.ids import FIRST_ITEM, FIRST_USER, NO_RATING, NO_TIME
 
 Report = Callable[[str], None]
+
+TIES_SEED = 20_000
+"""Of the one permutation that shuffles ties: any number will do, and it stays, so that the checksum does."""
 
 
 def prepare_dataset(config: PrepareConfig, report: Report = print) -> PreparedDataset:
@@ -97,6 +100,8 @@ def _already_prepared(
 
 
 def _refuse_another(folder: Path, before: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
+    """An error where a setting differs; one that the folder is too old to name had its default."""
+    before = {entry.name: entry.default for entry in fields(PrepareConfig)} | dict(before)
     for key, value in settings.items():
         # A release that is no longer at hand, or came from the network, cannot be compared.
         if before.get(key) != value and not (key == "md5" and not (value and before.get(key))):
@@ -127,7 +132,7 @@ def _prepare(
     drop = config.on_bad_rows == "drop"
     events = read_events(source.folder, schema.events, source.scratch, config.file_order, drop)
     frame, cleaning = _clean(events, config)
-    numbered = _number(frame)
+    numbered = _number(_shuffled(frame) if config.ties == "shuffled" else frame)
     items, titles, item_lines = _side(source, schema.items, numbered.items, FIRST_ITEM, "items", cleaning)
     users, _, user_lines = _side(source, schema.users, numbered.users, FIRST_USER, "users", cleaning)
     single = int((numbered.frame["user"].value_counts()["count"] == 1).sum())
@@ -151,7 +156,7 @@ def _prepare(
             titles=titles,
             item_features=[(built.feature, built.table_R) for built in items],
             user_features=[(built.feature, built.table_R) for built in users],
-            notes={"settings": dict(settings), "source": source.origin, "cleaning": cleaning},
+            notes={"ties": config.ties, "settings": dict(settings), "source": source.origin, "cleaning": cleaning},
         ),
     )
 
@@ -211,6 +216,11 @@ def _frequent(frame: pl.DataFrame, config: PrepareConfig, cleaning: dict[str, in
         if len(kept) == len(frame):
             return _counting(before, kept, cleaning, "of users or items with too few events")
         frame = kept
+
+
+def _shuffled(frame: pl.DataFrame) -> pl.DataFrame:
+    """All rows in an order by chance; what follows sorts them by user and time, stably, so only ties keep it."""
+    return frame[np.random.default_rng(TIES_SEED).permutation(len(frame))]
 
 
 def _number(frame: pl.DataFrame) -> _Numbered:

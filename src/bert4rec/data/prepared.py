@@ -80,7 +80,7 @@ class Names:
 
 @dataclass(frozen=True)
 class PreparedDataset:
-    """Events sorted by (user, time), ties in the file's order, and the feature tables."""
+    """Events sorted by (user, time), ties in the file's order unless shuffled, and the feature tables."""
 
     folder: Path | None
     manifest: Mapping[str, Any]
@@ -111,6 +111,11 @@ class PreparedDataset:
     def checksum(self) -> str:
         """A fingerprint of the events and their order."""
         return str(self.manifest["checksum"])
+
+    @property
+    def ties(self) -> str:
+        """How events of a user at one time are ordered: as in the file, or shuffled."""
+        return str(self.manifest.get("ties", "file"))  # folders from before there was a choice do not say
 
     @property
     def num_users(self) -> int:

@@ -1,15 +1,18 @@
-"""Whether a predicted distribution over rating levels can be taken at its word.
+"""Are the probabilities of rating levels kept? Counted in bins as cases go by: nothing of size cases × levels is held.
 
-Of all predictions that a level has a chance of about 30 %, that level should come up 30 % of the time. Every pair of a
-case and a level is such a prediction; they are sorted into bins by their probability, and kept as sums.
+The measure is the class-wise expected calibration error of Kull et al. (2019, "Beyond temperature scaling", NeurIPS):
+every level is a yes-or-no question of its own that every case answers, and the answers are parted into bins of equal
+width by the probability given. The usual error (Guo et al. 2017) asks about the likeliest level alone; here all of the
+distribution is used, for the expected rating above all, and too much given to 1 star must not make up for too little
+given to 5. Bins of equal width are the same for every model and can be counted piece by piece, where bins of equal mass
+would need every case's probabilities to be kept and sorted.
 
-Legend: B cases of a piece, R rating levels, M bins.
+Legend: B cases of a piece, R rating levels, S bins, Q three counts.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -17,54 +20,58 @@ from bert4rec.data.histories import Ints
 from bert4rec.evaluation.metrics import Floats
 from bert4rec.ids import NO_RATING
 
-BINS = 15
+BINS = 20
+Reliability = Sequence[Mapping[str, float]]
+"""A row for each level and bin that has cases: `level`, `cases`, mean `predicted` probability, `observed` share."""
 
 
-@dataclass
-class Calibration:
-    """Predictions and what came, by level and bin of equal width."""
+def count_in_bins(likely_BR: Floats, rating_B: Ints) -> Floats:
+    """For each level and bin `[Q, R, S]`: cases, the sum of their probabilities, how many got that rating.
 
-    levels: Floats
-    """The rating scale `[R]`."""
-    count_RM: Ints = field(init=False)
-    predicted_RM: Floats = field(init=False)
-    """Summed probabilities."""
-    came_RM: Ints = field(init=False)
+    `rating_B` are rating rows; cases without a rating do not count.
+    """
+    rated_B, levels = rating_B != NO_RATING, likely_BR.shape[1]
+    likely_BR, rating_B = likely_BR[rated_B].astype(float), rating_B[rated_B]
+    came_BR = rating_B[:, None] == np.arange(levels) + NO_RATING + 1
+    place_BR = np.minimum((likely_BR * BINS).astype(np.int64), BINS - 1) + BINS * np.arange(levels)
+    counts = [
+        np.bincount(place_BR.ravel(), weight_BR.ravel(), minlength=levels * BINS)
+        for weight_BR in (np.ones_like(likely_BR), likely_BR, came_BR)
+    ]
+    return np.stack(counts).reshape(3, levels, BINS).astype(float)
 
-    def __post_init__(self) -> None:
-        shape = (len(self.levels), BINS)
-        self.count_RM, self.came_RM = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
-        self.predicted_RM = np.zeros(shape)
 
-    def add(self, likely_BR: Floats, row_B: Ints) -> None:
-        """Takes in predictions and the rating row that came; cases without a rating do not count."""
-        likely_BR, row_B = likely_BR[row_B != NO_RATING], row_B[row_B != NO_RATING]
-        level_BR = np.broadcast_to(np.arange(len(self.levels)), likely_BR.shape)
-        bin_BR = np.minimum((likely_BR * BINS).astype(np.int64), BINS - 1)
-        came_BR = row_B[:, None] - 1 == level_BR
-        np.add.at(self.count_RM, (level_BR, bin_BR), 1)
-        np.add.at(self.predicted_RM, (level_BR, bin_BR), likely_BR)
-        np.add.at(self.came_RM, (level_BR, bin_BR), came_BR)
+def no_counts() -> Floats:
+    """The counts of a scorer that rates nothing."""
+    return np.zeros((3, 0, BINS))
 
-    def error(self) -> float | None:
-        """The class-wise expected calibration error (Kull et al. 2019, section 2), None without cases.
 
-        The gap between mean prediction and observed share, averaged over the predictions of a level and then over
-        levels. Chance alone keeps it above 0, the more so the fewer the cases, so it is given no interval.
-        """
-        cases = self.count_RM[0].sum() if len(self.levels) else 0
-        if not cases:
-            return None
-        return float(np.abs(self.predicted_RM - self.came_RM).sum() / cases / len(self.levels))
+def reliability_of(count_QRS: Floats, level_R: Floats) -> list[dict[str, float]]:
+    """The table, by level and by probability."""
+    cases_RS, likely_RS, came_RS = count_QRS
+    return [
+        {
+            "level": float(level_R[row]),
+            "cases": int(cases_RS[row, place]),
+            "predicted": float(likely_RS[row, place] / cases_RS[row, place]),
+            "observed": float(came_RS[row, place] / cases_RS[row, place]),
+        }
+        for row, place in np.argwhere(cases_RS > 0).tolist()
+    ]
 
-    def to_rows(self) -> list[dict[str, Any]]:
-        """The bins that hold predictions: level, how many, their mean, and the share that came true."""
-        return [
-            {
-                "level": float(self.levels[level]),
-                "count": int(self.count_RM[level, place]),
-                "predicted": float(self.predicted_RM[level, place] / self.count_RM[level, place]),
-                "observed": float(self.came_RM[level, place] / self.count_RM[level, place]),
-            }
-            for level, place in np.argwhere(self.count_RM).tolist()
-        ]
+
+def calibration_metrics(table: Reliability) -> dict[str, float]:
+    """`rating_ece`, and `rating_ece_chance`: about what a perfectly calibrated model would get in these bins.
+
+    rating_ece = Σ cases · |observed − predicted| / Σ cases over all levels and bins (Kull et al. 2019, eq. 3): by how
+    much a stated probability is off. It cannot be below 0, so mere chance raises it: in a bin of n cases the observed
+    share strays from p by √(2/π · p (1 − p) / n) on average (the mean of |x| of a normal x). Empty without cases.
+    """
+    if not table:
+        return {}
+    cases, predicted, observed = (np.array([row[name] for row in table]) for name in ("cases", "predicted", "observed"))
+    strays = np.sqrt(2 / np.pi * predicted * (1 - predicted).clip(0) / cases)
+    return {
+        "rating_ece": float(np.average(np.abs(observed - predicted), weights=cases)),
+        "rating_ece_chance": float(np.average(strays, weights=cases)),
+    }

@@ -1,6 +1,6 @@
 """Scores to places, places to a report. Users go by in pieces: nothing of size users × items is ever held.
 
-Legend: B users of a piece, C cases, V item rows, K list length, R rating levels.
+Legend: B users of a piece, C cases, V item rows, K list length, R rating levels, S bins of probability, Q counts.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from bert4rec.data.histories import Histories, Ints
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import Cases, Split
 from bert4rec.errors import DataError, Diverged
-from bert4rec.evaluation.calibration import Calibration
+from bert4rec.evaluation.calibration import calibration_metrics, count_in_bins, no_counts, reliability_of
 from bert4rec.evaluation.intervals import LEVEL, RESAMPLES, mean_and_interval
 from bert4rec.evaluation.lists import ItemTraits, item_traits, list_metrics
 from bert4rec.evaluation.metrics import Floats, place_metrics, rating_metrics
@@ -27,6 +27,8 @@ from bert4rec.ids import PAD
 from bert4rec.ranking import NEVER, exclude, rank_of, top_k
 
 LISTED = 10
+ERROR_DIGITS = 6
+"""Of a squared rating error: what is below differs between two ways to add the same numbers."""
 
 
 class Scorer(Protocol):
@@ -88,31 +90,28 @@ def evaluate(
     if not len(asked):
         raise DataError(f"{dataset.name}: split {split.name!r} has no {cases} cases; nobody can be asked")
     traits, listed_V = item_traits(dataset, split), np.zeros(dataset.item_rows, dtype=bool)
-    calibration = Calibration(dataset.rating_levels)
     answers = []
     for piece in asked.pieces(batch_size):
-        answers.append(_ask(scorer, dataset, piece, request_time, traits, calibration))
+        answers.append(_ask(scorer, dataset, piece, request_time, traits))
         listed_V[answers[-1].listed] = True
     place_C = np.concatenate([answer.place_B for answer in answers])
     value_C = {name: np.concatenate([answer.values[name] for answer in answers]) for name in answers[0].values}
     found = mean_and_interval({**place_metrics(place_C), **value_C}, seed)
-    metrics = {name: mean for name, (mean, _) in found.items()}
-    metrics["coverage@10"] = float(listed_V.sum() / dataset.num_items)
-    if (error := calibration.error()) is not None:
-        metrics["rating_ece"] = error
-    intervals = {name: interval for name, (_, interval) in found.items()}
-    protocol = protocol_of(dataset, split, cases, request_time and can_know_the_time(scorer, dataset), seed)
-    parted, band_C = slices(dataset, split, asked, place_C), bands(dataset, split, asked)
+    reliability = reliability_of(np.sum([answer.count_QRS for answer in answers], axis=0), dataset.rating_levels)
     return Report(
-        scorer.name,
-        metrics,
-        intervals,
-        protocol,
-        parted,
-        place_C,
-        band_C,
-        square_C=value_C.get("rating_rmse"),
-        calibration=calibration.to_rows(),
+        name=scorer.name,
+        metrics={
+            **{name: mean for name, (mean, _) in found.items()},
+            **calibration_metrics(reliability),
+            "coverage@10": float(listed_V.sum() / dataset.num_items),
+        },
+        intervals={name: interval for name, (_, interval) in found.items()},
+        protocol=protocol_of(dataset, split, cases, request_time and can_know_the_time(scorer, dataset), seed),
+        slices=slices(dataset, split, asked, place_C),
+        place_C=place_C,
+        band_C=bands(dataset, split, asked),
+        reliability=reliability,
+        squared_error_C=value_C["rating_rmse"].round(ERROR_DIGITS) if "rating_rmse" in value_C else None,
     )
 
 
@@ -141,27 +140,22 @@ class _Answers:
     """Every other metric's `[B]`, by name."""
     listed: Ints
     """The items in anybody's list."""
+    count_QRS: Floats
+    """How often which rating level was given which probability, and came (`count_in_bins`)."""
 
 
-def _ask(
-    scorer: Scorer,
-    dataset: PreparedDataset,
-    piece: Cases,
-    request_time: bool,
-    traits: ItemTraits,
-    calibration: Calibration,
-) -> _Answers:
+def _ask(scorer: Scorer, dataset: PreparedDataset, piece: Cases, request_time: bool, traits: ItemTraits) -> _Answers:
     histories = piece.histories(dataset, request_time)
     target_B = torch.from_numpy(dataset.item_N[piece.target_C].astype(np.int64))
     score_BV = _candidate_scores(scorer, histories, target_B)
     best_BK, score_BK = top_k(score_BV, min(LISTED, dataset.num_items))
     item_BK: Ints = best_BK.where(score_BK > NEVER, PAD).numpy()  # who has seen nearly everything gets a short list
-    values = list_metrics(item_BK, traits)
+    values, count_QRS = list_metrics(item_BK, traits), no_counts()
     if isinstance(scorer, RatingScorer) and scorer.rates and len(dataset.rating_levels):
         likely_BR = scorer.rating_distribution(histories, target_B).cpu().numpy()
         values |= rating_metrics(likely_BR @ dataset.rating_levels - true_ratings(dataset, piece))
-        calibration.add(likely_BR, np.asarray(dataset.rating_N[piece.target_C]).astype(np.int64))
-    return _Answers(rank_of(score_BV, target_B).numpy(), values, item_BK[item_BK != PAD])
+        count_QRS = count_in_bins(likely_BR, np.asarray(dataset.rating_N[piece.target_C]))
+    return _Answers(rank_of(score_BV, target_B).numpy(), values, item_BK[item_BK != PAD], count_QRS)
 
 
 def true_ratings(dataset: PreparedDataset, asked: Cases) -> Floats:
@@ -175,6 +169,7 @@ def protocol_of(
 ) -> dict[str, str | int | bool]:
     """Everything that a number depends on besides the model."""
     asked: Any = getattr(split, cases)
+    ties = {"event_ties": dataset.ties} if dataset.ties != "file" else {}
     return {
         "dataset": dataset.name,
         "dataset_checksum": dataset.checksum,
@@ -186,6 +181,7 @@ def protocol_of(
         "candidates": f"all {dataset.num_items} items",
         "filter": "the user's whole history",
         "ties": "against the model",
+        **ties,
         "request_time": request_time,
         "intervals": f"{LEVEL:.0%} bootstrap over users, {RESAMPLES} resamples, seed {seed}",
     }

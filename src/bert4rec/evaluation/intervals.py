@@ -23,30 +23,43 @@ def mean_and_interval(value_C: Mapping[str, Floats], seed: int = 0) -> dict[str,
     Cases whose value is NaN have none and do not count; a column without any value is left out.
     """
     known = {name: column_C for name, column_C in value_C.items() if not np.isnan(column_C).all()}
-    if not known:
-        return {}
-    value_CX = np.stack([np.asarray(column_C, dtype=float) for column_C in known.values()], axis=1)
-    mean_X = _weighted_mean(np.ones((1, len(value_CX))), value_CX)[0]
-    mean_RX = np.concatenate([_weighted_mean(count_RC, value_CX) for count_RC in _draws(len(value_CX), seed)])
-    edges_2X = np.nanquantile(mean_RX, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
-    return {
-        name: (float(mean_of(name, mean_X[place])), tuple(mean_of(name, edges_2X[:, place]).tolist()))
-        for place, name in enumerate(known)
-    }
+    return {name: _with_edges(mean_of(name, mean_R)) for name, mean_R in _resampled_means(known, seed).items()}
 
 
-def rmse_difference(one_C: Floats, other_C: Floats, seed: int = 0) -> tuple[float, tuple[float, float]] | None:
-    """The difference of two RMSEs and its 95 % interval, from the squared errors of the same users.
+def difference_and_interval(
+    first_C: Mapping[str, Floats], second_C: Mapping[str, Floats], seed: int = 0
+) -> dict[str, tuple[float, tuple[float, float]]]:
+    """The same of the first's metric minus the second's, on the same resamples; cases that one lacks do not count.
 
-    Users whose error is NaN in either do not count; None where none is left.
+    Of metrics, not of cases: the RMSEs of a resample are subtracted after their roots are taken.
     """
-    both_C = ~np.isnan(one_C + other_C)
-    if not both_C.any():
-        return None
-    square_C2 = np.stack([one_C[both_C], other_C[both_C]], axis=1)
-    mean_R2 = np.concatenate([_weighted_mean(count_RC, square_C2) for count_RC in _draws(len(square_C2), seed)])
-    low, high = np.quantile(np.sqrt(mean_R2) @ [1, -1], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(np.sqrt(square_C2.mean(0)) @ [1, -1]), (float(low), float(high))
+    pairs = {name: _where_both_known(column_C, second_C[name]) for name, column_C in first_C.items()}
+    pairs = {name: pair for name, pair in pairs.items() if not np.isnan(pair).all()}
+    first, second = (_resampled_means({name: pair[side] for name, pair in pairs.items()}, seed) for side in (0, 1))
+    return {name: _with_edges(mean_of(name, first[name]) - mean_of(name, second[name])) for name in pairs}
+
+
+def _where_both_known(first_C: Floats, second_C: Floats) -> Floats:
+    pair_2C = np.stack([first_C, second_C]).astype(float)
+    return np.where(np.isnan(pair_2C).any(0), np.nan, pair_2C)
+
+
+def _with_edges(value_R: Floats) -> tuple[float, tuple[float, float]]:
+    """The first value, that of the cases as they are, and the edges that hold 95 % of the others."""
+    low, high = np.nanquantile(value_R[1:], [(1 - LEVEL) / 2, (1 + LEVEL) / 2]).tolist()
+    return float(value_R[0]), (low, high)
+
+
+def _resampled_means(value_C: Mapping[str, Floats], seed: int) -> dict[str, Floats]:
+    """Each column's mean over the known cases, and after it those of all resamples."""
+    if not value_C:
+        return {}
+    value_CX = np.stack([np.asarray(column_C, dtype=float) for column_C in value_C.values()], axis=1)
+    as_it_is_RC = np.ones((1, len(value_CX)))
+    mean_RX = np.concatenate(
+        [_weighted_mean(count_RC, value_CX) for count_RC in (as_it_is_RC, *_draws(len(value_CX), seed))]
+    )
+    return dict(zip(value_C, mean_RX.T, strict=True))
 
 
 def _draws(cases: int, seed: int) -> Iterator[Floats]:

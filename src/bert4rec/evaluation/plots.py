@@ -1,19 +1,24 @@
-"""Reports as pictures: a model beside its baselines, and whether its predicted ratings can be taken at their word."""
+"""A model beside its baselines, and what its rating probabilities are worth, as pictures."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bert4rec.evaluation.calibration import BINS, Reliability
 from bert4rec.evaluation.report import Report
 from bert4rec.files import write_picture
 
 _TITLES = {"hit": "Hit", "ndcg": "NDCG", "mrr": "MRR"}
 _FIRST, _OTHERS, _INK = "#2b6cb0", "#b8c2cc", "#333333"
+
+FEWEST_SHOWN = 10
+"""Cases of a bin without which its share says nothing to the eye; they count in the error all the same."""
 
 
 def plot_comparison(reports: Sequence[Report], path: Path, metrics: Sequence[str] = ("ndcg@10", "hit@10")) -> None:
@@ -48,36 +53,84 @@ def _bars(axis: Axes, reports: Sequence[Report], metric: str) -> None:
 
 
 def _caption(reports: Sequence[Report]) -> str:
-    protocol = reports[0].protocol
+    return f"{_asked(reports[0])}; whiskers: 95 % bootstrap over users"
+
+
+def _asked(report: Report) -> str:
+    protocol = report.protocol
     known = "known" if protocol["request_time"] else "unknown"
     return (
         f"{protocol['dataset']}, {protocol['split']}, {protocol['cases']}, {protocol['users']:,} users, "
-        f"{protocol['candidates']}, request time {known}; whiskers: 95 % bootstrap over users"
+        f"{protocol['candidates']}, request time {known}"
     )
 
 
 def plot_reliability(report: Report, path: Path) -> None:
-    """Predicted chances of each rating level against the share that came true, dots as large as their counts; a PNG."""
-    figure = Figure(figsize=(5.6, 5.4), layout="constrained")
-    axis = figure.subplots()
-    axis.plot([0, 1], [0, 1], color=_OTHERS, linewidth=1.2, zorder=1)
-    levels = sorted({part["level"] for part in report.calibration})
-    most = max(part["count"] for part in report.calibration)
-    for place, level in enumerate(levels):
-        bins = [part for part in report.calibration if part["level"] == level]
-        color = colormaps["viridis"](place / max(1, len(levels) - 1) * 0.9)
-        x, y = ([part[side] for part in bins] for side in ("predicted", "observed"))
-        axis.plot(x, y, color=color, linewidth=0.8, alpha=0.5, zorder=2)
-        sizes = [12 + 240 * part["count"] / most for part in bins]
-        axis.scatter(x, y, s=sizes, color=color, alpha=0.85, linewidth=0, zorder=3, label=f"rating {level:g}")
-    reach = 1.05 * max(max(part["predicted"], part["observed"]) for part in report.calibration)
-    axis.set(xlim=(0, reach), ylim=(0, reach), xlabel="predicted probability", ylabel="share that came true")
-    axis.set_title(f"Ratings of {report.name}: ECE {report.metrics['rating_ece']:.4f}", fontsize=11, loc="left")
+    """Predicted probability against observed share for each rating level, and below how many predictions are where."""
+    figure = Figure(figsize=(5.6, 6.8), layout="constrained")
+    shares, counts = figure.subplots(2, 1, sharex=True, height_ratios=[3.6, 1])
+    _shares(shares, report.reliability)
+    _counts(counts, report.reliability)
+    metrics = report.metrics
+    shares.set_title(f"{report.name}: calibration of the rating", fontsize=11, loc="left")
+    summary = f"calibration error {metrics['rating_ece']:.4f}\n(by chance alone {metrics['rating_ece_chance']:.4f})"
+    shares.text(0.97, 0.04, summary, transform=shares.transAxes, ha="right", fontsize=9, color=_INK)
+    remark = f"whiskers: 95 % of what chance does; points of {FEWEST_SHOWN} cases and more, larger for more"
+    figure.supxlabel(f"{_asked(report)}\n{remark}", fontsize=8, color="#666666")
+    write_picture(path, figure, dpi=130)
+
+
+def _by_level(table: Reliability) -> dict[float, Reliability]:
+    levels = sorted({row["level"] for row in table})
+    return {level: [row for row in table if row["level"] == level] for level in levels}
+
+
+def _colours(levels: int) -> Sequence[tuple[float, ...]]:
+    """From light to dark, as levels are ordered."""
+    return [colormaps["YlGnBu"](place) for place in np.linspace(0.35, 0.95, levels)]
+
+
+def _shares(axis: Axes, table: Reliability) -> None:
+    """A line for each level; whiskers say how far chance alone takes a share of so many cases."""
+    axis.plot([0, 1], [0, 1], color="#999999", linewidth=1, linestyle=(0, (4, 3)), zorder=1)
+    parts, most = _by_level(table), max(row["cases"] for row in table)
+    for (level, rows), colour in zip(parts.items(), _colours(len(parts)), strict=True):
+        shown = [row for row in rows if row["cases"] >= FEWEST_SHOWN]
+        predicted, observed, cases = (
+            np.array([row[name] for row in shown]) for name in ("predicted", "observed", "cases")
+        )
+        by_chance = 1.96 * np.sqrt(predicted * (1 - predicted).clip(0) / cases)
+        axis.errorbar(predicted, observed, by_chance, color=colour, linewidth=1.2, elinewidth=0.8, alpha=0.65)
+        sizes = 10 + 90 * cases / most
+        axis.scatter(predicted, observed, sizes, [colour], edgecolor="white", linewidth=0.6, zorder=3)
+        axis.scatter([], [], 36, [colour], label=f"{level:g}")
+    axis.set_ylabel("observed share", fontsize=9)
+    axis.set_xlim(0, 1)
+    axis.set_ylim(-0.02, 1.02)
+    columns = 1 + len(parts) // 8
+    axis.legend(title="rating", fontsize=8, title_fontsize=8, frameon=False, loc="upper left", ncols=columns)
+    _plain(axis)
+
+
+def _counts(axis: Axes, table: Reliability) -> None:
+    parts, base = _by_level(table), np.zeros(BINS)
+    for rows, colour in zip(parts.values(), _colours(len(parts)), strict=True):
+        height = np.zeros(BINS)
+        for row in rows:
+            height[min(int(row["predicted"] * BINS), BINS - 1)] += row["cases"]
+        axis.bar(
+            np.arange(BINS) / BINS, height, 1 / BINS, base, align="edge", color=colour, edgecolor="white", linewidth=0.4
+        )
+        base += height
+    axis.set_xlabel("predicted probability of a rating", fontsize=9)
+    axis.set_ylabel("predictions", fontsize=9)
+    axis.yaxis.set_major_formatter("{x:,.0f}")
+    axis.locator_params(axis="y", nbins=4)
+    _plain(axis)
+
+
+def _plain(axis: Axes) -> None:
     axis.spines[["top", "right"]].set_visible(False)
+    axis.tick_params(labelsize=8)
     axis.grid(color="#e6e6e6")
     axis.set_axisbelow(True)
-    handles, names = axis.get_legend_handles_labels()
-    for handle in axis.legend(handles, names, frameon=False, loc="upper left").legend_handles:
-        handle.set_sizes([40])  # type: ignore[union-attr]
-    figure.supxlabel(_caption([report]), fontsize=7, color="#666666")
-    write_picture(path, figure, dpi=130)

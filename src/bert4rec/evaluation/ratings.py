@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from bert4rec.data.histories import Ints
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import Cases, Split, training_events
 from bert4rec.evaluation.evaluate import true_ratings
@@ -22,12 +23,16 @@ def rating_baselines(dataset: PreparedDataset, split: Split, asked: Cases) -> di
     if not len(dataset.rating_levels):
         return {}
     true_C = true_ratings(dataset, asked)
+    return {name: _errors(guess_C - true_C) for name, guess_C in rating_guesses(dataset, split, asked).items()}
+
+
+def rating_guesses(dataset: PreparedDataset, split: Split, asked: Cases) -> dict[str, Floats]:
+    """What both baselines predict for each case."""
     mean, user_U, item_V = rating_biases(dataset, split)
-    predicted = {
+    return {
         "global mean": np.full(len(asked), mean),
         "user and item biases": mean + user_U[asked.user_C] + item_V[dataset.item_N[asked.target_C]],
     }
-    return {name: _errors(guess_C - true_C) for name, guess_C in predicted.items()}
 
 
 def _errors(error_C: Floats) -> dict[str, float]:
@@ -40,15 +45,19 @@ def _errors(error_C: Floats) -> dict[str, float]:
 
 def rating_biases(dataset: PreparedDataset, split: Split) -> tuple[float, Floats, Floats]:
     """The mean training rating, each user's and each item's shrunken deviation from it."""
-    event_N = training_events(dataset, split)
-    event_N = event_N[dataset.rating_N[event_N] != NO_RATING]
-    rating_N = dataset.rating_levels[np.asarray(dataset.rating_N[event_N]) - 1]
-    item_N = np.asarray(dataset.item_N[event_N])
-    user_N = np.searchsorted(dataset.start_U1, event_N, side="right") - 1
+    user_N, item_N, rating_N = rated_training_events(dataset, split)
     mean = float(rating_N.mean()) if len(rating_N) else float("nan")
     item_V = _shrunken(item_N, rating_N - mean, dataset.item_rows, ITEM_SHRINKAGE)
     user_U = _shrunken(user_N, rating_N - mean - item_V[item_N], dataset.user_rows, USER_SHRINKAGE)
     return mean, user_U, item_V
+
+
+def rated_training_events(dataset: PreparedDataset, split: Split) -> tuple[Ints, Ints, Floats]:
+    """User row, item row and rating of every training event that has one."""
+    event_N = training_events(dataset, split)
+    event_N = event_N[dataset.rating_N[event_N] != NO_RATING]
+    user_N = np.searchsorted(dataset.start_U1, event_N, side="right") - 1
+    return user_N, np.asarray(dataset.item_N[event_N]), dataset.rating_levels[np.asarray(dataset.rating_N[event_N]) - 1]
 
 
 def _shrunken(row_N: np.ndarray, value_N: Floats, rows: int, shrinkage: float) -> Floats:

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from bert4rec.data.histories import Ints
 from bert4rec.errors import DataError
-from bert4rec.evaluation.intervals import mean_and_interval, rmse_difference
+from bert4rec.evaluation.calibration import Reliability
+from bert4rec.evaluation.intervals import difference_and_interval
 from bert4rec.evaluation.metrics import Floats, place_metrics
 from bert4rec.evaluation.slices import paired_parts
 from bert4rec.files import write_whole
@@ -38,36 +39,41 @@ class Report:
     name: str
     metrics: Mapping[str, float]
     intervals: Mapping[str, tuple[float, float]]
-    """95 % by metric; coverage has none."""
+    """95 % by metric; coverage and calibration have none."""
     protocol: Mapping[str, Any]
     slices: Mapping[str, Sequence[Mapping[str, Any]]]
     place_C: Ints
     """The place of each case's target, in the order of the split: what a paired comparison needs."""
     band_C: Mapping[str, Ints] = field(default_factory=dict)
     """By slice, the place of each case's part in `slices`; empty in files of reports that were written without."""
-    square_C: Floats | None = None
-    """The squared error of each case's expected rating, NaN where it has none; None where ratings are not predicted."""
-    calibration: Sequence[Mapping[str, Any]] = ()
-    """Of predicted ratings: level, count, predicted and observed share of every bin."""
+    reliability: Reliability = ()
+    """How often rating levels came that were given a probability; empty where none was predicted."""
+    squared_error_C: Floats | None = None
+    """That of each case's predicted rating, NaN where the true one is unknown; None where none was predicted."""
 
     def to_dict(self, places: bool = False) -> dict[str, Any]:
         """Plain values for a JSON file; with `places`, enough to compare it with another report."""
-        content = {
+        content: dict[str, Any] = {
             "name": self.name,
             "metrics": dict(self.metrics),
             "intervals": {name: list(interval) for name, interval in self.intervals.items()},
             "protocol": dict(self.protocol),
             "slices": {name: [dict(part) for part in parts] for name, parts in self.slices.items()},
-            "calibration": [dict(part) for part in self.calibration],
         }
-        if not places:
-            return content
-        return {
-            **content,
+        if self.reliability:
+            content["reliability"] = [dict(row) for row in self.reliability]
+        return {**content, **self._by_case()} if places else content
+
+    def _by_case(self) -> dict[str, Any]:
+        """What comparisons pair, as JSON has it: an unknown error is null."""
+        columns: dict[str, Any] = {
             "places": np.asarray(self.place_C).tolist(),
             "bands": {name: np.asarray(band_C).tolist() for name, band_C in self.band_C.items()},
-            "rating_squares": None if self.square_C is None else _or_none(self.square_C),
         }
+        if self.squared_error_C is not None:
+            known_C = np.asarray(self.squared_error_C).tolist()
+            columns["squared_errors"] = [None if np.isnan(error) else error for error in known_C]
+        return columns
 
     def protocol_line(self) -> str:
         """The protocol in one line, to stand below a table."""
@@ -86,8 +92,9 @@ class Report:
 def protocol_line(protocol: Mapping[str, Any]) -> str:
     """Dataset, split, candidates, filter, ties, request time and intervals in one line."""
     request_time = protocol["request_time"]
+    order = f"order of ties: {protocol['event_ties']}, " if "event_ties" in protocol else ""
     return (
-        f"{protocol['dataset']} (checksum {protocol['dataset_checksum']}), {protocol['split']} "
+        f"{protocol['dataset']} (checksum {protocol['dataset_checksum']}), {order}{protocol['split']} "
         f"(checksum {protocol['split_checksum']}), {protocol['cases']}, {protocol['users']} users, "
         f"{protocol['candidates']} as candidates, filtered: {protocol['filter']}, ties {protocol['ties']}, "
         f"request time {_REQUEST_TIME.get(request_time, request_time)}, intervals: {protocol['intervals']}"
@@ -120,13 +127,8 @@ def with_interval(report: Report, metric: str) -> str:
     return f"{value} [{low:.4f}, {high:.4f}]"
 
 
-def _or_none(square_C: Floats) -> list[float | None]:
-    """For a file: JSON knows no NaN."""
-    return [None if np.isnan(square) else float(square) for square in square_C]
-
-
 def save_report(report: Report, path: Path) -> None:
-    """The report as a JSON file that `load_report` reads: some 50 bytes a user, little else."""
+    """The report as a JSON file that `load_report` reads: some 30 bytes a user, little else."""
     write_whole(path, json.dumps(report.to_dict(places=True), indent=1).encode())
 
 
@@ -135,17 +137,17 @@ def load_report(path: Path) -> Report:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         place_C = np.asarray(content.pop("places"), dtype=np.int64)
+        errors = content.pop("squared_errors", None)  # reports without ratings have none, nor have older ones
+        error_C = None if errors is None else np.asarray(errors, dtype=float)
         intervals = {name: (low, high) for name, (low, high) in content.pop("intervals").items()}
         band_C = {name: np.asarray(band, dtype=np.int64) for name, band in content.pop("bands", {}).items()}
-        squares = content.pop("rating_squares", None)
-        square_C = None if squares is None else np.array([np.nan if one is None else one for one in squares])
-        report = Report(**content, intervals=intervals, place_C=place_C, band_C=band_C, square_C=square_C)
+        report = Report(**content, intervals=intervals, place_C=place_C, band_C=band_C, squared_error_C=error_C)
         report.protocol_line()
         if place_C.shape != (report.protocol["users"],) or place_C.min(initial=1) < 1:
             raise ValueError("its places are not those of its users")
         if any(mask_C.shape != place_C.shape for mask_C in paired_parts(report.slices, band_C).values()):
             raise ValueError("its bands are not those of its users")
-        if square_C is not None and square_C.shape != place_C.shape:
+        if error_C is not None and (error_C.shape != place_C.shape or (error_C < 0).any()):
             raise ValueError("its rating errors are not those of its users")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
         raise DataError(f"{path}: not a report of 'bert4rec evaluate --output' ({problem})") from problem
@@ -154,7 +156,7 @@ def load_report(path: Path) -> Report:
 
 @dataclass(frozen=True)
 class Comparison:
-    """How much better the first is than the second, on the same users."""
+    """How far the first is from the second, on the same users: above 0 it is better, for rating_rmse worse."""
 
     first: str
     second: str
@@ -182,7 +184,7 @@ class Comparison:
 
 
 def compare(first: Report, second: Report, seed: int = 0) -> Comparison:
-    """The paired differences of Hit@10, NDCG@10 and, where both predict ratings, their RMSE, first minus second.
+    """The paired differences of Hit@10, NDCG@10 and, where both rate, of the rating RMSE, first minus second.
 
     For all users and for parts of them, which are those of whichever report knows its bands. Both must answer the same
     cases. One may know the request time and the other not; the protocol of the comparison then says so.
@@ -193,49 +195,52 @@ def compare(first: Report, second: Report, seed: int = 0) -> Comparison:
                 f"{first.name} and {second.name} cannot be compared: their {part.replace('_', ' ')} differ "
                 f"({first.protocol[part]} and {second.protocol[part]}); evaluate both on the same data and split"
             )
-    one, other = place_metrics(first.place_C), place_metrics(second.place_C)
-    gain = {metric: one[metric] - other[metric] for metric in COMPARED}
-    squares = (first.square_C, second.square_C)
+    one, other = _compared(first), _compared(second)
     parts = paired_parts(first.slices, first.band_C) or paired_parts(second.slices, second.band_C)
     known, other_known = (_REQUEST_TIME[report.protocol["request_time"]] for report in (first, second))
     differs = {"request_time": f"{known} to the first and {other_known} to the second"} if known != other_known else {}
     return Comparison(
         first.name,
         second.name,
-        **_paired(gain, squares, np.ones(len(first.place_C), dtype=bool), seed),
+        **_paired(one, other, seed),
         protocol={**first.protocol, **differs},
         slices={
-            name: {"users": int(mask_C.sum()), **_paired(gain, squares, mask_C, seed)} for name, mask_C in parts.items()
+            name: {"users": int(mask_C.sum()), **_paired(_part(one, mask_C), _part(other, mask_C), seed)}
+            for name, mask_C in parts.items()
         },
     )
 
 
-def _paired(
-    gain: Mapping[str, Floats], squares: tuple[Floats | None, Floats | None], mask_C: NDArray[np.bool_], seed: int
-) -> dict[str, dict[str, Any]]:
-    """The mean of each metric's differences in a part of the users, its interval and its p-value.
+def _compared(report: Report) -> dict[str, Floats]:
+    """What is paired, by metric: a column over the cases."""
+    places = place_metrics(report.place_C)
+    errors = {} if report.squared_error_C is None else {"rating_rmse": report.squared_error_C}
+    return {**{metric: places[metric] for metric in COMPARED}, **errors}
 
-    With the squared errors of both sides the difference of their rating RMSEs too.
-    """
-    gain = {metric: gain_C[mask_C] for metric, gain_C in gain.items()}
-    found = mean_and_interval(gain, seed)
-    one_C, other_C = squares
-    if one_C is not None and other_C is not None and (rmse := rmse_difference(one_C[mask_C], other_C[mask_C], seed)):
-        found["rating_rmse"] = rmse
-        gain["rating_rmse"] = np.nan_to_num(one_C - other_C)[mask_C]  # whose errors are exchanged in the test
+
+def _part(column_C: Mapping[str, Floats], mask_C: NDArray[np.bool_]) -> dict[str, Floats]:
+    return {metric: values[mask_C] for metric, values in column_C.items()}
+
+
+def _paired(one: Mapping[str, Floats], other: Mapping[str, Floats], seed: int) -> dict[str, dict[str, Any]]:
+    """The difference in each metric that both have, its interval and its p-value."""
+    shared = {metric: column_C for metric, column_C in one.items() if metric in other}
+    found = difference_and_interval(shared, other, seed)
     return {
         "difference": {metric: mean for metric, (mean, _) in found.items()},
         "intervals": {metric: interval for metric, (_, interval) in found.items()},
-        "p_value": {metric: sign_flip_p_value(gain_C, seed) for metric, gain_C in gain.items()},
+        "p_value": {metric: sign_flip_p_value(one[metric] - other[metric], seed) for metric in found},
     }
 
 
 def sign_flip_p_value(gain_C: Floats, seed: int = 0) -> float:
     """How often random signs give a sum at least as far from 0: the paired randomisation test (Fisher 1935).
 
-    Users without a difference do not matter. The least value is 1 / 10,001: no flip went as far.
+    Users without a difference, or whose difference is unknown (NaN), do not matter. Of squared errors it is the test of
+    the RMSE too: a flip swaps what the two models reached, the sum of both stays, so the larger the difference of their
+    means the larger that of the roots. The least value is 1 / 10,001: no flip went as far.
     """
-    gain_C = gain_C[gain_C != 0]
+    gain_C = gain_C[(gain_C != 0) & ~np.isnan(gain_C)]
     if not len(gain_C):
         return 1.0
     random, observed, extreme, done = np.random.default_rng(seed), abs(gain_C.sum()), 0, 0

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +72,12 @@ def test_a_folder_gives_back_network_settings_and_data(tmp_path: Path, world_fol
     for name, tensor in network.state_dict().items():
         torch.testing.assert_close(loaded.network.state_dict()[name], tensor, rtol=0, atol=0, equal_nan=True)
     same_data(loaded.dataset, dataset)
+
+
+def test_a_model_knows_that_it_was_trained_on_shuffled_ties(tmp_path: Path, world: PreparedDataset) -> None:
+    shuffled = replace(world, manifest={**world.manifest, "ties": "shuffled"})
+    save_untrained(tmp_path / "model", shuffled)
+    assert artefact.load(tmp_path / "model").dataset.ties == "shuffled"
 
 
 def test_data_and_split_are_named_by_their_checksums(model: Artefact, world_folder: Path) -> None:

@@ -1,60 +1,92 @@
-"""The calibration error of a predicted rating distribution, and what of it is kept."""
-
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from bert4rec.evaluation.calibration import BINS, Calibration
+from bert4rec.evaluation.calibration import (
+    BINS,
+    calibration_metrics,
+    count_in_bins,
+    no_counts,
+    reliability_of,
+)
+from bert4rec.ids import NO_RATING
 
-LEVELS = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
-
-
-def calibration(likely_CR: np.ndarray, row_C: np.ndarray, pieces: int = 1) -> Calibration:
-    found = Calibration(LEVELS[: likely_CR.shape[1]])
-    for likely_BR, row_B in zip(np.array_split(likely_CR, pieces), np.array_split(row_C, pieces), strict=True):
-        found.add(likely_BR, row_B)
-    return found
-
-
-def drawn(cases: int) -> tuple[np.ndarray, np.ndarray]:
-    """Distributions, and rating rows drawn from them."""
-    random = np.random.default_rng(0)
-    likely_CR = random.dirichlet([1, 1, 2, 4, 3], cases)
-    return likely_CR, 1 + (likely_CR.cumsum(1) < random.random((cases, 1))).sum(1).clip(max=4)
+TWO = np.array([1.0, 2.0])
 
 
-def test_by_hand() -> None:
-    """Level 1 is given .1, .1, .7 and comes up in the last: bins miss by .1 · 2 / 3 and .3 / 3; level 2 likewise."""
-    found = calibration(np.array([[0.1, 0.9], [0.1, 0.9], [0.7, 0.3]]), np.array([2, 2, 1]))
-    assert found.error() == pytest.approx((0.2 + 0.3) / 3)
-    assert found.to_rows()[0] == {"level": 1.0, "count": 2, "predicted": pytest.approx(0.1), "observed": 0.0}
+def table_of(likely_BR: object, rating_B: object, level_R: np.ndarray = TWO) -> list[dict[str, float]]:
+    return reliability_of(count_in_bins(np.array(likely_BR), np.array(rating_B)), level_R)
 
 
-def test_what_is_drawn_from_its_distribution_is_calibrated_and_a_bolder_claim_is_not() -> None:
-    likely_CR, row_C = drawn(20_000)
-    bold_CR = likely_CR**3 / (likely_CR**3).sum(1, keepdims=True)
-    honest, bold = calibration(likely_CR, row_C).error(), calibration(bold_CR, row_C).error()
-    assert honest is not None
-    assert bold is not None
-    assert honest < 0.01 < 0.05 < bold
+def drawn(cases: int, levels: int = 5, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Distributions of all kinds, and a rating row drawn from each."""
+    random = np.random.default_rng(seed)
+    likely_BR = random.dirichlet(np.full(levels, 1.5), cases)
+    return likely_BR, 1 + (likely_BR.cumsum(1) < random.random((cases, 1))).sum(1)
 
 
-def test_pieces_and_unrated_cases_change_nothing() -> None:
-    likely_CR, row_C = drawn(300)
-    whole = calibration(likely_CR, row_C)
-    more = calibration(np.concatenate([likely_CR, likely_CR[:7]]), np.append(row_C, np.zeros(7, int)), pieces=5)
-    assert more.error() == pytest.approx(whole.error())
-    assert sum(part["count"] for part in more.to_rows()) == 5 * 300
+def test_a_table_says_for_each_level_and_bin_what_was_predicted_and_what_came() -> None:
+    likely = [[0.32, 0.68], [0.34, 0.66], [0.33, 0.67], [0.9, 0.1]]
+    assert table_of(likely, [1, 2, 2, 1]) == [
+        {"level": 1, "cases": 3, "predicted": pytest.approx(0.33), "observed": pytest.approx(1 / 3)},
+        {"level": 1, "cases": 1, "predicted": 0.9, "observed": 1},
+        {"level": 2, "cases": 1, "predicted": 0.1, "observed": 0},
+        {"level": 2, "cases": 3, "predicted": pytest.approx(0.67), "observed": pytest.approx(2 / 3)},
+    ]
 
 
-def test_certainty_has_a_bin() -> None:
-    found = calibration(np.array([[1.0, 0.0]]), np.array([1]))
-    assert found.error() == 0
-    assert found.count_RM[0, BINS - 1] == 1
+def test_the_error_is_the_distance_of_share_and_probability_over_all_levels_and_cases() -> None:
+    found = calibration_metrics(table_of([[0.32, 0.68], [0.32, 0.68], [0.92, 0.08], [0.92, 0.08]], [1, 2, 1, 1]))
+    assert found["rating_ece"] == pytest.approx((2 * 0.18 + 2 * 0.08) / 4)  # the two levels mirror each other
+    strays = [np.sqrt(2 / np.pi * p * (1 - p) / 2) for p in (0.32, 0.92)]
+    assert found["rating_ece_chance"] == pytest.approx(np.mean(strays))
 
 
-def test_without_ratings_there_is_no_error() -> None:
-    assert Calibration(LEVELS).error() is None
-    assert Calibration(np.empty(0)).error() is None
-    assert calibration(np.full((2, 5), 0.2), np.zeros(2, int)).error() is None
+def test_who_draws_from_the_truth_errs_by_chance_alone() -> None:
+    found = [calibration_metrics(table_of(*drawn(2000, seed=seed), np.arange(5))) for seed in range(20)]
+    chance = np.mean([of["rating_ece_chance"] for of in found])
+    assert np.mean([of["rating_ece"] for of in found]) == pytest.approx(chance, rel=0.05)
+    many = calibration_metrics(table_of(*drawn(200_000), np.arange(5)))
+    assert many["rating_ece"] < 0.003
+
+
+def test_a_shifted_distribution_errs_by_the_shift() -> None:
+    likely_BR, rating_B = drawn(200_000)
+    shift_R = np.array([0.04, 0, -0.04, 0, 0])  # what comes is given to the first level instead of the third
+    found = calibration_metrics(table_of((likely_BR + shift_R).clip(0, 1), rating_B, np.arange(5)))
+    assert found["rating_ece"] == pytest.approx((0.04 + 0.04) / 5, abs=0.003)
+
+
+def test_too_much_for_one_level_does_not_make_up_for_too_little_for_another() -> None:
+    found = calibration_metrics(table_of([[0.5, 0.5]] * 10, [1] * 10))
+    assert found["rating_ece"] == 0.5
+
+
+def test_certainty_has_a_bin_and_no_chance() -> None:
+    found = table_of([[1.0, 0.0], [1.0, 0.0]], [1, 1])
+    assert [(row["predicted"], row["observed"]) for row in found] == [(1, 1), (0, 0)]
+    assert calibration_metrics(found) == {"rating_ece": 0, "rating_ece_chance": 0}
+
+
+def test_float32_that_sums_to_a_bit_over_one_stays_in_the_last_bin() -> None:
+    count_QRS = count_in_bins(
+        np.array([[np.nextafter(np.float32(1), np.float32(2)), 0]], dtype=np.float32), np.array([1])
+    )
+    assert count_QRS[0, 0, BINS - 1] == 1
+    assert np.isfinite(calibration_metrics(reliability_of(count_QRS, TWO))["rating_ece_chance"])
+
+
+def test_cases_without_a_rating_do_not_count() -> None:
+    assert table_of([[0.3, 0.7], [0.6, 0.4]], [2, NO_RATING]) == table_of([[0.3, 0.7]], [2])
+    assert table_of([[0.6, 0.4]], [NO_RATING]) == []
+
+
+def test_without_cases_there_is_no_metric() -> None:
+    assert calibration_metrics(reliability_of(no_counts(), TWO[:0])) == {}
+
+
+def test_counts_of_pieces_add_up() -> None:
+    likely_BR, rating_B = drawn(500)
+    pieces = [count_in_bins(likely_BR[part], rating_B[part]) for part in (slice(0, 7), slice(7, 500))]
+    np.testing.assert_allclose(sum(pieces), count_in_bins(likely_BR, rating_B))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -129,13 +130,27 @@ def test_rating_errors_are_those_of_the_expected_rating_over_rated_targets() -> 
     assert report.metrics["rating_rmse"] == pytest.approx(((3 - 5) ** 2 / 2 + (3 - 2) ** 2 / 2) ** 0.5)
     assert report.metrics["rating_mae"] == pytest.approx((2 + 1) / 2)
     assert report.intervals["rating_mae"] == (1, 2)
+    assert report.squared_error_C.tolist() == [4, 1, pytest.approx(np.nan, nan_ok=True)]
+
+
+@pytest.mark.parametrize("batch_size", [1, 256])
+def test_calibration_is_over_the_rated_targets_of_all_pieces(batch_size: int) -> None:
+    dataset = dataset_of(*TWO_USERS, [0, 1, 2], ratings=[[1, 1, 1, 5], [1, 1, 3], [1, 1, 0]])
+    report = evaluate(Rates(5, level=3), dataset, leave_one_out(dataset), batch_size=batch_size)
+    sure, never = ([row for row in report.reliability if row["predicted"] == p] for p in (1, 0))
+    assert sure == [{"level": 3, "cases": 2, "predicted": 1, "observed": 0.5}]
+    assert {row["level"]: row["observed"] for row in never} == {1: 0, 2: 0, 4: 0, 5: 0.5}
+    assert report.metrics["rating_ece"] == pytest.approx((0.5 + 0.5) / 5)
+    assert "rating_ece" not in report.intervals
 
 
 def test_without_ratings_or_a_rating_scorer_there_are_no_rating_errors() -> None:
     unrated = dataset_of(*TWO_USERS)
     rated = dataset_of(*TWO_USERS, ratings=[[1] * 4, [1] * 3])
     assert "rating_rmse" not in evaluate(Rates(5, level=3), unrated, leave_one_out(unrated)).metrics
-    assert "rating_rmse" not in evaluate(constant(rated), rated, leave_one_out(rated)).metrics
+    report = evaluate(constant(rated), rated, leave_one_out(rated))
+    assert not {"rating_rmse", "rating_ece"} & set(report.metrics)
+    assert (report.squared_error_C, report.reliability) == (None, [])
 
 
 def test_a_score_of_nan_is_refused_in_one_line() -> None:
@@ -176,6 +191,15 @@ def test_the_protocol_says_all_that_a_number_depends_on() -> None:
         "request_time": False,
         "intervals": "95% bootstrap over users, 1000 resamples, seed 7",
     }
+
+
+def test_shuffled_ties_are_in_the_protocol_and_its_line() -> None:
+    dataset = dataset_of(*TWO_USERS)
+    shuffled = replace(dataset, manifest={**dataset.manifest, "ties": "shuffled"})
+    report = evaluate(constant(shuffled), shuffled, leave_one_out(shuffled))
+    assert report.protocol["event_ties"] == "shuffled"
+    assert f"(checksum {dataset.checksum}), order of ties: shuffled, leave-one-out" in report.protocol_line()
+    assert "order of ties" not in evaluate(constant(dataset), dataset, leave_one_out(dataset)).protocol_line()
 
 
 @pytest.mark.parametrize("score", [lambda h: torch.zeros(1, 1), lambda h: torch.arange(5.0)[None]])

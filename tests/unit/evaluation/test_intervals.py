@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bert4rec.evaluation import intervals
-from bert4rec.evaluation.intervals import mean_and_interval, rmse_difference
+from bert4rec.evaluation.intervals import difference_and_interval, mean_and_interval
 
 
 def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
@@ -35,6 +35,28 @@ def test_an_rmse_is_the_root_of_the_mean_and_so_are_its_edges() -> None:
     assert found["rating_rmse"][1] == pytest.approx([edge**0.5 for edge in edges])
 
 
+def test_a_difference_of_rmses_is_that_of_the_roots_on_the_same_resamples() -> None:
+    random = np.random.default_rng(5)
+    first, second = random.random(200), random.random(200)
+    found = difference_and_interval({"rating_rmse": first}, {"rating_rmse": second})["rating_rmse"]
+    assert found[0] == pytest.approx(first.mean() ** 0.5 - second.mean() ** 0.5)
+    drawn = np.random.default_rng(6).integers(0, 200, (4000, 200))
+    plainly = np.sqrt(first[drawn].mean(1)) - np.sqrt(second[drawn].mean(1))
+    assert found[1] == pytest.approx(np.quantile(plainly, [0.025, 0.975]), abs=0.006)
+
+
+def test_a_difference_is_over_the_cases_that_both_know() -> None:
+    first, second = np.array([1.0, 9.0, np.nan, 4.0]), np.array([1.0, np.nan, 9.0, 1.0])
+    assert difference_and_interval({"x": first}, {"x": second, "y": second})["x"][0] == pytest.approx(1.5)
+    assert difference_and_interval({"x": first}, {"x": np.full(4, np.nan)}) == {}
+
+
+def test_what_moves_together_differs_by_little() -> None:
+    hard = np.random.default_rng(7).normal(size=400) ** 2
+    low, high = difference_and_interval({"x": hard + 0.01}, {"x": hard})["x"][1]
+    assert (low, high) == pytest.approx((0.01, 0.01))
+
+
 def test_cases_without_a_value_do_not_count() -> None:
     values = np.array([1.0, np.nan, 3.0, np.nan])
     mean, (low, high) = mean_and_interval({"x": values})["x"]
@@ -54,20 +76,3 @@ def test_little_memory_means_pieces_and_no_other_interval(monkeypatch: pytest.Mo
     whole = mean_and_interval(values)
     monkeypatch.setattr(intervals, "COUNTS_IN_PIECE", 333)
     assert mean_and_interval(values)["x"][1] == pytest.approx(whole["x"][1])
-
-
-def test_the_difference_of_two_rmses_is_that_of_the_users_whom_both_rate() -> None:
-    found = rmse_difference(np.array([4.0, 0.0, np.nan, 9.0]), np.array([1.0, 1.0, 5.0, np.nan]))
-    assert found is not None
-    assert found[0] == pytest.approx(2**0.5 - 1)
-    assert found[1] == pytest.approx((-1, 1))  # all drawn users are the second, or all the first
-    assert rmse_difference(np.array([np.nan, 1.0]), np.array([1.0, np.nan])) is None
-
-
-def test_rmses_are_paired_and_not_drawn_apart() -> None:
-    square_C = np.random.default_rng(0).exponential(size=500)
-    found = rmse_difference(1.21 * square_C, square_C)
-    assert found is not None
-    low, high = found[1]
-    assert 0 < high - low < 0.02  # a tenth of the RMSE whoever is drawn; apart it would be about ±.1
-    assert low < 0.1 * square_C.mean() ** 0.5 < high

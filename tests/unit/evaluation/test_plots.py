@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from matplotlib.figure import Figure
 
-from bert4rec.evaluation.plots import _bars, plot_comparison
+from bert4rec.evaluation.plots import _bars, _counts, _shares, plot_comparison, plot_reliability
 from bert4rec.evaluation.report import Report
 from small_worlds import constant, dataset_of, knows, leave_one_out
 
@@ -40,3 +41,29 @@ def test_metrics_without_an_interval_and_values_of_nothing_are_drawn(reports: li
 def test_a_picture_that_cannot_be_written_is_named(reports: list[Report], tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"absent/c\.png"):
         plot_comparison(reports, tmp_path / "absent" / "c.png")
+
+
+ROWS = [
+    {"level": 1, "cases": 90, "predicted": 0.03, "observed": 0.02},
+    {"level": 1, "cases": 9, "predicted": 0.52, "observed": 1.0},
+    {"level": 2, "cases": 99, "predicted": 0.97, "observed": 0.9},
+]
+
+
+def test_reliability_is_drawn_as_a_png(reports: list[Report], tmp_path: Path) -> None:
+    metrics = {**reports[0].metrics, "rating_ece": 0.02, "rating_ece_chance": 0.01}
+    plot_reliability(replace(reports[0], reliability=ROWS, metrics=metrics), tmp_path / "r.png")
+    assert (tmp_path / "r.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_each_level_has_its_points_where_enough_cases_are_and_all_its_counts() -> None:
+    shares, counts = Figure().subplots(2, 1)
+    _shares(shares, ROWS)
+    _counts(counts, ROWS)
+    points = [points.get_offsets().tolist() for points in shares.collections if len(points.get_offsets())]
+    assert [[0.03, 0.02]] in points
+    assert [[0.97, 0.9]] in points
+    assert not any([0.52, 1.0] in of for of in points)
+    assert [text.get_text() for text in shares.get_legend().get_texts()] == ["1", "2"]
+    heights = {round(bar.get_x(), 2): bar.get_height() for bar in counts.patches if bar.get_height()}
+    assert heights == {0.0: 90, 0.5: 9, 0.95: 99}

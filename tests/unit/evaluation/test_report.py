@@ -47,6 +47,52 @@ def test_without_places_the_content_is_short_and_plain(reports: tuple[Report, Re
     assert json.loads(json.dumps(content)) == content
 
 
+def with_errors(report: Report, *errors: float) -> Report:
+    return replace(report, squared_error_C=np.array(errors))
+
+
+def test_rating_errors_come_back_from_the_file_and_unknown_ones_are_null(
+    reports: tuple[Report, Report], tmp_path: Path
+) -> None:
+    rows = [{"level": 1.0, "cases": 3, "predicted": 0.2, "observed": 0.25}]
+    report = replace(with_errors(reports[0], 0.25, np.nan, 1), reliability=rows)
+    save_report(report, tmp_path / "report.json")
+    assert json.loads((tmp_path / "report.json").read_text())["squared_errors"] == [0.25, None, 1]
+    loaded = load_report(tmp_path / "report.json")
+    assert loaded.squared_error_C.tolist() == [0.25, pytest.approx(np.nan, nan_ok=True), 1]
+    assert loaded.reliability == rows
+
+
+def test_a_report_from_before_rating_errors_were_kept_is_read_and_compared(
+    reports: tuple[Report, Report], tmp_path: Path
+) -> None:
+    content = with_errors(reports[0], 1, 1, 1).to_dict(places=True)
+    del content["squared_errors"]
+    (tmp_path / "older.json").write_text(json.dumps(content))
+    older = load_report(tmp_path / "older.json")
+    assert older.squared_error_C is None
+    assert set(compare(older, with_errors(reports[1], 1, 1, 1)).difference) == {"hit@10", "ndcg@10"}
+
+
+@pytest.mark.parametrize("errors", [[1], [1, 1, -1], "many", [1, 1, "x"], {}])
+def test_a_report_whose_rating_errors_are_not_those_of_its_users_is_refused(
+    reports: tuple[Report, Report], tmp_path: Path, errors: object
+) -> None:
+    (tmp_path / "r.json").write_text(json.dumps({**reports[0].to_dict(places=True), "squared_errors": errors}))
+    with pytest.raises(DataError, match=r"r\.json: not a report") as refusal:
+        load_report(tmp_path / "r.json")
+    assert "\n" not in str(refusal.value)
+
+
+def test_rating_errors_of_two_models_are_compared_on_the_same_users(reports: tuple[Report, Report]) -> None:
+    first, second = with_errors(reports[0], 4, 0, np.nan), with_errors(reports[1], 1, 1, np.nan)
+    found = compare(first, second)
+    assert found.difference["rating_rmse"] == pytest.approx(2**0.5 - 1)
+    assert found.intervals["rating_rmse"] == pytest.approx((-1, 1))  # of two users both may be the one or the other
+    assert found.p_value["rating_rmse"] == pytest.approx(1, abs=0.6)
+    assert json.loads(json.dumps(found.to_dict()))["difference"]["rating_rmse"] > 0
+
+
 def test_a_report_that_cannot_be_written_leaves_nothing(reports: tuple[Report, Report], tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"absent/report\.json"):
         save_report(reports[0], tmp_path / "absent" / "report.json")

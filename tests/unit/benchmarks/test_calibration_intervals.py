@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import importlib
+import json
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from bert4rec.evaluation.calibration import calibration_metrics, count_in_bins, reliability_of
+
+BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
+
+
+@pytest.fixture
+def calibration_intervals(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    module = importlib.import_module("calibration_intervals")
+    for name, value in {"CASES": 300, "MANY": 3000, "RESAMPLES": 20}.items():
+        monkeypatch.setattr(module, name, value)
+    return module
+
+
+def test_the_error_that_is_resampled_is_the_metric(calibration_intervals: ModuleType) -> None:
+    random = np.random.default_rng(0)
+    stated_CR, _ = calibration_intervals.people(random, 300, 0.5)
+    rating_C = random.integers(1, 6, 300)
+    table = reliability_of(count_in_bins(stated_CR, rating_C), np.arange(5.0))
+    residual_CR = (rating_C[:, None] == np.arange(1, 6)) - stated_CR
+    assert calibration_intervals.binned_error(stated_CR, residual_CR) == pytest.approx(
+        calibration_metrics(table)["rating_ece"]
+    )
+
+
+def test_a_sharper_model_is_further_from_the_truth_and_one_that_states_it_is_not(
+    calibration_intervals: ModuleType, tmp_path: Path
+) -> None:
+    calibration_intervals.main(["--worlds", "2", "--output", str(tmp_path / "out.json")])
+    truths = [row["truth"] for row in json.loads((tmp_path / "out.json").read_text())["found"]]
+    assert truths[0] == 0 < truths[1] < truths[2]
