@@ -35,8 +35,8 @@ PUBLISHED = {
 }
 """What others report on the same split, whole catalogue: Hit@10 and NDCG@10."""
 NOTES = {
-    "MovieLens 1M": "Of this copy's timestamps 11.4 % are interpolated between known ones of the same user; everybody's "
-    "last two are original."
+    "MovieLens 1M": "Of this copy's timestamps 11.4 % are interpolated between known ones of the same user; those of "
+    "everybody's last two events are original."
 }
 SPEED = "training_speed-2cpu-2026-11"
 
