@@ -66,7 +66,7 @@ def main(words: Sequence[str] | None = None) -> None:
     rows = {name: errors_of(guess_C, dataset, split.test) for name, guess_C in guesses.items()}
     rows |= {"SVD, defaults": test[0], "SVD, best on validation": test[best]}
     for model in args.model:
-        rows |= errors_of_model(model, args.data, dataset)
+        rows |= errors_of_model(model, dataset)
     seconds = told.pop("seconds")
     document = {
         "benchmark": "rating_peers",
@@ -140,11 +140,11 @@ def errors_of(guess_C: Floats, dataset: PreparedDataset, asked: Cases) -> dict[s
     return rating_metrics(guess_C - true_ratings(dataset, asked))
 
 
-def errors_of_model(model: str, data: Path, dataset: PreparedDataset) -> dict[str, dict[str, Floats]]:
+def errors_of_model(model: str, dataset: PreparedDataset) -> dict[str, dict[str, Floats]]:
     """The errors of a model's rating head, the request time known and unknown."""
     name, _, folder = model.partition("=")
-    trained = load(Path(folder))
-    reports = evaluate_rows(trained.scorer(), *data_of(trained, data), "test")
+    trained = load(Path(folder), dataset)
+    reports = evaluate_rows(trained.scorer(), *data_of(trained), "test")
     rated = {row: report for row, report in reports.items() if report.squared_error_C is not None}
     if not rated:
         raise SystemExit(f"{folder}: was trained without a rating head")

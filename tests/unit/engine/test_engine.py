@@ -249,6 +249,6 @@ def test_a_model_that_reads_no_user_answers_everyone_alike(world_folder: Path) -
     dataset = PreparedDataset.open(world_folder)
     config = ModelConfig(hidden_size=8, num_heads=2, num_layers=1, user_features="none")
     network = Bert4Rec.for_dataset(config, dataset, TaskWeights())
-    plain = RecommendationEngine(Artefact(world_folder, RunConfig(config), network, dataset, {}))
+    plain = RecommendationEngine(Artefact(world_folder, RunConfig(config), network, dataset, {}, {}))
     given = {"item_sequence": [101], "user_features": {"gender": "F"}}
     assert scores(plain, **given) == scores(plain, user_id=USER, item_sequence=[101])

@@ -204,4 +204,4 @@ def bare_engine(world_folder: Path, config: ModelConfig) -> RecommendationEngine
         given_names=Names(world.items, world.users, None),
     )
     network = Bert4Rec.for_dataset(config, bare, TaskWeights())
-    return RecommendationEngine(Artefact(Path("bare"), RunConfig(config), network, bare, {}))
+    return RecommendationEngine(Artefact(Path("bare"), RunConfig(config), network, bare, {}, {}))

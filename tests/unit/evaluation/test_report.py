@@ -43,7 +43,7 @@ def test_a_report_comes_back_from_its_file(reports: tuple[Report, Report], tmp_p
 
 def test_without_places_the_content_is_short_and_plain(reports: tuple[Report, Report]) -> None:
     content = reports[0].to_dict()
-    assert set(content) == {"name", "metrics", "intervals", "protocol", "slices", "calibration"}
+    assert set(content) == {"name", "metrics", "intervals", "protocol", "slices"}
     assert json.loads(json.dumps(content)) == content
 
 

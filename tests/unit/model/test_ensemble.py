@@ -89,7 +89,8 @@ def test_members_that_differ_in_what_there_is_a_mean_of_are_refused(world: Prepa
 def model(world: PreparedDataset, folder: str, split: str = "leave-one-out") -> Artefact:
     run = settings(split=split)
     made = make_split(world, run.split)
-    return Artefact(Path(folder), run, network_of(world), world, {"name": split, "checksum": made.checksum})
+    data = {"name": world.name, "checksum": world.checksum}
+    return Artefact(Path(folder), run, network_of(world), world, data, {"name": split, "checksum": made.checksum})
 
 
 def test_one_model_is_asked_as_it_is_and_several_as_their_ensemble(world: PreparedDataset) -> None:
