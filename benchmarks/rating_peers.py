@@ -36,10 +36,8 @@ from bert4rec.evaluation.evaluate import evaluate_rows, true_ratings
 from bert4rec.evaluation.intervals import difference_and_interval, mean_and_interval
 from bert4rec.evaluation.metrics import Floats, rating_metrics
 from bert4rec.evaluation.ratings import rated_training_events, rating_guesses
-from records import machine, results_file, write
+from records import PEERS_PYTHON, ROOT, machine, results_file, write
 
-ROOT = Path(__file__).parents[1]
-PEERS_PYTHON = ROOT / ".venv-peers" / "bin" / "python"
 PEER = ROOT / "benchmarks" / "peers" / "surprise_svd.py"
 METRICS = ("rating_rmse", "rating_mae")
 PUBLISHED = {"n_epochs": [5, 10], "lr_all": [0.002, 0.005], "reg_all": [0.4, 0.6]}

@@ -13,6 +13,8 @@ import torch
 from bert4rec.cli.output import console
 
 ROOT = Path(__file__).parents[1]
+PEERS_PYTHON = ROOT / ".venv-peers" / "bin" / "python"
+"""Of the environment of the systems that benchmarks compare with: `make peers`."""
 OPENMP = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "OMP_PROC_BIND")
 """Environment variables that decide how threads wait for each other, hence much of the speed of a shared machine."""
 

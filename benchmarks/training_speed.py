@@ -52,11 +52,9 @@ from bert4rec.training.fit import make_trainer
 from bert4rec.training.module import TrainingData, TrainingModule, value_tables
 from bert4rec.training.progress import Reseed, seed_epoch
 from peers.stopwatch import Stopwatch
-from records import machine, results_file, write
+from records import PEERS_PYTHON, ROOT, machine, results_file, write
 
-ROOT = Path(__file__).parents[1]
 PRESET = ROOT / "configs" / "sasrec.yaml"
-PEERS_PYTHON = ROOT / ".venv-peers" / "bin" / "python"
 PEER = ROOT / "benchmarks" / "peers" / "rectools_sasrec.py"
 THREADS = 2
 PACKAGES = ("bert4rec", "torch", "lightning", "numpy")

@@ -152,6 +152,8 @@ def save(
     with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / CONFIG_FILE).unlink(missing_ok=True)
+        for name in set(_OF_DATA) - files.keys():  # of a model that was there before
+            (folder / name).unlink(missing_ok=True)
         for name, content in files.items():
             write_whole(folder / name, content)
         write_whole(folder / CONFIG_FILE, _json(config))
@@ -162,12 +164,12 @@ def load(folder: str | Path, data: PreparedDataset | None = None) -> Artefact:
     events of the same users and items.
 
     Raises ArtefactError where the folder is absent or incomplete, was written by a newer version, holds a file that
-    is truncated or of another model, or was published and no data is named;
-    or where the data has another catalogue.
+    is truncated or of another model, was published and no data is named, or where the data has another catalogue.
     """
     folder = Path(folder)
     config = _read_config(folder)
-    content = {name: _read(folder / name) for name in _FINGERPRINTED if name not in _missing(config)}
+    published = _is_published(config)
+    content = {name: _read(folder / name) for name in _FINGERPRINTED if not (published and name in _OF_DATA)}
     mixed = [name for name, read in content.items() if _sha256(read) != _named_sha256(config, name)]
     if mixed:
         raise ArtefactError(
@@ -178,7 +180,7 @@ def load(folder: str | Path, data: PreparedDataset | None = None) -> Artefact:
         tensors = {name: safetensors.torch.load(content[name]) for name in (WEIGHTS_FILE, DATA_FILE) if name in content}
     except SafetensorError as problem:
         raise ArtefactError(f"{folder}: {problem}") from problem
-    stored = None if _missing(config) else _dataset_of(folder, json.loads(content[METADATA_FILE]), tensors[DATA_FILE])
+    stored = None if published else _dataset_of(folder, json.loads(content[METADATA_FILE]), tensors[DATA_FILE])
     dataset = _chosen(folder, config, stored, data)
     return _assemble(folder, config, tensors[WEIGHTS_FILE], dataset, json.loads(content[METRICS_FILE]))
 
@@ -197,9 +199,9 @@ def _read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def _missing(config: Mapping[str, Any]) -> tuple[str, ...]:
-    """The files that a published folder does without."""
-    return () if "catalogue" not in config or _named_sha256(config, DATA_FILE) else _OF_DATA
+def _is_published(config: Mapping[str, Any]) -> bool:
+    """Whether the folder does without the files of the data."""
+    return "catalogue" in config and _named_sha256(config, DATA_FILE) is None
 
 
 def _chosen(
@@ -228,6 +230,11 @@ def is_model_folder(folder: Path) -> bool:
         return {"format_version", "bert4rec_version"} <= _read_json(folder / CONFIG_FILE).keys()
     except ArtefactError:
         return False
+
+
+def is_published(folder: Path) -> bool:
+    """Whether a model folder without its data is there."""
+    return is_model_folder(folder) and _is_published(_read_json(folder / CONFIG_FILE))
 
 
 def save_files(source: Artefact, model_path: Path, metadata_path: Path) -> None:

@@ -29,6 +29,14 @@ def other_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def other_model(other_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of other data."""
+    folder = tmp_path_factory.mktemp("cli") / "other_model"
+    run("train", "--data", other_world, "--output", folder, *settings(max_epochs=1)).succeeded()
+    return folder
+
+
+@pytest.fixture(scope="session")
 def reports(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The reports of the model and the baselines, as `bert4rec evaluate --output` writes them."""
     folder = tmp_path_factory.mktemp("cli") / "reports"

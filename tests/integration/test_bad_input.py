@@ -205,13 +205,6 @@ def damaged_model(folder: Path, how: str, other: Path) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def other_model(other_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("cli") / "other_model"
-    run("train", "--data", other_world, "--output", folder, *settings(max_epochs=1)).succeeded()
-    return folder
-
-
 PARTS = ["model.safetensors", "data.safetensors", "metadata.json", "metrics.json"]
 MODELS = [
     *(f"{name} {what}" for name in PARTS for what in ("truncated", "missing")),

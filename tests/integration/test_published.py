@@ -44,6 +44,7 @@ def test_its_card_says_what_there_is_to_know_of_the_data(place: Path) -> None:
     card = (place / "open" / "README.md").read_text()
     assert card.startswith("# open\n")
     assert "## Data\n\nAll of it is invented.\n" in card
+    assert "RecommendationEngine.load(folder, data=prepared)" in card
 
 
 @pytest.mark.parametrize("flags", [("--data_dir", "raw"), ("--data", "prepared")])
@@ -107,3 +108,14 @@ def test_what_was_published_is_replaced_only_when_asked(place: Path) -> None:
     words = ("publish", "--model", place / "model", "--output", place / "open")
     assert "--overwrite" in run(*words).refused(2)
     run(*words, "--overwrite", "--note", place / "note.txt").succeeded()
+
+
+def test_a_whole_model_is_not_replaced_by_what_is_published(place: Path) -> None:
+    said = run("publish", "--model", place / "model", "--output", place / "model", "--overwrite").refused(2)
+    assert said == f"{place / 'model'}: holds something that was not published; choose another --output"
+    run("evaluate", "--model", place / "model", "--json").succeeded()
+
+
+def test_a_model_file_holds_its_data_and_takes_no_other(place: Path) -> None:
+    words = ("--model_path", place / "m.pt", "--metadata_path", place / "m.json", "--data", place / "prepared")
+    assert run("recommend", *words, "--user_id", "115").refused(2).startswith("--data and --data_dir go with --model;")

@@ -22,14 +22,6 @@ def second(world_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return folder
 
 
-@pytest.fixture(scope="session")
-def of_other_data(other_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model of other data."""
-    folder = tmp_path_factory.mktemp("several") / "foreign"
-    run("train", "--data", other_world, "--output", folder, *settings(max_epochs=1)).succeeded()
-    return folder
-
-
 # An ensemble
 
 
@@ -51,10 +43,10 @@ def test_an_ensembles_report_is_compared_with_a_model(model: Path, second: Path,
 
 
 def test_models_that_are_not_of_one_data_and_split_are_no_ensemble(
-    model: Path, of_other_data: Path, world_folder: Path, tmp_path: Path
+    model: Path, other_model: Path, world_folder: Path, tmp_path: Path
 ) -> None:
-    said = run("evaluate", "--model", model, of_other_data).refused(1)
-    assert said.startswith(f"{model} and {of_other_data}: trained on different data")
+    said = run("evaluate", "--model", model, other_model).refused(1)
+    assert said.startswith(f"{model} and {other_model}: trained on different data")
     by_time = tmp_path / "by_time"
     words = settings(max_epochs=1, split="global-time", test_share=0.3)
     run("train", "--data", world_folder, "--output", by_time, *words).succeeded()
@@ -85,12 +77,12 @@ def test_a_student_stands_beside_its_teachers(model: Path, second: Path, world_f
     assert rows[5][2] == f"{compared['difference']['ndcg@10']:.4f}"
 
 
-def test_teachers_of_other_data_are_refused_before_training(
-    model: Path, of_other_data: Path, world_folder: Path, other_world: Path, tmp_path: Path
+def test_teachers_other_model_are_refused_before_training(
+    model: Path, other_model: Path, world_folder: Path, other_world: Path, tmp_path: Path
 ) -> None:
     words = ["--output", tmp_path / "student", *settings()]
-    said = run("distill", "--teachers", model, of_other_data, "--data", world_folder, *words).refused(1)
-    assert said.startswith(f"{model} and {of_other_data}: trained on different data")
+    said = run("distill", "--teachers", model, other_model, "--data", world_folder, *words).refused(1)
+    assert said.startswith(f"{model} and {other_model}: trained on different data")
     said = run("distill", "--teachers", model, "--data", other_world, *words).refused(2)
     assert said.startswith(f"teacher {model}: was trained on ")
     assert not (tmp_path / "student" / "training" / "log").exists()

@@ -46,6 +46,8 @@ class ModelFlags:
         if self.model is not None:
             (model,) = open_models([self.model], self.data, self.data_dir)
             return RecommendationEngine(model)
+        if self.data is not None or self.data_dir is not None:
+            raise UsageError("--data and --data_dir go with --model; a --model_path holds its data")
         return RecommendationEngine.load(model_path=self.model_path, metadata_path=self.metadata_path)
 
 

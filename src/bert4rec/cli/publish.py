@@ -25,18 +25,19 @@ def add_flags(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> None:
     """Publishes."""
     note = _text(args.note) if args.note else ""
-    if args.output.exists() and any(args.output.iterdir()) and not args.overwrite:
-        raise UsageError(f"{args.output}: is not empty; --overwrite replaces what was published there")
-    from bert4rec.artefact import TRAINING_FILE, load, save, trained_on
+    from bert4rec.artefact import TRAINING_FILE, is_published, load, save
     from bert4rec.data.splits import make_split
     from bert4rec.training.card import model_card
 
+    if args.output.exists() and any(args.output.iterdir()):
+        if not args.overwrite:
+            raise UsageError(f"{args.output}: is not empty; --overwrite replaces what was published there")
+        if not is_published(args.output):
+            raise UsageError(f"{args.output}: holds something that was not published; choose another --output")
     model = load(args.model)
     figures = json.loads(_text(args.model / TRAINING_FILE))
     name = args.name or args.output.name
-    card = model_card(
-        name, model.run, {**model.dataset.manifest, **trained_on(args.model)}, model.metrics, figures, note
-    )
+    card = model_card(name, model.run, model.dataset.manifest, model.metrics, figures, note=note, with_data=False)
     save(
         args.output,
         model.network,

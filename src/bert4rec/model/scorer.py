@@ -39,6 +39,7 @@ class NetworkScorer:
         self.network = network.eval()
         self.readings = readings_of(run)
         self.name = name
+        self._latest: tuple[Histories | None, list[Tensor]] = (None, [])
 
     @property
     def reads_request_time(self) -> bool:
@@ -64,8 +65,15 @@ class NetworkScorer:
 
     @torch.no_grad()
     def states(self, histories: Histories) -> list[Tensor]:
-        """The state `[B, D]` that answers for each user, one for each reading of the history; both share the heads."""
-        return [self._read(histories, reading) for reading in self.readings]
+        """The state `[B, D]` that answers for each user, one for each reading of the history; both share the heads.
+
+        The same histories are not read twice in a row: who asks for scores often asks for ratings next.
+        """
+        read, found = self._latest
+        if read is not histories:
+            found = [self._read(histories, reading) for reading in self.readings]
+            self._latest = histories, found
+        return found
 
     @torch.no_grad()
     def score(self, histories: Histories) -> Tensor:

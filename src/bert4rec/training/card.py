@@ -19,18 +19,20 @@ def model_card(
     metrics: Mapping[str, Any],
     training: Mapping[str, Any],
     note: str = "",
+    with_data: bool = True,
 ) -> str:
     """The text of a model folder's README. `metrics` holds reports by row, `training` the figures of the run.
 
-    `note` is what else there is to know of the data.
+    `note` is what else there is to know of the data. A folder without its data is loaded with it.
     """
+    call, flag = ("folder", "") if with_data else ("folder, data=prepared", " --data prepared")
     return "\n".join(
         [
             f"# {name}",
             "",
             f"A sequential recommender trained on {data['name']}: {data['num_items']:,} items, "
             f"data checksum {data['checksum']}. Made with bert4rec; load it with "
-            "`RecommendationEngine.load(folder)` or `bert4rec recommend --model folder`.",
+            f"`RecommendationEngine.load({call})` or `bert4rec recommend --model folder{flag}`.",
             "",
             *_results(metrics),
             *(["## Data", "", note.strip(), ""] if note else []),

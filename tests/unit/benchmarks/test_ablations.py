@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -28,12 +27,10 @@ PRESETS = sorted((ROOT / "configs").glob("*.yaml"))
 
 
 @pytest.fixture(scope="module", autouse=True)
-def benchmarks() -> Iterator[SimpleNamespace]:
-    """The scripts, which import one another by their bare names."""
+def benchmarks(benchmark_script: Callable[[str], ModuleType]) -> SimpleNamespace:
+    """The scripts that ablations are made of."""
     names = ("ablations", "ablation_table", "elements", "runs", "variants")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(ROOT / "benchmarks"))
-        yield SimpleNamespace(**{name: importlib.import_module(name) for name in names})
+    return SimpleNamespace(**{name: benchmark_script(name) for name in names})
 
 
 # What is taken out

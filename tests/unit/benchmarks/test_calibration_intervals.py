@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-import importlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -10,13 +10,10 @@ import pytest
 
 from bert4rec.evaluation.calibration import calibration_metrics, count_in_bins, reliability_of
 
-BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
-
 
 @pytest.fixture
-def calibration_intervals(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    module = importlib.import_module("calibration_intervals")
+def calibration_intervals(benchmark_script: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    module = benchmark_script("calibration_intervals")
     for name, value in {"CASES": 300, "MANY": 3000, "RESAMPLES": 20}.items():
         monkeypatch.setattr(module, name, value)
     return module

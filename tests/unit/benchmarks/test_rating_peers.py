@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,13 +21,10 @@ from bert4rec.ids import FIRST_ITEM
 from bert4rec.model.network import Bert4Rec
 from small_worlds import dataset_of, leave_one_out
 
-BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
-
 
 @pytest.fixture
-def rating_peers(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    return importlib.import_module("rating_peers")
+def rating_peers(benchmark_script: Callable[[str], ModuleType]) -> ModuleType:
+    return benchmark_script("rating_peers")
 
 
 @pytest.fixture

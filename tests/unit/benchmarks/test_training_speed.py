@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -18,13 +19,10 @@ from bert4rec.data.prepared import PreparedDataset
 from bert4rec.ids import FIRST_ITEM
 from small_worlds import dataset_of, leave_one_out
 
-BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
-
 
 @pytest.fixture
-def training_speed(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    return importlib.import_module("training_speed")
+def training_speed(benchmark_script: Callable[[str], ModuleType]) -> ModuleType:
+    return benchmark_script("training_speed")
 
 
 @pytest.fixture

@@ -241,3 +241,13 @@ def test_a_pair_that_cannot_be_written_says_where(model: Artefact, tmp_path: Pat
     (tmp_path / "file").touch()
     with pytest.raises(ArtefactError, match=r"file.best_model.pt: cannot be written"):
         artefact.save_files(model, tmp_path / "file" / "best_model.pt", tmp_path / "metadata.json")
+
+
+def test_a_model_saved_without_data_leaves_none_of_the_one_before(tmp_path: Path, world_folder: Path) -> None:
+    dataset = PreparedDataset.open(world_folder)
+    network = save_untrained(tmp_path / "m", dataset)
+    run = RunConfig(network.config)
+    artefact.save(tmp_path / "m", network, run, dataset, make_split(dataset, run.split), with_data=False)
+    assert {path.name for path in (tmp_path / "m").iterdir()}.isdisjoint({"data.safetensors", "metadata.json"})
+    assert artefact.is_published(tmp_path / "m")
+    assert artefact.load(tmp_path / "m", dataset).network.spec == network.spec

@@ -143,3 +143,20 @@ def test_a_scorer_is_never_in_training_mode(world: PreparedDataset, histories: H
     network = network_of(world, dropout=0.5).train()
     scorer = NetworkScorer(network, run("causal"))
     assert torch.equal(scorer.score(histories), scorer.score(histories))
+
+
+def test_scores_and_ratings_of_the_same_histories_read_them_once(
+    world: PreparedDataset, histories: Histories, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scorer = NetworkScorer(network_of(world), run("auto"))
+    read, other = [], histories.take(np.array([0, 1]))
+    encode = scorer.network.encode
+    monkeypatch.setattr(scorer.network, "encode", lambda *given: read.append(given) or encode(*given))
+    item_B = torch.full((3,), FIRST_ITEM)
+    score_BV, likely_BR = scorer.score(histories), scorer.rating_distribution(histories, item_B)
+    assert len(read) == 1
+    scorer.score(other)
+    assert len(read) == 2
+    assert torch.equal(scorer.score(histories), score_BV)
+    assert torch.equal(scorer.rating_distribution(histories, item_B), likely_BR)
+    assert len(read) == 3
