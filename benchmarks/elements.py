@@ -124,6 +124,7 @@ def _network(run: RunConfig) -> list[Element]:
         Element("gating", "transformer blocks", {"block": "transformer"}),
         Element("half_depth", _layers(halved), {"num_layers": halved}),
         Element("one_layer", _layers(1), {"num_layers": 1}),
+        Element("rating_factors", "without rating factors", {"rating_size": 0}, "ratings"),
         Element("cosine_head", "dot product, not cosine", {"cosine_head": False}),
     ]
 

@@ -49,7 +49,7 @@ from bert4rec.data.splits import Split, make_split, training_events
 from bert4rec.model.network import Bert4Rec
 from bert4rec.training.cost import Arithmetic, arithmetic
 from bert4rec.training.fit import make_trainer
-from bert4rec.training.module import TrainingData, TrainingModule, value_tables
+from bert4rec.training.module import TrainingData, TrainingModule
 from bert4rec.training.progress import Reseed, seed_epoch
 from peers.stopwatch import Stopwatch
 from records import PEERS_PYTHON, ROOT, machine, results_file, write
@@ -154,7 +154,7 @@ def train_ours(
     run = replace(run, training=replace(run.training, seed=seed))
     seed_epoch(seed, epoch=0)
     network = Bert4Rec.for_dataset(run.model, dataset, run.training.task_weights)
-    module = TrainingModule(network, run, value_tables(dataset))
+    module = TrainingModule(network, run, dataset)
     clock = Clock(seconds)
     trainer = make_trainer(run.training, scratch / f"ours-{seed}", [clock, Reseed(seed)])
     trainer.fit(module, train_dataloaders=TrainingData(dataset, split, run).train_dataloader())

@@ -185,6 +185,14 @@ def load(folder: str | Path, data: PreparedDataset | None = None) -> Artefact:
     return _assemble(folder, config, tensors[WEIGHTS_FILE], dataset, json.loads(content[METRICS_FILE]))
 
 
+def load_for(folder: str | Path, dataset: PreparedDataset) -> Artefact:
+    """The model of a folder with the data it holds, that of a published one with the dataset.
+
+    Raises ArtefactError as `load` does.
+    """
+    return load(folder, dataset if is_published(Path(folder)) else None)
+
+
 def trained_on(folder: str | Path) -> dict[str, str]:
     """Name and checksum of the data that the model of a folder was trained on."""
     return dict(_read_config(Path(folder))["dataset"])

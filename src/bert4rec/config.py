@@ -61,6 +61,8 @@ class ModelConfig:
     """Share of users whose id, and of demographics whose value, is hidden in training."""
     request_time: Literal["never", "sometimes", "always"] = "sometimes"
     """Whether training tells the time of the request: never, for half of the sequences, or always (then name it)."""
+    rating_size: int = 64
+    """Width of the vectors by which the rating head knows users and items beside what the states say; 0: by none."""
     gradient_checkpointing: bool = False
     """Compute activations again in the backward pass: less memory, a third more time."""
     scoring: Literal["auto", "causal", "mask", "average"] = "auto"
@@ -70,6 +72,7 @@ class ModelConfig:
         sizes = ("hidden_size", "num_heads", "num_layers", "seq_length", "feature_size", "user_size")
         for name in (*sizes, "feed_forward_factor"):
             _require(getattr(self, name) >= 1, self, name, "1 or more")
+        _require(self.rating_size >= 0, self, "rating_size", "0 or more")
         for name in ("dropout", "id_dropout", "user_dropout"):
             _require(0 <= getattr(self, name) < 1, self, name, "0 or more and below 1")
         _require(self.logit_scale > 0, self, "logit_scale", "above 0")
@@ -142,6 +145,10 @@ class TrainingConfig:
     """The teachers' share of what the item tasks are to answer; the rest is the event that happened."""
     distillation_temperature: float = 1.0
     """The teachers' scores are divided by this: above 1 they tell more of the items that they do not put first."""
+    start_from: str = ""
+    """A model folder whose weights training starts from, in place of random ones."""
+    rating_shrinkage: float = 0.03
+    """L2 penalty of the rating head's own vectors and biases, added up over the ratings that use them."""
     weight_decay: float = 0.01
     """AdamW's decoupled weight decay, of matrices only."""
     beta2: float = 0.98
@@ -178,7 +185,14 @@ class TrainingConfig:
         object.__setattr__(self, "teacher", tuple(folder for folder in named if folder))
         for name in ("batch_size", "max_epochs", "patience", "gradient_accumulation_steps", "devices"):
             _require(getattr(self, name) >= 1, self, name, "1 or more")
-        for name in ("window_stride", "weight_decay", "warmup_steps", "max_grad_norm", "num_workers"):
+        for name in (
+            "window_stride",
+            "rating_shrinkage",
+            "weight_decay",
+            "warmup_steps",
+            "max_grad_norm",
+            "num_workers",
+        ):
             _require(getattr(self, name) >= 0, self, name, "0 or more")
         for name in ("ema_decay", "beta2"):
             _require(0 <= getattr(self, name) < 1, self, name, "0 or more and below 1")

@@ -66,8 +66,11 @@ def attention(run: RunConfig, _: Path) -> list[tuple[int, ...]]:
 
 
 def first_loss(run: RunConfig, network: Bert4Rec) -> torch.Tensor:
-    batch = batches(run)[0]
-    return multi_task_loss(network.train()(batch), batch, run.training.task_weights, value_tables(WORLD)).total
+    batch, training = batches(run)[0], run.training
+    predictions, tables = network.train()(batch), value_tables(WORLD)
+    return multi_task_loss(
+        predictions, batch, training.task_weights, tables, rating_shrinkage=training.rating_shrinkage
+    ).total
 
 
 def training_loss(run: RunConfig, _: Path) -> float:
@@ -120,7 +123,7 @@ _trained: dict[RunConfig, list[list[float]]] = {}
 
 
 def taught(run: RunConfig, folder: Path) -> list[list[float]]:
-    """As `trained`; the teacher is a run of its own, called as the setting says, in the folder beside."""
+    """As `trained`; the model that is read is a run of its own, called as the setting says, in the folder beside."""
     fit.train(WORLD, BASE, folder.with_name("teacher"), report=lambda line: None)
     with chdir(folder.parent):
         return trained(run, folder)
@@ -180,6 +183,7 @@ REACH: dict[str, Reach] = {
     "id_dropout": Reach(0.5, training_loss),
     "user_dropout": Reach(0.5, training_loss),
     "request_time": Reach("never", in_batch(lambda batch: sequences(batch).request_time_T.tolist())),
+    "rating_size": Reach(5, width("rating_head.factors.user.weight")),
     "gradient_checkpointing": Reach(True, blocks_run),
     "scoring": Reach("mask", scores),
     # TrainingConfig
@@ -198,6 +202,8 @@ REACH: dict[str, Reach] = {
     "teacher": Reach(["teacher"], taught),
     "distillation_weight": Reach(0.9, taught, {"teacher": ["teacher"]}),
     "distillation_temperature": Reach(2.0, taught, {"teacher": ["teacher"]}),
+    "start_from": Reach("teacher", taught),
+    "rating_shrinkage": Reach(0.9, training_loss),
     "weight_decay": Reach(0.5, trained),
     "beta2": Reach(0.5, trained),
     "warmup_steps": Reach(1, trained, {"max_epochs": 8}),  # of 24 steps a tenth warms up at most: 2

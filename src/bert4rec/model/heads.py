@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from bert4rec.config import ModelConfig
 from bert4rec.data.prepared import Kind
+from bert4rec.ids import PAD, UNKNOWN
 from bert4rec.model.dropout import Dropout
 from bert4rec.model.spec import DataSpec
 
@@ -38,7 +39,10 @@ class ItemHead(nn.Module):
 
 
 class RatingHead(nn.Module):
-    """The distribution over the rating levels that a user in some state gives to a known item."""
+    """The distribution over the rating levels that a user in some state gives to a known item.
+
+    What is read off state and item vector, and what `RatingFactors` knows of the user and the item by themselves.
+    """
 
     def __init__(self, config: ModelConfig, spec: DataSpec) -> None:
         super().__init__()
@@ -46,10 +50,43 @@ class RatingHead(nn.Module):
         self.read = nn.Sequential(
             nn.Linear(2 * D, D), nn.GELU(), Dropout(config.dropout), nn.Linear(D, spec.rating_levels)
         )
+        self.factors = RatingFactors(config.rating_size, spec) if config.rating_size else None
 
-    def forward(self, state_ND: Tensor, item_ND: Tensor) -> Tensor:
+    def forward(self, state_ND: Tensor, item_ND: Tensor, user_N: Tensor, item_N: Tensor) -> Tensor:
+        """Logits `[N, R]`. The item is given by its vector and by its row, the user by a row: UNKNOWN if never seen."""
+        logit_NR = self.read(torch.cat([state_ND, item_ND], dim=1))
+        return logit_NR if self.factors is None else logit_NR + self.factors(user_N, item_N)
+
+
+class RatingFactors(nn.Module):
+    """Biased matrix factorisation (Koren, Bell and Volinsky 2009), in logits of the rating levels.
+
+    Each user and each item has a bias of every level and a vector; the product of the two vectors moves all levels
+    along one learned direction. Who is unknown has zeros.
+    """
+
+    def __init__(self, size: int, spec: DataSpec) -> None:
+        super().__init__()
+        R = spec.rating_levels
+        self.user = nn.Embedding(spec.user_rows, R + size, padding_idx=UNKNOWN)
+        self.item = nn.Embedding(spec.item_rows, R + size, padding_idx=PAD)
+        self.direction_R = nn.Parameter(torch.linspace(-1, 1, R))
+        for table in (self.user, self.item):
+            nn.init.normal_(table.weight, std=0.02)
+            with torch.no_grad():
+                table.weight[table.padding_idx] = 0
+
+    def forward(self, user_N: Tensor, item_N: Tensor) -> Tensor:
         """Logits `[N, R]`."""
-        return self.read(torch.cat([state_ND, item_ND], dim=1))
+        user_NX, item_NX = self.user(user_N), self.item(item_N)
+        R = len(self.direction_R)
+        product_N1 = (user_NX[:, R:] * item_NX[:, R:]).sum(1, keepdim=True)
+        return user_NX[:, :R] + item_NX[:, :R] + product_N1 * self.direction_R
+
+    def square(self, user_N: Tensor, item_N: Tensor) -> Tensor:
+        """What training keeps small: the mean over N of the squares of all that the logits are made of; 0 for none."""
+        squares = self.user(user_N).square().sum() + self.item(item_N).square().sum()
+        return squares / max(1, len(user_N))
 
 
 class PreferenceHead(nn.Module):

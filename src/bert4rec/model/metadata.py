@@ -95,16 +95,17 @@ class UserTokens(nn.Module):
 
     def forward(self, user_B: Tensor, given: Mapping[str, Tensor], hide: float) -> Tensor:
         """The tokens `[B, count, D]`; each is hidden with probability `hide`, so that "unknown" is trained."""
-        tokens = [self.project_user(self.user(_hide(user_B, hide)))]
+        tokens = [self.project_user(self.user(hidden(user_B, hide)))]
         for feature, project in zip(self.features, self.project, strict=True):
             assert isinstance(feature, FeatureEncoder)
             name = feature.spec.name
             value = given[name] if name in given else feature.value(user_B)
-            tokens.append(project(feature(_hide(value, hide))))
+            tokens.append(project(feature(hidden(value, hide))))
         return torch.stack(tokens, dim=1)
 
 
-def _hide(value_B: Tensor, share: float) -> Tensor:
+def hidden(value_B: Tensor, share: float) -> Tensor:
+    """Values of which a random share is unknown."""
     if not share:
         return value_B
     hidden_B = torch.rand(len(value_B), device=value_B.device) < share

@@ -25,7 +25,7 @@ from bert4rec.model.blocks import BLOCKS
 from bert4rec.model.dropout import Dropout
 from bert4rec.model.embeddings import UserAttention, position_embedding
 from bert4rec.model.heads import ItemHead, PreferenceHead, RatingHead
-from bert4rec.model.metadata import ItemMetadata, UserTokens, fill_tables
+from bert4rec.model.metadata import ItemMetadata, UserTokens, fill_tables, hidden
 from bert4rec.model.spec import DataSpec
 from bert4rec.model.temporal import TemporalEmbedding
 
@@ -47,6 +47,8 @@ class Predictions:
     """Logits over the coming events' feature values."""
     rating_SR: Tensor | None = None
     """Logits over the rating levels, for the supervised tokens that have a rating."""
+    rating_square: Tensor | None = None
+    """The mean square of the rating head's own vectors and biases behind them."""
 
 
 class Bert4Rec(nn.Module):
@@ -108,6 +110,7 @@ class Bert4Rec(nn.Module):
         # The rating and the preference are read off the causal states where there are any.
         reading = "causal" if "causal" in states else "masked"
         taste_BD, values = self._preference(states[reading], batch.coming)
+        rating_SR, rating_square = self._ratings(asked[reading], getattr(batch, reading), item_VD)
         return Predictions(
             key_VD=self.item_head.keys(item_VD),
             bias_V=self.item_head.bias_V,
@@ -115,7 +118,8 @@ class Bert4Rec(nn.Module):
             masked_SD=self.item_head.queries(asked["masked"]) if "masked" in asked else None,
             taste_BD=taste_BD,
             values=values,
-            rating_SR=self._ratings(asked[reading], getattr(batch, reading), item_VD),
+            rating_SR=rating_SR,
+            rating_square=rating_square,
         )
 
     def item_vectors(self) -> Tensor:
@@ -178,11 +182,17 @@ class Bert4Rec(nn.Module):
             return checkpoint(block, x_TD, at, use_reentrant=False)
         return block(x_TD, at)
 
-    def _ratings(self, state_SD: Tensor, read: Supervised, item_VD: Tensor) -> Tensor | None:
+    def _ratings(self, state_SD: Tensor, read: Supervised, item_VD: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """Logits and the mean square of the head's own factors, which know the user: from few of them it is hidden."""
         if self.rating_head is None:
-            return None
+            return None, None
         rated_S = read.rating_S != NO_RATING
-        return self.rating_head(state_SD[rated_S], item_VD[read.item_S[rated_S]])
+        item_S = read.item_S[rated_S]
+        user_B = hidden(read.sequences.user_B, self.config.id_dropout if self.training else 0.0)
+        user_S = user_B[read.sequences.row_T[read.token_S[rated_S]]]
+        logit_SR = self.rating_head(state_SD[rated_S], item_VD[item_S], user_S, item_S)
+        factors = self.rating_head.factors
+        return logit_SR, None if factors is None else factors.square(user_S, item_S)
 
     def _preference(self, state_TD: Tensor, coming: Coming | None) -> tuple[Tensor | None, Mapping[str, Tensor] | None]:
         if coming is None or self.preference_head is None:

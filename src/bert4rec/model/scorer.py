@@ -90,9 +90,13 @@ class NetworkScorer:
         head = self.network.rating_head
         if head is None:
             raise DataError("this model was trained without ratings and predicts none")
-        item_BD = self.item_VD[item_B.to(self.item_VD.device)]
-        states = [state_BD.expand(len(item_BD), -1) for state_BD in self.states(histories)]
-        return torch.stack([head(state_BD, item_BD).softmax(1) for state_BD in states]).mean(0).float()
+        item_B = item_B.to(self.item_VD.device)
+        user_B = torch.from_numpy(histories.user_B.astype(np.int64)).to(item_B.device).expand(len(item_B))
+        likely = [
+            head(state_BD.expand(len(item_B), -1), self.item_VD[item_B], user_B, item_B).softmax(1)
+            for state_BD in self.states(histories)
+        ]
+        return torch.stack(likely).mean(0).float()
 
     @torch.no_grad()
     def preference(self, histories: Histories) -> dict[str, Tensor]:

@@ -43,8 +43,9 @@ from bert4rec.model.network import Bert4Rec
 from bert4rec.model.scorer import NetworkScorer, readings_of
 from bert4rec.training.card import model_card
 from bert4rec.training.checkpoints import WholeCheckpoints, read_checkpoint
-from bert4rec.training.module import MONITORED, TrainingData, TrainingModule, value_tables
+from bert4rec.training.module import MONITORED, TrainingData, TrainingModule
 from bert4rec.training.progress import EpochBar, Progress, Reseed, duration, megabytes, seed_epoch
+from bert4rec.training.start import start_from
 from bert4rec.training.teacher import teacher_of
 
 RUN_FILE = "run.json"
@@ -102,9 +103,9 @@ def _train(
     report: Callable[[str], None],
 ) -> Path:
     split = make_split(dataset, run.split)
-    for folder in run.training.teacher:
+    for setting, folder in _folders_read(run.training):
         if Path(folder).resolve() == output.resolve():
-            raise ConfigError(f"teacher {folder} is the output as well; choose another --output")
+            raise ConfigError(f"{setting} {folder} is the output as well; choose another --output")
     identity = {"settings": run.to_dict(), "dataset": dataset.checksum, "split": split.checksum}
     if is_first_process() and not _start_folder(output, identity, resume, overwrite):
         report(f"{output}: already trained with these settings on this data; --overwrite trains it again")
@@ -115,11 +116,22 @@ def _train(
         report(f"learns from {', '.join(run.training.teacher)}: {' and '.join(teacher.tasks)}")
     seed_epoch(run.training.seed, epoch=0)
     network = Bert4Rec.for_dataset(run.model, dataset, run.training.task_weights)
-    module = TrainingModule(network, run, value_tables(dataset), teacher)
+    start_from(network, run, dataset, split, report if is_first_process() else _silent)
+    module = TrainingModule(network, run, dataset, teacher)
     figures = _fit(module, dataset, split, output, report)
     if figures is not None:
         _finish(module, dataset, split, output, figures, cases, report)
     return output
+
+
+def _folders_read(training: TrainingConfig) -> list[tuple[str, str]]:
+    """The model folders that a run reads, each with the setting that names it."""
+    started = [("start_from", training.start_from)] if training.start_from else []
+    return started + [("teacher", folder) for folder in training.teacher]
+
+
+def _silent(line: str) -> None:
+    """What the other processes say."""
 
 
 def is_first_process() -> bool:

@@ -3,13 +3,13 @@
 The loop itself, precision, accumulation, clipping, checkpoints and devices are Lightning's; losses are in `losses`,
 and what a run leaves behind in `fit`.
 
-Legend: B users, V item rows, M values an item may have.
+Legend: B users, V item rows, M values an item may have, R rating levels.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
@@ -18,13 +18,14 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader, Dataset
+from torchmetrics import MeanSquaredError
 
 from bert4rec.config import RunConfig, TrainingConfig
 from bert4rec.data.batches import Batch, EpochOrder, TrainingBatches
 from bert4rec.data.histories import Histories
 from bert4rec.data.prepared import Kind, PreparedDataset
 from bert4rec.data.splits import Split
-from bert4rec.evaluation.evaluate import place_of_target
+from bert4rec.evaluation.evaluate import place_of_target, true_ratings
 from bert4rec.evaluation.metrics import summarise
 from bert4rec.model.network import Bert4Rec
 from bert4rec.model.scorer import NetworkScorer
@@ -36,21 +37,24 @@ MONITORED = "validation/ndcg@10"
 
 USERS_IN_PIECE = 256
 
-Asked = tuple[Histories, Tensor]
-"""Histories and the item row `[B]` that each is followed by."""
+Asked = tuple[Histories, Tensor, Tensor]
+"""Histories, the item row `[B]` that each is followed by, and the rating `[B]` it got, NaN where it has none."""
 
 
 class TrainingModule(pl.LightningModule):
     """A network in training."""
 
     def __init__(
-        self, network: Bert4Rec, run: RunConfig, value_tables: Mapping[str, Tensor], teacher: Teacher | None = None
+        self, network: Bert4Rec, run: RunConfig, dataset: PreparedDataset, teacher: Teacher | None = None
     ) -> None:
         super().__init__()
         self.network, self.config, self.teacher = network, run, teacher
-        self.multi_valued = list(value_tables)
-        for name, table_VM in value_tables.items():
+        tables = value_tables(dataset)
+        self.multi_valued = list(tables)
+        for name, table_VM in tables.items():
             self.register_buffer(f"table_of_{name}", table_VM, persistent=False)
+        self.level_R = torch.from_numpy(dataset.rating_levels).float()
+        self.rating_rmse = MeanSquaredError(squared=False)
         self.scorer: NetworkScorer | None = None
 
     def transfer_batch_to_device(
@@ -70,7 +74,13 @@ class TrainingModule(pl.LightningModule):
         training = self.config.training
         taught = self.teacher.taught(batch) if self.teacher is not None else None
         losses = multi_task_loss(
-            self.network(batch), batch, training.task_weights, tables, training.exclude_seen, taught
+            self.network(batch),
+            batch,
+            training.task_weights,
+            tables,
+            exclude_seen=training.exclude_seen,
+            taught=taught,
+            rating_shrinkage=training.rating_shrinkage,
         )
         parts = {f"train/{task}": loss.detach() for task, loss in {**losses.parts, "loss": losses.total}.items()}
         self.log_dict(parts, on_step=False, on_epoch=True, batch_size=batch.events, sync_dist=True)
@@ -80,8 +90,14 @@ class TrainingModule(pl.LightningModule):
         """The metrics of one piece of the validation users, scored as the product scores."""
         if self.scorer is None:  # the weights that validate, the averaged ones where there are any, are in place by now
             self.scorer = NetworkScorer(self.network, self.config)
-        place_B = place_of_target(self.scorer, *asked)
-        metrics = {f"validation/{name}": value for name, value in summarise(place_B).items()}
+        histories, target_B, rating_B = asked
+        place_B = place_of_target(self.scorer, histories, target_B)
+        metrics: dict[str, Any] = {f"validation/{name}": value for name, value in summarise(place_B).items()}
+        rated_B = ~rating_B.isnan()
+        if self.scorer.rates and rated_B.any():
+            expected_B = self.scorer.rating_distribution(histories, target_B).cpu() @ self.level_R
+            self.rating_rmse.update(expected_B[rated_B].to(self.device), rating_B[rated_B].to(self.device))
+            metrics["validation/rating_rmse"] = self.rating_rmse
         self.log_dict(metrics, batch_size=len(place_B), sync_dist=True)
 
     def on_validation_epoch_end(self) -> None:
@@ -174,7 +190,8 @@ class ValidationPieces(Dataset[Asked]):
         """One piece."""
         cases = self.pieces[number]
         target_B = torch.from_numpy(self.dataset.item_N[cases.target_C].astype(np.int64))
-        return cases.histories(self.dataset, request_time=True), target_B
+        rating_B = torch.from_numpy(true_ratings(self.dataset, cases)).float()
+        return cases.histories(self.dataset, request_time=True), target_B, rating_B
 
 
 def value_tables(dataset: PreparedDataset) -> dict[str, Tensor]:

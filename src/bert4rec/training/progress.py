@@ -94,7 +94,8 @@ class Progress(Callback):
     def _line(self, trainer: pl.Trainer) -> str:
         last, best = self.epochs[-1], self.best
         losses = "  ".join(f"{task} {loss:.3f}" for task, loss in last["losses"].items())
-        metrics = "  ".join(f"{name} {last['validation'][name]:.4f}" for name in ("hit@10", "ndcg@10"))
+        shown = [name for name in ("rating_rmse", "hit@10", "ndcg@10") if name in last["validation"]]
+        metrics = "  ".join(f"{name} {last['validation'][name]:.4f}" for name in shown)
         mean = sum(epoch["seconds"] for epoch in self.epochs) / len(self.epochs)
         left = mean * ((trainer.max_epochs or 0) - last["epoch"])
         mark = " *" if best is last else ""

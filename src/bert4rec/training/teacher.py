@@ -118,7 +118,7 @@ def teacher_of(run: RunConfig, dataset: PreparedDataset, split: Split) -> Teache
     training = run.training
     if not training.teacher:
         return None
-    models = [artefact.load(folder) for folder in training.teacher]
+    models = [artefact.load_for(folder, dataset) for folder in training.teacher]
     artefact.refuse_repeated(models)
     for folder, model in zip(training.teacher, models, strict=True):
         for obstacle in _obstacles(model, run, dataset, split):

@@ -86,6 +86,7 @@ SMALL = {
     "user_preference": {"task_weights.user_preference": 0.0},
     "gating": {"block": "transformer"},
     "half_depth": {"num_layers": 1},
+    "rating_factors": {"rating_size": 0},
     "cosine_head": {"cosine_head": False},
     "id_dropout": {"id_dropout": 0.0},
     "user_dropout": {"user_dropout": 0.0},

@@ -23,8 +23,8 @@ RUN = RunConfig(
     TrainingConfig(
         batch_size=16,
         learning_rate=3e-3,
-        max_epochs=40,
-        patience=40,
+        max_epochs=80,
+        patience=80,
         warmup_steps=10,
         windows="random",
         seed=1,

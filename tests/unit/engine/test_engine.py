@@ -182,7 +182,8 @@ def test_the_expected_rating_is_the_mean_of_the_heads_distribution(engine: Recom
     item_B = torch.tensor([engine.dataset.items.row(item) for item in found.item_ids])
     with torch.no_grad():
         (state_BD,) = engine.scorer.states(stored)
-        likely_BR = network.rating_head(state_BD, network.item_vectors()[item_B]).softmax(1)
+        user_B = torch.full_like(item_B, row)
+        likely_BR = network.rating_head(state_BD, network.item_vectors()[item_B], user_B, item_B).softmax(1)
     expected = (likely_BR * torch.tensor([1.0, 2, 3, 4, 5])).sum(1).tolist()
     assert [item.expected_rating for item in found] == pytest.approx(expected, abs=1e-5)
     assert max(expected) - min(expected) > 1e-3

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from bert4rec.data.prepared import Kind
-from bert4rec.model.heads import ItemHead, PreferenceHead, RatingHead
+from bert4rec.model.heads import ItemHead, PreferenceHead, RatingFactors, RatingHead
 from bert4rec.model.spec import DataSpec, FeatureSpec
 from small_networks import SMALL
 
@@ -21,6 +21,7 @@ def drawn(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
+NOBODY = torch.zeros(3, dtype=torch.long), torch.zeros(3, dtype=torch.long)
 STATE, ITEMS = drawn(3, D), drawn(7, D, seed=1)
 
 
@@ -43,10 +44,42 @@ def test_the_plain_head_scores_the_dot_product_and_the_items_bias() -> None:
 def test_the_rating_depends_on_the_state_and_on_the_item() -> None:
     torch.manual_seed(0)
     head = RatingHead(SMALL, SPEC).eval()
-    logits = head(STATE, ITEMS[:3])
+    logits = head(STATE, ITEMS[:3], *NOBODY)
     assert logits.shape == (3, 5)
-    assert (logits != head(STATE.flip(0), ITEMS[:3]))[0].any()
-    assert (logits != head(STATE, ITEMS[4:7])).any()
+    assert (logits != head(STATE.flip(0), ITEMS[:3], *NOBODY))[0].any()
+    assert (logits != head(STATE, ITEMS[4:7], *NOBODY)).any()
+
+
+def test_the_rating_depends_on_who_rates_what_beside_the_state() -> None:
+    torch.manual_seed(0)
+    users, items = torch.tensor([0, 1, 1]), torch.tensor([2, 2, 3])
+    same_NR = STATE[:1].expand(3, -1), ITEMS[:1].expand(3, -1)
+    with_factors, without = (RatingHead(replace(SMALL, rating_size=size), SPEC).eval() for size in (4, 0))
+    logits = with_factors(*same_NR, users, items)
+    assert not torch.allclose(logits[0], logits[1])
+    assert not torch.allclose(logits[1], logits[2])
+    assert torch.equal(*without(*same_NR, users, items)[:2])
+
+
+def test_the_factors_are_biases_and_a_product_along_the_learned_direction() -> None:
+    factors = RatingFactors(2, SPEC)
+    with torch.no_grad():
+        factors.user.weight[1] = torch.tensor([0.1, 0.2, 0.3, 0.4, 0.5, 2.0, 3.0])
+        factors.item.weight[4] = torch.tensor([0.0, 0.0, 0.0, 0.0, 1.0, 5.0, 7.0])
+    found = factors(torch.tensor([1]), torch.tensor([4]))[0].tolist()
+    assert found == pytest.approx([0.1 - 31, 0.2 - 15.5, 0.3, 0.4 + 15.5, 1.5 + 31])
+    square = factors.square(torch.tensor([1, 0]), torch.tensor([4, 0]))  # of nobody and nothing: zeros
+    assert square.item() == pytest.approx((0.55 + 13 + 75) / 2)
+    assert factors.square(torch.tensor([], dtype=torch.long), torch.tensor([], dtype=torch.long)).item() == 0
+
+
+def test_the_factors_know_nothing_of_strangers_and_learn_nothing_from_them() -> None:
+    factors = RatingFactors(3, SPEC)
+    assert not factors(torch.tensor([0]), torch.tensor([0])).any()
+    (factors(torch.tensor([0, 1]), torch.tensor([2, 2])) ** 2).sum().backward()
+    assert factors.user.weight.grad is not None
+    assert not factors.user.weight.grad[0].any()
+    assert factors.user.weight.grad[1].any()
 
 
 def test_preferences_are_a_vector_and_the_values_of_multi_valued_features_that_have_any() -> None:

@@ -325,6 +325,18 @@ def test_ratings_are_guessed_where_there_are_any() -> None:
     torch.testing.assert_close(part, F.cross_entropy(predictions.rating_SR, torch.tensor([5 - 1, 3 - 1])))
 
 
+def test_the_rating_heads_own_vectors_are_kept_small_in_the_share_that_was_asked_for() -> None:
+    dataset = dataset_of([0, 1, 2, 3, 4], ratings=[[5, 0, 3, 1, 1]])
+    batch = batch_of(dataset)
+    predictions = network_of(dataset).eval()(batch)
+    none, some = (
+        multi_task_loss(predictions, batch, ALL_TASKS, {}, rating_shrinkage=share).parts["rating_prediction"]
+        for share in (0.0, 0.5)
+    )
+    assert predictions.rating_square.item() > 0
+    assert some.item() == pytest.approx(none.item() + 0.5 * predictions.rating_square.item())
+
+
 def test_a_batch_without_ratings_costs_nothing_and_keeps_the_head_in_the_graph() -> None:
     dataset = dataset_of([0, 1, 2, 3, 4], ratings=[[0, 0, 0, 0, 0]])
     batch, network = batch_of(dataset), network_of(dataset)

@@ -70,7 +70,7 @@ class TrainerOf:
 
 def optimizer(world: PreparedDataset, steps: int = 100, **changes: Any) -> torch.optim.Optimizer:
     run = settings(**changes)
-    module = TrainingModule(network_of(world, cosine_head=False), run, value_tables(world))
+    module = TrainingModule(network_of(world, cosine_head=False), run, world)
     module.trainer = TrainerOf(steps)  # type: ignore[assignment]
     made = module.configure_optimizers()
     kept.append(module)
@@ -106,27 +106,28 @@ def test_validation_pieces_hold_every_validation_user_once(world: PreparedDatase
         pieces = ValidationPieces(world, split, devices)
         assert len(pieces) == devices
         asked = [pieces[number] for number in range(len(pieces))]
-        users = np.concatenate([histories.user_B for histories, _ in asked])
+        users = np.concatenate([histories.user_B for histories, _, _ in asked])
         assert users.tolist() == split.validation.user_C.tolist()
-        target_C = torch.cat([target_B for _, target_B in asked])
+        target_C = torch.cat([target_B for _, target_B, _ in asked])
         assert target_C.tolist() == world.item_N[split.validation.target_C].tolist()
 
 
 def test_validation_tells_the_time_of_the_request(world: PreparedDataset) -> None:
-    ((histories, _),) = TrainingData(world, make_split(world, SplitConfig()), settings()).val_dataloader()
+    ((histories, _, _),) = TrainingData(world, make_split(world, SplitConfig()), settings()).val_dataloader()
     assert (histories.request_time_B != NO_TIME).all()
 
 
 def test_validation_scores_as_the_product_scores(world: PreparedDataset, monkeypatch: pytest.MonkeyPatch) -> None:
     split, run, network = make_split(world, SplitConfig()), settings(), network_of(world)
-    module = TrainingModule(network, run, value_tables(world))
+    module = TrainingModule(network, run, world)
     logged: dict[str, float] = {}
     monkeypatch.setattr(module, "log_dict", lambda metrics, **_: logged.update(metrics))
-    ((histories, target_B),) = TrainingData(world, split, run).val_dataloader()
-    module.validation_step((histories, target_B), 0)
+    (asked,) = TrainingData(world, split, run).val_dataloader()
+    module.validation_step(asked, 0)
     report = evaluate(NetworkScorer(network, run), world, split, cases="validation")
     assert logged["validation/ndcg@10"] == pytest.approx(report.metrics["ndcg@10"])
     assert logged["validation/hit@10"] == pytest.approx(report.metrics["hit@10"])
+    assert logged["validation/rating_rmse"].compute() == pytest.approx(report.metrics["rating_rmse"])  # type: ignore[attr-defined]
 
 
 def test_value_tables_are_the_multi_valued_item_features() -> None:

@@ -10,7 +10,7 @@ from bert4rec.config import SplitConfig
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import make_split
 from bert4rec.training import progress as progress_module
-from bert4rec.training.module import TrainingModule, value_tables
+from bert4rec.training.module import TrainingModule
 from bert4rec.training.progress import Progress, duration, megabytes, peak_memory_mb, seed_epoch
 from small_networks import batch_of, network_of, settings
 
@@ -67,7 +67,9 @@ def progress(world: PreparedDataset, lines: list[str]) -> Progress:
     return Progress(world, make_split(world, SplitConfig()), settings(), lines.append)
 
 
-def epoch(progress: Progress, trainer: Trainer, clock: Any, ndcg: float, batch: Any, seconds: float = 2.0) -> None:
+def epoch(
+    progress: Progress, trainer: Trainer, clock: Any, ndcg: float, batch: Any, seconds: float = 2.0, **others: float
+) -> None:
     progress.on_train_epoch_start(trainer, None)  # type: ignore[arg-type]
     clock.now += seconds
     progress.on_train_batch_end(trainer, None, None, batch, 0)  # type: ignore[arg-type]
@@ -76,6 +78,7 @@ def epoch(progress: Progress, trainer: Trainer, clock: Any, ndcg: float, batch: 
         "train/loss": 4.5,
         "validation/hit@10": 0.5,
         "validation/ndcg@10": ndcg,
+        **{f"validation/{name}": value for name, value in others.items()},
     }
     progress.on_train_epoch_end(trainer, None)  # type: ignore[arg-type]
     trainer.current_epoch += 1
@@ -90,6 +93,13 @@ def test_an_epoch_is_a_line_with_its_losses_metrics_rate_and_the_time_left(
         "epoch   1/3  next_item 3.250  loss 4.500  hit@10 0.5000  ndcg@10 0.2500 *  "
         f"{batch.events / 2:,.0f} events/s  2.0 s, 4.0 s left at most"
     ]
+
+
+def test_the_line_tells_the_error_of_the_ratings_where_there_is_one(
+    progress: Progress, lines: list[str], clock: Any, world: PreparedDataset
+) -> None:
+    epoch(progress, Trainer(), clock, 0.25, batch_of(world), rating_rmse=0.9)
+    assert "  loss 4.500  rating_rmse 0.9000  hit@10 0.5000  ndcg@10 0.2500 *  " in lines[0]
 
 
 def test_only_an_epoch_better_than_all_before_is_marked(
@@ -117,7 +127,7 @@ def test_what_was_resumed_reports_all_of_its_epochs(progress: Progress, clock: A
 
 
 def summary_on(device: str, progress: Progress, world: PreparedDataset) -> dict[str, Any]:
-    module = TrainingModule(network_of(world), settings(), value_tables(world))
+    module = TrainingModule(network_of(world), settings(), world)
     return progress.summary(module, torch.device(device))
 
 

@@ -25,7 +25,7 @@ from bert4rec.model.network import Bert4Rec
 from bert4rec.model.scorer import NetworkScorer
 from bert4rec.training import fit
 from bert4rec.training.fit import train
-from bert4rec.training.module import TrainingModule, value_tables
+from bert4rec.training.module import TrainingModule
 from bert4rec.training.teacher import Teacher, teacher_of
 from small_networks import batch_of
 from small_runs import RUN, Train, last_checkpoint, run_of, weights
@@ -226,7 +226,7 @@ def module(folder: Path, world: PreparedDataset) -> TrainingModule:
     run = run_of(teacher=str(folder))
     teacher = teacher_of(run, world, make_split(world, run.split))
     network = Bert4Rec.for_dataset(run.model, world, run.training.task_weights)
-    return TrainingModule(network, run, value_tables(world), teacher)
+    return TrainingModule(network, run, world, teacher)
 
 
 def test_a_teacher_goes_where_its_student_learns(module: TrainingModule) -> None:

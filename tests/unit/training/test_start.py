@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from bert4rec import artefact
+from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.splits import make_split
+from bert4rec.data.synthetic import synthetic_dataset
+from bert4rec.errors import ArtefactError, ConfigError
+from bert4rec.model.network import Bert4Rec
+from bert4rec.training.fit import train
+from bert4rec.training.start import start_from
+from small_runs import RUN, Train, run_of, weights
+
+
+@pytest.fixture(scope="module")
+def folder(world: PreparedDataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model folder that runs start from; its rating head has no factors."""
+    run = run_of(rating_size=0, max_epochs=8, learning_rate=0.01)
+    return train(world, run, tmp_path_factory.mktemp("start") / "first", report=lambda line: None)
+
+
+def started(world: PreparedDataset, folder: Path | str, **changes: Any) -> tuple[Bert4Rec, list[str]]:
+    """A network as its training starts, and what was said."""
+    run, said = run_of(**{"rating_size": 0, "start_from": str(folder), **changes}), list[str]()
+    network = Bert4Rec.for_dataset(run.model, world, run.training.task_weights)
+    start_from(network, run, world, make_split(world, run.split), said.append)
+    return network, said
+
+
+def test_a_run_starts_from_the_weights_of_the_model_that_is_named(folder: Path, world: PreparedDataset) -> None:
+    network, said = started(world, folder)
+    for name, tensor in weights(folder).items():
+        np.testing.assert_array_equal(network.state_dict()[name], tensor, err_msg=name)
+    assert said == [f"starts from {folder}"]
+
+
+def test_what_only_the_new_network_has_stays_as_it_was_made_and_is_named(folder: Path, world: PreparedDataset) -> None:
+    network, said = started(world, folder, rating_size=3)
+    assert network.rating_head is not None
+    assert network.rating_head.factors is not None
+    assert network.rating_head.factors.item.weight.std() > 0
+    assert torch.equal(network.item.weight, weights(folder)["item.weight"])
+    (line,) = said
+    assert line.endswith("new are " + ", ".join(f"rating_head.factors.{of}" for of in NEW))
+
+
+NEW = ("direction_R", "item.weight", "user.weight")
+
+
+def test_training_goes_on_from_there(folder: Path, trained: Train) -> None:
+    gently = {"max_epochs": 1, "learning_rate": 1e-6}
+    fresh = trained("fresh", **gently)
+    further = trained("further", **gently, start_from=str(folder))
+    assert last_loss(further) < last_loss(fresh) - 0.1
+
+
+def last_loss(folder: Path) -> float:
+    history = json.loads((folder / "training.json").read_text())["history"]
+    return float(history[-1]["losses"]["next_item"])
+
+
+def test_a_model_that_was_published_without_its_data_will_do(
+    folder: Path, world: PreparedDataset, tmp_path: Path
+) -> None:
+    model = artefact.load(folder)
+    published = tmp_path / "published"
+    artefact.save(published, model.network, model.run, world, make_split(world, RUN.split), with_data=False)
+    network, _ = started(world, published)
+    assert torch.equal(network.item.weight, model.network.item.weight)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"hidden_size": 16}, r"its [\w.]+ is [\d × ]+, this run's is [\d × ]+; take the same sizes in the settings"),
+        (
+            {"split": "global-time"},
+            "was trained on split leave-one-out .* whose answers it may have seen; take a model",
+        ),
+    ],
+)
+def test_another_network_or_split_is_refused(
+    changes: dict[str, Any], message: str, folder: Path, world: PreparedDataset
+) -> None:
+    with pytest.raises(ConfigError, match=f"start_from .*first: {message}"):
+        started(world, folder, **changes)
+
+
+def test_other_data_is_refused(folder: Path) -> None:
+    with pytest.raises(
+        ConfigError, match=r"was trained on .* this run is on .*; take a model of the same prepared folder"
+    ):
+        started(synthetic_dataset(seed=9, num_users=80, num_items=24, events_per_user=20), folder)
+
+
+def test_a_folder_that_holds_no_model_is_refused_before_anything_is_trained(trained: Train, tmp_path: Path) -> None:
+    with pytest.raises(ArtefactError, match="does not exist"):
+        trained(start_from=str(tmp_path / "nowhere"))
+
+
+def test_a_run_does_not_start_from_its_own_folder(folder: Path, world: PreparedDataset, tmp_path: Path) -> None:
+    own = shutil.copytree(folder, tmp_path / "own")
+    with pytest.raises(ConfigError, match="is the output as well"):
+        train(world, run_of(start_from=str(own)), own, overwrite=True, report=lambda line: None)
+    assert artefact.load(own).run == artefact.load(folder).run
