@@ -47,6 +47,18 @@ def test_its_card_says_what_there_is_to_know_of_the_data(place: Path) -> None:
     assert "RecommendationEngine.load(folder, data=prepared)" in card
 
 
+def test_where_the_models_lay_that_it_learned_from_is_not_in_it(place: Path) -> None:
+    source = place / "model"
+    read = ("--start_from", source, "--teacher", f"[{source}]")
+    run("train", "--data", place / "prepared", "--output", place / "student", *settings(), *read).succeeded()
+    run("publish", "--model", place / "student", "--output", place / "taught").succeeded()
+    told = json.loads((place / "taught" / "config.json").read_text())["settings"]
+    assert (told["start_from"], told["teacher"]) == ("model", ["model"])
+    assert str(place) not in "".join(
+        path.read_text() for path in (place / "taught").iterdir() if path.suffix != ".safetensors"
+    )
+
+
 @pytest.mark.parametrize("flags", [("--data_dir", "raw"), ("--data", "prepared")])
 def test_it_reproduces_the_figures_of_its_source(place: Path, flags: tuple[str, str]) -> None:
     source = json.loads(run("evaluate", "--model", place / "model", "--json").succeeded())

@@ -6,10 +6,12 @@ Histories, ids, titles and feature tables stay at home; whoever has the data nam
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
 
+from bert4rec.config import RunConfig
 from bert4rec.errors import ArtefactError, UsageError
 
 
@@ -36,12 +38,12 @@ def run(args: Namespace) -> None:
             raise UsageError(f"{args.output}: holds something that was not published; choose another --output")
     model = load(args.model)
     figures = json.loads(_text(args.model / TRAINING_FILE))
-    name = args.name or args.output.name
-    card = model_card(name, model.run, model.dataset.manifest, model.metrics, figures, note=note, with_data=False)
+    name, run = args.name or args.output.name, _without_paths(model.run)
+    card = model_card(name, run, model.dataset.manifest, model.metrics, figures, note=note, with_data=False)
     save(
         args.output,
         model.network,
-        model.run,
+        run,
         model.dataset,
         make_split(model.dataset, model.run.split),
         metrics=model.metrics,
@@ -53,6 +55,13 @@ def run(args: Namespace) -> None:
     print(
         f"published: {args.output}, {size:.1f} MiB, nothing of {model.dataset.name} in it but counts and fingerprints"
     )
+
+
+def _without_paths(run: RunConfig) -> RunConfig:
+    """The models that a run read by the names of their folders: where those lay is nobody else's business."""
+    training = run.training
+    teacher, start_from = tuple(Path(folder).name for folder in training.teacher), Path(training.start_from).name
+    return replace(run, training=replace(training, teacher=teacher, start_from=start_from))
 
 
 def _text(path: Path) -> str:

@@ -28,9 +28,9 @@ def position_embedding(config: ModelConfig) -> nn.Embedding | None:
     places = config.seq_length + 1
     if config.position == "learned":
         embedding = nn.Embedding(places, config.hidden_size)
-        nn.init.normal_(embedding.weight, std=config.hidden_size**-0.5)
+        nn.init.normal_(embedding.weight, std=0.02)
         return embedding
-    # Scaled to the length of a learned vector, so that neither kind drowns the item.
+    # Scaled to length 1, so that it does not drown the item.
     table_PD = sinusoidal(places, config.hidden_size) * (2 / config.hidden_size) ** 0.5
     return nn.Embedding.from_pretrained(table_PD, freeze=True)
 

@@ -14,7 +14,7 @@ import shutil
 import signal
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
@@ -38,7 +38,7 @@ from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import Split, make_split
 from bert4rec.errors import ArtefactError, Bert4RecError, ConfigError, UsageError
 from bert4rec.evaluation.evaluate import evaluate_rows
-from bert4rec.files import write_whole
+from bert4rec.files import alone_in, holds_files, write_whole
 from bert4rec.model.network import Bert4Rec
 from bert4rec.model.scorer import NetworkScorer, readings_of
 from bert4rec.training.card import model_card
@@ -89,7 +89,8 @@ def train(
     Raises ConfigError for settings that contradict the data or the device, UsageError where `output` holds something
     else, ArtefactError where it cannot be written, KeyboardInterrupt when interrupted; the last checkpoint is kept.
     """
-    with _plain_errors(Path(output), run.training):
+    alone = alone_in(Path(output)) if is_first_process() else nullcontext()
+    with _plain_errors(Path(output), run.training), alone:
         return _train(dataset, run, Path(output), resume, overwrite, cases, report)
 
 
@@ -144,7 +145,7 @@ def _start_folder(output: Path, identity: dict[str, Any], resume: bool, overwrit
     training = output / "training"
     known = _read_identity(training / RUN_FILE)
     model_alone = artefact.is_model_folder(output) and not training.exists()
-    if known is None and not (overwrite and model_alone) and any(path.is_file() for path in output.rglob("*")):
+    if known is None and not (overwrite and model_alone) and holds_files(output):
         able = "be replaced" if overwrite else "go on"
         raise UsageError(f"{output}: holds something that is no run that can {able}; choose another --output")
     worth_keeping = (training / LAST).is_file() or (output / artefact.CONFIG_FILE).is_file()

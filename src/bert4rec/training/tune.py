@@ -33,7 +33,7 @@ from bert4rec.config import RunConfig
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import make_split
 from bert4rec.errors import ConfigError, Diverged, UsageError
-from bert4rec.files import write_whole
+from bert4rec.files import alone_in, holds_files, write_whole
 from bert4rec.training.fit import differing_settings, train
 from bert4rec.training.space import Space, Value, with_parameters, written
 
@@ -84,8 +84,8 @@ def tune(
         raise ConfigError(
             f"devices is {run.training.devices}: a search trains on one; search first, then train on several"
         )
-    _start_folder(output, _identity(dataset, run, space), resume)
-    with _quiet_optuna():
+    with alone_in(output), _quiet_optuna():
+        _start_folder(output, _identity(dataset, run, space), resume)
         study = _open_study(output)
         for number in range(trials):
             if number < len(study.trials) and study.trials[number].state.is_finished():
@@ -120,7 +120,7 @@ def _start_folder(output: Path, identity: dict[str, Any], resume: bool) -> None:
     """Makes the folder ready for a search, or for the rest of one."""
     known = _read_identity(output / SEARCH_FILE)
     if known is None:
-        if any(path.is_file() for path in output.rglob("*")):
+        if holds_files(output):
             raise UsageError(f"{output}: holds something that is no search; choose another --output")
         output.mkdir(parents=True, exist_ok=True)
         write_whole(output / SEARCH_FILE, json.dumps(identity, indent=1).encode())

@@ -17,6 +17,7 @@ from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import make_split
 from bert4rec.errors import Bert4RecError, ConfigError, UsageError
 from bert4rec.evaluation.evaluate import evaluate
+from bert4rec.files import alone_in
 from bert4rec.model.network import Bert4Rec
 from bert4rec.training import fit
 from bert4rec.training.fit import make_trainer, train
@@ -51,6 +52,13 @@ def test_a_run_leaves_a_model_folder_with_all_that_is_promised(complete: Path) -
         "losses.png",
     }
     assert not [path.name for path in complete.rglob("*") if "unfinished" in path.name or path.suffix == ".tmp"]
+
+
+def test_a_folder_that_another_process_trains_into_is_refused(trained: Train, tmp_path: Path) -> None:
+    with alone_in(tmp_path / "run"), pytest.raises(UsageError, match="run: another process is writing into it"):
+        trained(max_epochs=1, overwrite=True)
+    assert not (tmp_path / "run").exists()
+    assert artefact.is_model_folder(trained(max_epochs=1))
 
 
 def test_a_run_reports_every_epoch_with_every_tasks_loss(complete: Path) -> None:
