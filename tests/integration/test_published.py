@@ -49,7 +49,7 @@ def test_its_card_says_what_there_is_to_know_of_the_data(place: Path) -> None:
 
 def test_where_the_models_lay_that_it_learned_from_is_not_in_it(place: Path) -> None:
     source = place / "model"
-    read = ("--start_from", source, "--teacher", f"[{source}]")
+    read = ("--start_from", source, "--teacher", source)
     run("train", "--data", place / "prepared", "--output", place / "student", *settings(), *read).succeeded()
     run("publish", "--model", place / "student", "--output", place / "taught").succeeded()
     told = json.loads((place / "taught" / "config.json").read_text())["settings"]

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 LISTS = ("hit@10", "ndcg@10", "mrr", "coverage@10")
 RATINGS = ("rating_rmse", "rating_mae", "rating_ece", "rating_ece_chance")
+INTERVALS = ("rating_coverage", "rating_coverage_promised", "rating_interval_levels")
 
 REPORT_FILE = "report.md"
 """The table for people, which makes a folder of reports known as one."""
@@ -133,6 +134,8 @@ def _show(rows: dict[str, Report], baselines: list[Report], ratings: dict[str, d
     if any(metric in report.metrics for metric in RATINGS for _, report in own):
         print()
         show_metrics("rating of the item that came", RATINGS, own, ratings)
+        print()
+        show_metrics("interval of that rating", INTERVALS, own)
     protocol = dict(own[0][1].protocol)
     if len(own) > 1:
         protocol["request_time"] = "as the rows say"

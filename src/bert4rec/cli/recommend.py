@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from jsonargparse import ArgumentParser, Namespace
 
 from bert4rec.cli.asking import HistoryFlags, ModelFlags
 from bert4rec.cli.flags import add_json, add_settings, add_switch, settings_of
 from bert4rec.cli.output import show_json, show_table
+
+if TYPE_CHECKING:
+    from bert4rec.engine.answers import Recommendation
 
 
 def add_flags(parser: ArgumentParser) -> None:
@@ -29,8 +34,17 @@ def run(args: Namespace) -> None:
         return
     rated = any(item.expected_rating is not None for item in found)
     rows = [
-        [item.rank, item.item_id, item.title or "", item.score, *([item.expected_rating] if rated else [])]
-        for item in found
+        [item.rank, item.item_id, item.title or "", item.score, *(_rating(item) if rated else [])] for item in found
     ]
     who = f"user {args.user_id}" if args.user_id is not None else "this history"
-    show_table(f"recommended to {who}", ["rank", "item_id", "title", "score", *(["rating"] if rated else [])], rows)
+    show_table(
+        f"recommended to {who}",
+        ["rank", "item_id", "title", "score", *(["rating", "80 % within"] if rated else [])],
+        rows,
+    )
+
+
+def _rating(item: Recommendation) -> list[object]:
+    """`4.12` and `3 to 5`."""
+    low, high = item.rating_interval or (None, None)
+    return [item.expected_rating, "" if low is None else f"{low:g} to {high:g}"]

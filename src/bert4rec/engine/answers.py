@@ -24,6 +24,8 @@ class Recommendation:
     title: str | None = None
     expected_rating: float | None = None
     """The mean of the predicted rating distribution, on the data's scale; None for a model without ratings."""
+    rating_interval: tuple[float, float] | None = None
+    """The lowest and the highest of the fewest neighbouring rating levels that hold 80 % of that distribution."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, without what is unknown."""
@@ -92,6 +94,7 @@ class Explanation:
     """The same difference for each piece of what is known of the user and of the request: `user_id`, each demographic
     feature, `request_time`."""
     expected_rating: float | None
+    rating_interval: tuple[float, float] | None
     sentence: str
 
     def to_dict(self) -> dict[str, Any]:
@@ -121,4 +124,6 @@ class AttentionMaps:
 
 
 def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not None}
+    """What is known, as JSON has it: tuples are lists."""
+    known = {name: value for name, value in values.items() if value is not None}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in known.items()}

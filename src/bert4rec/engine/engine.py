@@ -32,6 +32,7 @@ from bert4rec.engine.explain import (
     without_side_information,
 )
 from bert4rec.errors import UnknownItem, UsageError
+from bert4rec.evaluation.calibration import rating_intervals
 from bert4rec.ids import FIRST_ITEM, RawId
 from bert4rec.ranking import NEVER, exclude, top_k
 
@@ -109,11 +110,11 @@ class RecommendationEngine:
             user_id, item_sequence, timestamps, ratings, request_time, user_features, ignore_unknown_items
         )
         listed = self._list(history, int(k), filter_seen)
-        ratings_K = self._expected_ratings(history, [item for item, _ in listed])
+        ratings_K = self._ratings(history, [item for item, _ in listed])
         return Recommendations(
             plain_id(user_id),
             [
-                Recommendation(self.dataset.items.raw(item), rank, score, self._title(item), rating)
+                Recommendation(self.dataset.items.raw(item), rank, score, self._title(item), *rating)
                 for rank, ((item, score), rating) in enumerate(zip(listed, ratings_K, strict=True), 1)
             ],
         )
@@ -145,6 +146,7 @@ class RecommendationEngine:
             user_id, item_sequence, timestamps, ratings, request_time, user_features, ignore_unknown_items
         )
         score, rank, events, side_information = self._effects(history, item)
+        ((expected_rating, rating_interval),) = self._ratings(history, [item])
         item_id, title, seen = self.dataset.items.raw(item), self._title(item), item in history.item_N
         name = f"{title} ({item_id})" if title else f"Item {item_id}"
         return Explanation(
@@ -156,7 +158,8 @@ class RecommendationEngine:
             seen=seen,
             events=events,
             side_information=side_information,
-            expected_rating=self._expected_ratings(history, [item])[0],
+            expected_rating=expected_rating,
+            rating_interval=rating_interval,
             sentence=sentence_of(name, rank, score, seen, events, side_information),
         )
 
@@ -268,11 +271,17 @@ class RecommendationEngine:
         side_information = dict(zip(hidden, effect_B[1 + len(events) :], strict=True))
         return float(score_B[0]), int(place_B[0]), found, side_information
 
-    def _expected_ratings(self, history: Histories, items: Sequence[int]) -> list[float | None]:
+    def _ratings(
+        self, history: Histories, items: Sequence[int]
+    ) -> list[tuple[float, tuple[float, float]] | tuple[None, None]]:
+        """What each item's rating is expected to be, and its interval."""
         if not self.scorer.rates or not items:
-            return [None] * len(items)
+            return [(None, None)] * len(items)
         likely_BR = self.scorer.rating_distribution(history, torch.tensor(items)).cpu().numpy()
-        return (likely_BR @ self.dataset.rating_levels).tolist()
+        level_R = self.dataset.rating_levels
+        first_B, last_B, _ = rating_intervals(likely_BR)
+        edges_B = zip(level_R[first_B].tolist(), level_R[last_B].tolist(), strict=True)
+        return list(zip((likely_BR @ level_R).tolist(), edges_B, strict=True))
 
     def _name(self, item: int) -> str:
         return self._title(item) or str(self.dataset.items.raw(item))

@@ -21,8 +21,39 @@ from bert4rec.evaluation.metrics import Floats
 from bert4rec.ids import NO_RATING
 
 BINS = 20
+HELD = 0.8
+"""The probability that an interval of ratings holds at least."""
 Reliability = Sequence[Mapping[str, float]]
 """A row for each level and bin that has cases: `level`, `cases`, mean `predicted` probability, `observed` share."""
+
+
+def rating_intervals(likely_BR: Floats) -> tuple[Ints, Ints, Floats]:
+    """The fewest neighbouring levels that hold `HELD` of the probability, as first and last column, and what they hold.
+
+    Of equally many levels those that hold most. Levels are few, so `rating_coverage` is above `HELD` even where all
+    probabilities are right: it is to be what the intervals say they hold.
+    """
+    below_BR1 = np.insert(likely_BR.astype(float).cumsum(1), 0, 0.0, axis=1)
+    first_P, last_P = np.triu_indices(likely_BR.shape[1])
+    held_BP = below_BR1[:, last_P + 1] - below_BR1[:, first_P]
+    enough_BP = held_BP >= HELD * below_BR1[:, -1:]
+    place_B = np.where(enough_BP, last_P - first_P - held_BP, np.inf).argmin(1)
+    return first_P[place_B], last_P[place_B], held_BP[np.arange(len(held_BP)), place_B]
+
+
+def interval_metrics(likely_BR: Floats, rating_B: Ints) -> dict[str, Floats]:
+    """Whether each case's rating lies in its interval, what the interval holds by its own account, and its levels.
+
+    `rating_B` are rating rows; cases without a rating are NaN.
+    """
+    first_B, last_B, held_B = rating_intervals(likely_BR)
+    level_B = np.asarray(rating_B).astype(np.int64) - NO_RATING - 1
+    values = {
+        "rating_coverage": (first_B <= level_B) & (level_B <= last_B),
+        "rating_coverage_promised": held_B,
+        "rating_interval_levels": last_B - first_B + 1,
+    }
+    return {name: np.where(level_B < 0, np.nan, value_B) for name, value_B in values.items()}
 
 
 def count_in_bins(likely_BR: Floats, rating_B: Ints) -> Floats:

@@ -17,7 +17,13 @@ from bert4rec.data.histories import Histories, Ints
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import Cases, Split
 from bert4rec.errors import DataError, Diverged
-from bert4rec.evaluation.calibration import calibration_metrics, count_in_bins, no_counts, reliability_of
+from bert4rec.evaluation.calibration import (
+    calibration_metrics,
+    count_in_bins,
+    interval_metrics,
+    no_counts,
+    reliability_of,
+)
 from bert4rec.evaluation.intervals import LEVEL, RESAMPLES, mean_and_interval
 from bert4rec.evaluation.lists import ItemTraits, item_traits, list_metrics
 from bert4rec.evaluation.metrics import Floats, place_metrics, rating_metrics
@@ -153,8 +159,10 @@ def _ask(scorer: Scorer, dataset: PreparedDataset, piece: Cases, request_time: b
     values, count_QRS = list_metrics(item_BK, traits), no_counts()
     if isinstance(scorer, RatingScorer) and scorer.rates and len(dataset.rating_levels):
         likely_BR = scorer.rating_distribution(histories, target_B).cpu().numpy()
+        rating_B = np.asarray(dataset.rating_N[piece.target_C])
         values |= rating_metrics(likely_BR @ dataset.rating_levels - true_ratings(dataset, piece))
-        count_QRS = count_in_bins(likely_BR, np.asarray(dataset.rating_N[piece.target_C]))
+        values |= interval_metrics(likely_BR, rating_B)
+        count_QRS = count_in_bins(likely_BR, rating_B)
     return _Answers(rank_of(score_BV, target_B).numpy(), values, item_BK[item_BK != PAD], count_QRS)
 
 

@@ -29,11 +29,6 @@ from bert4rec.model.metadata import ItemMetadata, UserTokens, fill_tables, hidde
 from bert4rec.model.spec import DataSpec
 from bert4rec.model.temporal import TemporalEmbedding
 
-
-START = 0.02
-"""The spread of fresh item vectors (as in BERT): what starts long is slow to turn, and rare items stay where they were."""
-
-
 @dataclass(frozen=True)
 class Predictions:
     """What the heads say about one batch. Item scores stay a product of two factors: the whole is never in memory."""
@@ -63,7 +58,8 @@ class Bert4Rec(nn.Module):
         self.config, self.spec = config, spec
         D = config.hidden_size
         self.item = nn.Embedding(spec.item_rows, D)
-        nn.init.normal_(self.item.weight, std=START)
+        # Under a dot product a long fresh vector is a high score of its own: rare items would keep it. As in BERT, .02.
+        nn.init.normal_(self.item.weight, std=D**-0.5 if config.cosine_head else 0.02)
         self.metadata = (
             ItemMetadata(spec.item_features, config.feature_size, D, spec.item_rows)
             if config.item_features and spec.item_features

@@ -18,6 +18,7 @@ from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.synthetic import GROUPS
 from bert4rec.engine.engine import RecommendationEngine
 from bert4rec.errors import UnknownItem, UnknownUser, UsageError
+from bert4rec.evaluation.calibration import rating_intervals
 from bert4rec.ids import NO_RATING, NO_TIME, UNKNOWN
 from bert4rec.model.network import Bert4Rec
 from bert4rec.ranking import exclude, top_k
@@ -187,6 +188,8 @@ def test_the_expected_rating_is_the_mean_of_the_heads_distribution(engine: Recom
     expected = (likely_BR * torch.tensor([1.0, 2, 3, 4, 5])).sum(1).tolist()
     assert [item.expected_rating for item in found] == pytest.approx(expected, abs=1e-5)
     assert max(expected) - min(expected) > 1e-3
+    first_B, last_B, _ = rating_intervals(likely_BR.numpy())
+    assert [item.rating_interval for item in found] == list(zip(first_B + 1.0, last_B + 1.0, strict=True))
 
 
 def test_ids_are_known_in_the_datas_own_type_alone(engine: RecommendationEngine) -> None:
@@ -212,7 +215,7 @@ def test_an_answer_is_a_sequence_and_plain_values(engine: RecommendationEngine) 
     assert (len(found), found[0].rank, [item.rank for item in found]) == (3, 1, [1, 2, 3])
     document = json.loads(json.dumps(found.to_dict()))
     assert document["user_id"] == USER
-    assert document["items"][0].keys() == {"item_id", "rank", "score", "title", "expected_rating"}
+    assert document["items"][0].keys() == {"item_id", "rank", "score", "title", "expected_rating", "rating_interval"}
 
 
 def test_an_engine_loads_from_a_folder_or_a_pair(model_folder: Path, model: Artefact, tmp_path: Path) -> None:

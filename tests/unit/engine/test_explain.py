@@ -101,6 +101,7 @@ def test_rank_and_score_are_those_of_the_list(engine: RecommendationEngine) -> N
         assert (explained.rank, explained.seen, explained.title) == (listed.rank, False, listed.title)
         assert explained.score == pytest.approx(listed.score, abs=1e-5)
         assert explained.expected_rating == pytest.approx(listed.expected_rating, abs=1e-5)
+        assert explained.rating_interval == listed.rating_interval
 
 
 def test_the_rank_without_an_event_is_among_the_same_items(engine: RecommendationEngine) -> None:
@@ -187,7 +188,7 @@ def test_effects_are_those_of_whatever_reading_scores(world_folder: Path, scorin
     for event in explained.events:
         without = score(engine, 120, item_sequence=SEQUENCE[: event.position] + SEQUENCE[event.position + 1 :])
         assert event.effect == pytest.approx(base - without, abs=1e-5)
-    assert (explained.title, explained.expected_rating) == (None, None)
+    assert (explained.title, explained.expected_rating, explained.rating_interval) == (None, None, None)
     assert explained.sentence.startswith("Item 120 ")
 
 

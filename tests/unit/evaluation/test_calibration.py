@@ -7,7 +7,9 @@ from bert4rec.evaluation.calibration import (
     BINS,
     calibration_metrics,
     count_in_bins,
+    interval_metrics,
     no_counts,
+    rating_intervals,
     reliability_of,
 )
 from bert4rec.ids import NO_RATING
@@ -90,3 +92,45 @@ def test_counts_of_pieces_add_up() -> None:
     likely_BR, rating_B = drawn(500)
     pieces = [count_in_bins(likely_BR[part], rating_B[part]) for part in (slice(0, 7), slice(7, 500))]
     np.testing.assert_allclose(sum(pieces), count_in_bins(likely_BR, rating_B))
+
+
+def test_an_interval_is_the_fewest_neighbouring_levels_that_hold_most_of_the_probability() -> None:
+    likely_BR = np.array(
+        [
+            [0.02, 0.03, 0.05, 0.85, 0.05],
+            [0.05, 0.15, 0.45, 0.30, 0.05],  # levels 2 to 4 hold .90, and no two hold .80
+            [0.40, 0.00, 0.10, 0.00, 0.50],  # far apart: what is between belongs to it
+            [0.41, 0.41, 0.09, 0.05, 0.04],
+        ]
+    )
+    first_B, last_B, held_B = rating_intervals(likely_BR)
+    assert list(zip(first_B.tolist(), last_B.tolist(), strict=True)) == [(3, 3), (1, 3), (0, 4), (0, 1)]
+    assert held_B == pytest.approx([0.85, 0.90, 1.0, 0.82])
+
+
+def test_of_equally_many_levels_those_that_hold_most_are_taken() -> None:
+    first_B, last_B, held_B = rating_intervals(np.array([[0.1, 0.81, 0.09], [0.05, 0.45, 0.5]]))
+    assert (first_B.tolist(), last_B.tolist()) == ([1, 1], [1, 2])
+    assert held_B == pytest.approx([0.81, 0.95])
+
+
+def test_intervals_of_true_probabilities_hold_as_often_as_they_promise() -> None:
+    random = np.random.default_rng(0)
+    likely_BR = random.dirichlet([2.0] * 5, size=20_000)
+    rating_B = 1 + (random.random((20_000, 1)) > likely_BR.cumsum(1)).sum(1).clip(max=4)
+    found = {name: value_B.mean() for name, value_B in interval_metrics(likely_BR, rating_B).items()}
+    assert found["rating_coverage"] == pytest.approx(found["rating_coverage_promised"], abs=0.01)
+    assert 0.8 < found["rating_coverage_promised"] < 0.95
+    assert 1 < found["rating_interval_levels"] < 5
+    wrong = interval_metrics(np.roll(likely_BR, 2, axis=1), rating_B)
+    assert wrong["rating_coverage"].mean() < found["rating_coverage"] - 0.05
+
+
+def test_cases_without_a_rating_have_no_interval_to_check() -> None:
+    values = interval_metrics(np.array([[0.9, 0.1], [0.15, 0.85]]), np.array([0, 2], dtype=np.uint8))
+    assert {name: value_B.tolist()[1] for name, value_B in values.items()} == {
+        "rating_coverage": 1.0,
+        "rating_coverage_promised": pytest.approx(0.85),
+        "rating_interval_levels": 1.0,
+    }
+    assert all(np.isnan(value_B[0]) for value_B in values.values())

@@ -141,6 +141,7 @@ def test_calibration_is_over_the_rated_targets_of_all_pieces(batch_size: int) ->
     assert sure == [{"level": 3, "cases": 2, "predicted": 1, "observed": 0.5}]
     assert {row["level"]: row["observed"] for row in never} == {1: 0, 2: 0, 4: 0, 5: 0.5}
     assert report.metrics["rating_ece"] == pytest.approx((0.5 + 0.5) / 5)
+    assert (report.metrics["rating_coverage"], report.metrics["rating_interval_levels"]) == (0.5, 1)
     assert "rating_ece" not in report.intervals
 
 
