@@ -55,6 +55,8 @@ from peers.stopwatch import Stopwatch
 from records import PEERS_PYTHON, ROOT, machine, results_file, write
 
 PRESET = ROOT / "configs" / "sasrec.yaml"
+PEERS_BATCH = 128
+"""Sequences in a batch of RecTools' SASRec by default; the preset, tuned for quality, has fewer."""
 PEER = ROOT / "benchmarks" / "peers" / "rectools_sasrec.py"
 THREADS = 2
 PACKAGES = ("bert4rec", "torch", "lightning", "numpy")
@@ -119,9 +121,10 @@ def prepare_movielens() -> PreparedDataset:
 
 
 def preset(config: Path = PRESET) -> RunConfig:
-    """A preset, on the CPU."""
+    """A preset, on the CPU; SASRec in the batches that its peer has."""
     run = RunConfig.from_dict(yaml.safe_load(config.read_text(encoding="utf-8")))
-    return replace(run, training=replace(run.training, accelerator="cpu"))
+    batch_size = PEERS_BATCH if config == PRESET else run.training.batch_size
+    return replace(run, training=replace(run.training, accelerator="cpu", batch_size=batch_size))
 
 
 def one_round(

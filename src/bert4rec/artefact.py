@@ -168,6 +168,28 @@ def load(folder: str | Path, data: PreparedDataset | None = None) -> Artefact:
     """
     folder = Path(folder)
     config = _read_config(folder)
+    published, content = _is_published(config), _whole(folder, config)
+    try:
+        tensors = {name: safetensors.torch.load(content[name]) for name in (WEIGHTS_FILE, DATA_FILE) if name in content}
+    except SafetensorError as problem:
+        raise ArtefactError(f"{folder}: {problem}") from problem
+    stored = None if published else _dataset_of(folder, json.loads(content[METADATA_FILE]), tensors[DATA_FILE])
+    dataset = _chosen(folder, config, stored, data)
+    return _assemble(folder, config, tensors[WEIGHTS_FILE], dataset, json.loads(content[METRICS_FILE]))
+
+
+def trained_on_if_whole(folder: str | Path) -> dict[str, str]:
+    """As `trained_on`, of a folder whose files are all there and belong together, published or not.
+
+    Raises ArtefactError for any other.
+    """
+    config = _read_config(Path(folder))
+    _whole(Path(folder), config)
+    return dict(config["dataset"])
+
+
+def _whole(folder: Path, config: Mapping[str, Any]) -> dict[str, bytes]:
+    """The content of the files that the configuration names."""
     published = _is_published(config)
     content = {name: _read(folder / name) for name in _FINGERPRINTED if not (published and name in _OF_DATA)}
     mixed = [name for name, read in content.items() if _sha256(read) != _named_sha256(config, name)]
@@ -176,13 +198,7 @@ def load(folder: str | Path, data: PreparedDataset | None = None) -> Artefact:
             f"{folder}: {', '.join(mixed)} truncated or of another model, not what {CONFIG_FILE} names; "
             "copy the whole folder again or train it again"
         )
-    try:
-        tensors = {name: safetensors.torch.load(content[name]) for name in (WEIGHTS_FILE, DATA_FILE) if name in content}
-    except SafetensorError as problem:
-        raise ArtefactError(f"{folder}: {problem}") from problem
-    stored = None if published else _dataset_of(folder, json.loads(content[METADATA_FILE]), tensors[DATA_FILE])
-    dataset = _chosen(folder, config, stored, data)
-    return _assemble(folder, config, tensors[WEIGHTS_FILE], dataset, json.loads(content[METRICS_FILE]))
+    return content
 
 
 def load_for(folder: str | Path, dataset: PreparedDataset) -> Artefact:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +86,14 @@ def test_it_recommends_as_its_source_does(place: Path) -> None:
     assert found[0] == found[1] == found[2]  # ids, titles, ranks
     np.testing.assert_allclose(scores, [scores[0]] * 3, rtol=1e-5)
     np.testing.assert_allclose(ratings, [ratings[0]] * 3, rtol=1e-5)
+
+
+def test_doctor_finds_it_whole_until_a_file_is_damaged(place: Path, tmp_path: Path) -> None:
+    said = run("doctor", "--model", place / "open", "--json").succeeded()
+    assert json.loads(said)["model"].startswith("whole, published without its data: trained on ml-1m (")
+    damaged = Path(shutil.copytree(place / "open", tmp_path / "damaged"))
+    (damaged / "model.safetensors").write_bytes((damaged / "model.safetensors").read_bytes()[:-1])
+    assert "model.safetensors truncated or of another model" in run("doctor", "--model", damaged).refused(1)
 
 
 def test_without_its_data_it_says_what_to_name(place: Path) -> None:

@@ -29,6 +29,7 @@ from bert4rec.model.metadata import ItemMetadata, UserTokens, fill_tables, hidde
 from bert4rec.model.spec import DataSpec
 from bert4rec.model.temporal import TemporalEmbedding
 
+
 @dataclass(frozen=True)
 class Predictions:
     """What the heads say about one batch. Item scores stay a product of two factors: the whole is never in memory."""
