@@ -116,6 +116,20 @@ def _differences(first: Artefact, other: Artefact) -> Iterator[str]:
         yield "trained on different catalogues; take models of the same prepared folder"
 
 
+def why_not(model: Artefact, dataset: PreparedDataset, split: Split) -> Iterator[str]:
+    """Why a run on this data and split cannot learn from the model: it means other rows, or may know the answers."""
+    if model.data["checksum"] != dataset.checksum:
+        yield (
+            f"was trained on {model.data['name']} (data checksum {model.data['checksum']}), this run is on "
+            f"{dataset.name} ({dataset.checksum}); take a model of the same prepared folder"
+        )
+    if model.split["checksum"] != split.checksum:
+        yield (
+            f"was trained on split {model.split['name']} (checksum {model.split['checksum']}), this run is on "
+            f"{split.name} ({split.checksum}), whose answers it may have seen; take a model of the same split"
+        )
+
+
 def save(
     folder: Path,
     network: Bert4Rec,
@@ -314,7 +328,7 @@ def _assemble(
     metrics: Mapping[str, Any],
 ) -> Artefact:
     with _putting_together(source):
-        run = RunConfig.from_dict(config["settings"])
+        run = RunConfig.from_stored(config["settings"])
         network = Bert4Rec(run.model, DataSpec.from_dict(config["spec"]), run.training.task_weights)
         network.read_features(dataset)
         network.load_state_dict({**_tables(_weights(network)), **_learned(weights)})

@@ -56,7 +56,8 @@ class ModelConfig:
     logit_scale: float = 20.0
     """Factor of the cosine."""
     id_dropout: float = 0.1
-    """Share of items whose id vector is hidden in a training step, so that metadata alone must score."""
+    """Share of items whose id vector is hidden in a training step, so that metadata alone must score; and of users whom
+    the rating head's own vectors do not know."""
     user_dropout: float = 0.1
     """Share of users whose id, and of demographics whose value, is hidden in training."""
     request_time: Literal["never", "sometimes", "always"] = "sometimes"
@@ -148,7 +149,7 @@ class TrainingConfig:
     start_from: str = ""
     """A model folder whose weights training starts from, in place of random ones."""
     rating_shrinkage: float = 0.03
-    """L2 penalty of the rating head's own vectors and biases, added up over the ratings that use them."""
+    """L2 penalty of the rating head's own vectors and biases, for each rating that uses them."""
     weight_decay: float = 0.01
     """AdamW's decoupled weight decay, of matrices only."""
     beta2: float = 0.98
@@ -245,6 +246,15 @@ class RunConfig:
         elif not isinstance(weights, TaskWeights | None):
             raise ConfigError(f"task_weights is {weights!r}: it must be a mapping of tasks to weights")
         return cls(ModelConfig(**chosen["model"]), TrainingConfig(**chosen["training"]), SplitConfig(**chosen["split"]))
+
+    @classmethod
+    def from_stored(cls, settings: Mapping[str, Any]) -> RunConfig:
+        """The settings of a run that this or an earlier version stored: what it did not know of, it did without."""
+        return cls.from_dict({**WITHOUT, **settings})
+
+
+WITHOUT = {"rating_size": 0}
+"""Settings that came later and whose defaults change a network, as a network of before has them."""
 
 
 @dataclass(frozen=True)

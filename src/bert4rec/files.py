@@ -1,4 +1,4 @@
-"""Files that are whole or not there. What is in them is left to whoever writes them."""
+"""Files that are whole or not there, and folders that one process writes into. What is in them is left to others."""
 
 from __future__ import annotations
 

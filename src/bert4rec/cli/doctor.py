@@ -13,7 +13,10 @@ from bert4rec.cli.flags import add_json
 from bert4rec.cli.output import show_json, show_table
 from bert4rec.errors import Bert4RecError, DataError
 
-PACKAGES = ("bert4rec", "torch", "lightning", "numpy", "polars", "safetensors", "jsonargparse", "rich", "matplotlib")
+PACKAGES = (
+    *("bert4rec", "torch", "lightning", "torchmetrics", "numpy", "polars"),
+    *("safetensors", "filelock", "jsonargparse", "rich", "matplotlib"),
+)
 EXTRAS = ("tensorboard", "wandb", "mlflow-skinny", "optuna")
 
 

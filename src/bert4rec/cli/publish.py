@@ -60,7 +60,8 @@ def run(args: Namespace) -> None:
 def _without_paths(run: RunConfig) -> RunConfig:
     """The models that a run read by the names of their folders: where those lay is nobody else's business."""
     training = run.training
-    teacher, start_from = tuple(Path(folder).name for folder in training.teacher), Path(training.start_from).name
+    teacher = tuple(Path(folder).resolve().name for folder in training.teacher)
+    start_from = Path(training.start_from).resolve().name if training.start_from else ""
     return replace(run, training=replace(training, teacher=teacher, start_from=start_from))
 
 

@@ -3,7 +3,7 @@
 All scores come from the model's scorer and all lists from `ranking`, as in evaluation: offline numbers describe
 what is answered here.
 
-Legend: B users, K list length, V item rows.
+Legend: B users, K list length, V item rows, R rating levels.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ distribution is used, for the expected rating above all, and too much given to 1
 given to 5. Bins of equal width are the same for every model and can be counted piece by piece, where bins of equal mass
 would need every case's probabilities to be kept and sorted.
 
-Legend: B cases of a piece, R rating levels, S bins, Q three counts.
+Legend: B cases of a piece, R rating levels, S bins, Q three counts, P runs of neighbouring levels.
 """
 
 from __future__ import annotations

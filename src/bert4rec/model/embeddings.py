@@ -30,7 +30,7 @@ def position_embedding(config: ModelConfig) -> nn.Embedding | None:
         embedding = nn.Embedding(places, config.hidden_size)
         nn.init.normal_(embedding.weight, std=0.02)
         return embedding
-    # Scaled to length 1, so that it does not drown the item.
+    # Scaled to length 1, that of a fresh item vector under a cosine.
     table_PD = sinusoidal(places, config.hidden_size) * (2 / config.hidden_size) ** 0.5
     return nn.Embedding.from_pretrained(table_PD, freeze=True)
 

@@ -1,6 +1,6 @@
 """What is read off a state: item scores, a rating, and what the user will like.
 
-Legend: N states, D width, V item rows, R rating levels.
+Legend: N states, D width, V item rows, R rating levels, X rating levels and the width of a factor.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class RatingFactors(nn.Module):
         return user_NX[:, :R] + item_NX[:, :R] + product_N1 * self.direction_R
 
     def square(self, user_N: Tensor, item_N: Tensor) -> Tensor:
-        """What training keeps small: the mean over N of the squares of all that the logits are made of; 0 for none."""
+        """What training keeps small: the mean over N of the squares of a user's and an item's row; 0 for none."""
         squares = self.user(user_N).square().sum() + self.item(item_N).square().sum()
         return squares / max(1, len(user_N))
 

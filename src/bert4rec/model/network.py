@@ -184,7 +184,7 @@ class Bert4Rec(nn.Module):
         return block(x_TD, at)
 
     def _ratings(self, state_SD: Tensor, read: Supervised, item_VD: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        """Logits and the mean square of the head's own factors, which know the user: from few of them it is hidden."""
+        """Logits, and the mean square of the head's own factors; in training some users are unknown to them."""
         if self.rating_head is None:
             return None, None
         rated_S = read.rating_S != NO_RATING

@@ -45,7 +45,7 @@ from bert4rec.training.card import model_card
 from bert4rec.training.checkpoints import WholeCheckpoints, read_checkpoint
 from bert4rec.training.module import MONITORED, TrainingData, TrainingModule
 from bert4rec.training.progress import EpochBar, Progress, Reseed, duration, megabytes, seed_epoch
-from bert4rec.training.start import start_from
+from bert4rec.training.start import starting_point, take_over
 from bert4rec.training.teacher import teacher_of
 
 RUN_FILE = "run.json"
@@ -108,16 +108,23 @@ def _train(
         if Path(folder).resolve() == output.resolve():
             raise ConfigError(f"{setting} {folder} is the output as well; choose another --output")
     identity = {"settings": run.to_dict(), "dataset": dataset.checksum, "split": split.checksum}
-    if is_first_process() and not _start_folder(output, identity, resume, overwrite):
+    plan = _plan(output, identity, resume, overwrite) if is_first_process() else "follow"
+    if plan == "leave":
         report(f"{output}: already trained with these settings on this data; --overwrite trains it again")
         return output
     readings_of(run)  # a setting of scoring that no task trains is refused before training, not after
     teacher = teacher_of(run, dataset, split)
-    if teacher is not None and is_first_process():
-        report(f"learns from {', '.join(run.training.teacher)}: {' and '.join(teacher.tasks)}")
+    goes_on = plan == "go on" or (plan == "follow" and (output / "training" / LAST).is_file())
+    start = None if goes_on else starting_point(run, dataset, split)
     seed_epoch(run.training.seed, epoch=0)
     network = Bert4Rec.for_dataset(run.model, dataset, run.training.task_weights)
-    start_from(network, run, dataset, split, report if is_first_process() else _silent)
+    said = [] if start is None else [take_over(network, start)]
+    if teacher is not None:
+        said.append(f"learns from {', '.join(run.training.teacher)}: {' and '.join(teacher.tasks)}")
+    if plan != "follow":
+        _start_folder(output, identity, anew=plan == "start anew")
+        for line in said:
+            report(line)
     module = TrainingModule(network, run, dataset, teacher)
     figures = _fit(module, dataset, split, output, report)
     if figures is not None:
@@ -131,17 +138,17 @@ def _folders_read(training: TrainingConfig) -> list[tuple[str, str]]:
     return started + [("teacher", folder) for folder in training.teacher]
 
 
-def _silent(line: str) -> None:
-    """What the other processes say."""
-
-
 def is_first_process() -> bool:
     """Whether this is the process that looks after files: with several devices there is one process for each."""
     return int(os.environ.get("LOCAL_RANK", "0")) == 0 and int(os.environ.get("RANK", "0")) == 0
 
 
-def _start_folder(output: Path, identity: dict[str, Any], resume: bool, overwrite: bool) -> bool:
-    """Makes the folder ready; False where there is nothing left to do."""
+Plan = Literal["start anew", "go on", "leave", "follow"]
+"""What becomes of the output; processes but the first follow."""
+
+
+def _plan(output: Path, identity: dict[str, Any], resume: bool, overwrite: bool) -> Plan:
+    """What is to be done with what lies there. Touches nothing."""
     training = output / "training"
     known = _read_identity(training / RUN_FILE)
     model_alone = artefact.is_model_folder(output) and not training.exists()
@@ -150,17 +157,23 @@ def _start_folder(output: Path, identity: dict[str, Any], resume: bool, overwrit
         raise UsageError(f"{output}: holds something that is no run that can {able}; choose another --output")
     worth_keeping = (training / LAST).is_file() or (output / artefact.CONFIG_FILE).is_file()
     if overwrite or known is None or not worth_keeping:
+        return "start anew"
+    _same_run(output, known, identity)
+    if (output / artefact.CONFIG_FILE).is_file():
+        return "leave"
+    if not resume:
+        raise UsageError(f"{output}: holds an unfinished run; --resume goes on with it, --overwrite starts anew")
+    return "go on"
+
+
+def _start_folder(output: Path, identity: dict[str, Any], anew: bool) -> None:
+    """Makes the folder ready; what a run left goes where it is to start anew."""
+    training = output / "training"
+    if anew:
         (output / artefact.CONFIG_FILE).unlink(missing_ok=True)
         shutil.rmtree(training, ignore_errors=True)
-    else:
-        _same_run(output, known, identity)
-        if (output / artefact.CONFIG_FILE).is_file():
-            return False
-        if not resume:
-            raise UsageError(f"{output}: holds an unfinished run; --resume goes on with it, --overwrite starts anew")
     training.mkdir(parents=True, exist_ok=True)
     _write_json(training / RUN_FILE, identity)
-    return True
 
 
 def _read_identity(path: Path) -> dict[str, Any] | None:
@@ -182,7 +195,7 @@ def _same_run(output: Path, known: dict[str, Any], wanted: dict[str, Any]) -> No
 
 def differing_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
     """Which settings gave other weights, as `hidden_size 64, not 32`; each may be in any form that a file may have."""
-    before = RunConfig.from_dict({name: before[name] for name in now if name in before}).to_dict()
+    before = RunConfig.from_stored({name: before[name] for name in now if name in before}).to_dict()
     for name, value in RunConfig.from_dict(now).to_dict().items():
         if name not in NO_EFFECT and before[name] != value:
             yield f"{name} {before[name]!r}, not {value!r}{WHY_NOT.get(name, '')}"

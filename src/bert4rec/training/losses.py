@@ -78,7 +78,8 @@ def multi_task_loss(
 
     `value_tables` are the multi-valued item features, `[V, M]` by name, from which coming genres are read.
     With `exclude_seen` the items that a token sees are no candidates of its item task. `taught` is what a teacher says,
-    by item task. `rating_shrinkage` is the weight of the squares of the rating head's own vectors and biases.
+    by item task. `rating_shrinkage` times the squares of the rating head's own vectors and biases is a part of the sum,
+    in the weight of the rating task.
     """
     parts, taught = {}, taught or {}
     if predictions.masked_SD is not None and batch.masked is not None:
@@ -92,11 +93,11 @@ def multi_task_loss(
     read = batch.causal or batch.masked
     if predictions.rating_SR is not None and read is not None:
         parts["rating_prediction"] = _rating_loss(predictions.rating_SR, read)
-        if predictions.rating_square is not None:
-            parts["rating_prediction"] += rating_shrinkage * predictions.rating_square
     if predictions.taste_BD is not None and batch.coming is not None:
         parts["user_preference"] = _preference_loss(predictions, batch.coming.item_BC, value_tables)
     total = torch.stack([getattr(weights, task) * loss for task, loss in parts.items()]).sum()
+    if predictions.rating_square is not None:
+        total = total + weights.rating_prediction * rating_shrinkage * predictions.rating_square
     return Losses(total, parts)
 
 

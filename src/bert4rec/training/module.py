@@ -53,7 +53,7 @@ class TrainingModule(pl.LightningModule):
         self.multi_valued = list(tables)
         for name, table_VM in tables.items():
             self.register_buffer(f"table_of_{name}", table_VM, persistent=False)
-        self.level_R = torch.from_numpy(dataset.rating_levels).float()
+        self.register_buffer("level_R", torch.from_numpy(dataset.rating_levels).float(), persistent=False)
         self.rating_rmse = MeanSquaredError(squared=False)
         self.scorer: NetworkScorer | None = None
 
@@ -93,10 +93,10 @@ class TrainingModule(pl.LightningModule):
         histories, target_B, rating_B = asked
         place_B = place_of_target(self.scorer, histories, target_B)
         metrics: dict[str, Any] = {f"validation/{name}": value for name, value in summarise(place_B).items()}
-        rated_B = ~rating_B.isnan()
-        if self.scorer.rates and rated_B.any():
-            expected_B = self.scorer.rating_distribution(histories, target_B).cpu() @ self.level_R
-            self.rating_rmse.update(expected_B[rated_B].to(self.device), rating_B[rated_B].to(self.device))
+        if self.scorer.rates:  # every device takes part, one without ratings too: in the end they add up what they have
+            rated_B = ~rating_B.isnan()
+            expected_B = (self.scorer.rating_distribution(histories, target_B) * self.get_buffer("level_R")).sum(1)
+            self.rating_rmse.update(expected_B[rated_B.to(expected_B.device)], rating_B[rated_B].to(expected_B.device))
             metrics["validation/rating_rmse"] = self.rating_rmse
         self.log_dict(metrics, batch_size=len(place_B), sync_dist=True)
 

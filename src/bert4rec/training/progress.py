@@ -5,6 +5,7 @@ The record travels with the checkpoints, so that a run that was resumed reports 
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -84,7 +85,7 @@ class Progress(Callback):
                 "validation": {
                     name.removeprefix("validation/"): figures[name]
                     for name in figures
-                    if name.startswith("validation/")
+                    if name.startswith("validation/") and not math.isnan(figures[name])  # nobody has rated
                 },
             }
         )

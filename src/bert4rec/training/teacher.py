@@ -131,17 +131,8 @@ def teacher_of(run: RunConfig, dataset: PreparedDataset, split: Split) -> Teache
 
 def _obstacles(model: Artefact, run: RunConfig, dataset: PreparedDataset, split: Split) -> Iterator[str]:
     """Why the run cannot learn from the model: it may know the answers, or would be asked what it never learned."""
-    its, known = model.run, model.dataset
-    if known.checksum != dataset.checksum:
-        yield (
-            f"was trained on {known.name} (data checksum {known.checksum}), this run is on {dataset.name} "
-            f"({dataset.checksum}); take a teacher of the same prepared folder"
-        )
-    if model.split["checksum"] != split.checksum:
-        yield (
-            f"was trained on split {model.split['name']} (checksum {model.split['checksum']}), this run is on "
-            f"{split.name} ({split.checksum}), whose answers it may have seen; take a teacher of the same split"
-        )
+    its = model.run
+    yield from artefact.why_not(model, dataset, split)
     if not set(_item_tasks(run)) & set(_item_tasks(its)):
         trained, wanted = _item_tasks(its)[0], _item_tasks(run)[0]
         yield f"was trained for {trained} alone, this run is for {wanted}: there is nothing to learn from it"

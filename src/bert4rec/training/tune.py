@@ -122,7 +122,6 @@ def _start_folder(output: Path, identity: dict[str, Any], resume: bool) -> None:
     if known is None:
         if holds_files(output):
             raise UsageError(f"{output}: holds something that is no search; choose another --output")
-        output.mkdir(parents=True, exist_ok=True)
         write_whole(output / SEARCH_FILE, json.dumps(identity, indent=1).encode())
         return
     if not resume:

@@ -251,3 +251,16 @@ def test_a_model_saved_without_data_leaves_none_of_the_one_before(tmp_path: Path
     assert {path.name for path in (tmp_path / "m").iterdir()}.isdisjoint({"data.safetensors", "metadata.json"})
     assert artefact.is_published(tmp_path / "m")
     assert artefact.load(tmp_path / "m", dataset).network.spec == network.spec
+
+
+def test_a_model_of_before_has_what_it_had(world_folder: Path, tmp_path: Path) -> None:
+    dataset, run = PreparedDataset.open(world_folder), RunConfig(ModelConfig(hidden_size=8, num_heads=2, rating_size=0))
+    network = Bert4Rec.for_dataset(run.model, dataset, run.training.task_weights)
+    artefact.save(tmp_path / "old", network, run, dataset, make_split(dataset, run.split))
+    config = json.loads((tmp_path / "old" / "config.json").read_text())
+    for name in ("rating_size", "rating_shrinkage", "start_from"):
+        del config["settings"][name]
+    (tmp_path / "old" / "config.json").write_text(json.dumps(config))
+    found = artefact.load(tmp_path / "old")
+    assert found.run.model.rating_size == 0
+    assert found.network.state_dict().keys() == network.state_dict().keys()

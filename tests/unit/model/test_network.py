@@ -9,7 +9,7 @@ from torch import Tensor
 
 from bert4rec.data.batches import Batch, Sequences, causal_sequences
 from bert4rec.data.prepared import PreparedDataset
-from bert4rec.ids import FIRST_ITEM, MASK, PAD, UNKNOWN
+from bert4rec.ids import FIRST_ITEM, MASK, NO_RATING, PAD, UNKNOWN
 from bert4rec.model.network import Bert4Rec, Predictions
 from bert4rec.model.scorer import NetworkScorer
 from bert4rec.ranking import exclude, top_k
@@ -293,3 +293,29 @@ def test_the_user_is_read_as_the_setting_says(world: PreparedDataset, how: str, 
     histories = world.histories(np.array([1, 2]), np.asarray(world.start_U1)[[1, 1]] + 4, None, np.array([0, 0]))
     first, second = NetworkScorer(network, settings()).score(histories)
     assert torch.allclose(first, second, atol=1e-5) is not reads
+
+
+def test_a_rating_is_that_of_the_user_whose_token_it_is(world: PreparedDataset) -> None:
+    network, batch = network_of(world).eval(), batch_of(world)
+    assert network.rating_head is not None
+    assert network.rating_head.factors is not None
+    read, factors = batch.causal, network.rating_head.factors
+    before_SR = network(batch).rating_SR
+    moved = int(read.sequences.user_B[1])
+    with torch.no_grad():
+        factors.user.weight[moved, :5] += torch.arange(5.0)
+    own_S = torch.repeat_interleave(read.sequences.user_B, torch.tensor(read.sequences.lengths)) == moved
+    changed_SR = network(batch).rating_SR - before_SR
+    rated_S = read.rating_S != NO_RATING
+    torch.testing.assert_close(changed_SR, own_S[read.token_S][rated_S][:, None] * torch.arange(5.0), atol=1e-5, rtol=0)
+
+
+def test_some_users_are_strangers_to_the_rating_factors_in_training_alone(world: PreparedDataset) -> None:
+    network, batch = network_of(world, id_dropout=0.5, dropout=0.0), batch_of(world)
+    assert network.rating_head is not None
+    known: list[torch.Tensor] = []
+    network.rating_head.factors.register_forward_pre_hook(lambda _, given: known.append(given[0]))  # type: ignore[union-attr]
+    for mode in (True, False):
+        network.train(mode)(batch)
+    assert 0 < (known[0] == UNKNOWN).sum() < len(known[0])
+    assert not (known[1] == UNKNOWN).any()

@@ -329,12 +329,12 @@ def test_the_rating_heads_own_vectors_are_kept_small_in_the_share_that_was_asked
     dataset = dataset_of([0, 1, 2, 3, 4], ratings=[[5, 0, 3, 1, 1]])
     batch = batch_of(dataset)
     predictions = network_of(dataset).eval()(batch)
-    none, some = (
-        multi_task_loss(predictions, batch, ALL_TASKS, {}, rating_shrinkage=share).parts["rating_prediction"]
-        for share in (0.0, 0.5)
-    )
-    assert predictions.rating_square.item() > 0
-    assert some.item() == pytest.approx(none.item() + 0.5 * predictions.rating_square.item())
+    weights = replace(ALL_TASKS, rating_prediction=0.3)
+    none, some = (multi_task_loss(predictions, batch, weights, {}, rating_shrinkage=share) for share in (0.0, 200.0))
+    square = predictions.rating_square.item()
+    assert square > 0
+    assert some.total.item() == pytest.approx(none.total.item() + 0.3 * 200 * square)
+    assert some.parts == none.parts
 
 
 def test_a_batch_without_ratings_costs_nothing_and_keeps_the_head_in_the_graph() -> None:

@@ -133,3 +133,14 @@ def test_validation_scores_as_the_product_scores(world: PreparedDataset, monkeyp
 def test_value_tables_are_the_multi_valued_item_features() -> None:
     tables = value_tables(dataset_of([0, 1], genres=[[1, 2], [3]], years=[1990, 1991]))
     assert {name: table.tolist() for name, table in tables.items()} == {"genres": [[0, 0], [0, 0], [1, 2], [3, 0]]}
+
+
+def test_a_piece_without_ratings_adds_nothing_and_takes_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Devices add up at the end of an epoch: one that had nothing to say must not be missing."""
+    unrated = dataset_of([0, 1, 2, 3, 4], ratings=[[5, 3, 1, 0, 0]])
+    module = TrainingModule(network_of(unrated), settings(), unrated)
+    logged: dict[str, Any] = {}
+    monkeypatch.setattr(module, "log_dict", lambda metrics, **_: logged.update(metrics))
+    (asked,) = TrainingData(unrated, make_split(unrated, SplitConfig()), settings()).val_dataloader()
+    module.validation_step(asked, 0)
+    assert logged["validation/rating_rmse"].compute().isnan()

@@ -205,3 +205,8 @@ def test_where_the_system_does_not_tell_memory_is_unknown(monkeypatch: pytest.Mo
     monkeypatch.setattr(progress_module, "resource", None)
     assert megabytes(peak_memory_mb(torch.device("cpu"))) == "unknown"
     assert megabytes(1234.4) == "1,234 MB"
+
+
+def test_an_error_of_nobodys_ratings_is_not_kept(progress: Progress, clock: Any, world: PreparedDataset) -> None:
+    epoch(progress, Trainer(), clock, 0.25, batch_of(world), rating_rmse=float("nan"))
+    assert progress.epochs[0]["validation"].keys() == {"hit@10", "ndcg@10"}

@@ -16,8 +16,8 @@ from bert4rec.data.synthetic import synthetic_dataset
 from bert4rec.errors import ArtefactError, ConfigError
 from bert4rec.model.network import Bert4Rec
 from bert4rec.training.fit import train
-from bert4rec.training.start import start_from
-from small_runs import RUN, Train, run_of, weights
+from bert4rec.training.start import starting_point, take_over
+from small_runs import RUN, Train, run_of, same_weights, weights
 
 
 @pytest.fixture(scope="module")
@@ -27,19 +27,20 @@ def folder(world: PreparedDataset, tmp_path_factory: pytest.TempPathFactory) -> 
     return train(world, run, tmp_path_factory.mktemp("start") / "first", report=lambda line: None)
 
 
-def started(world: PreparedDataset, folder: Path | str, **changes: Any) -> tuple[Bert4Rec, list[str]]:
+def started(world: PreparedDataset, folder: Path | str, **changes: Any) -> tuple[Bert4Rec, str]:
     """A network as its training starts, and what was said."""
-    run, said = run_of(**{"rating_size": 0, "start_from": str(folder), **changes}), list[str]()
+    run = run_of(**{"rating_size": 0, "start_from": str(folder), **changes})
+    model = starting_point(run, world, make_split(world, run.split))
+    assert model is not None
     network = Bert4Rec.for_dataset(run.model, world, run.training.task_weights)
-    start_from(network, run, world, make_split(world, run.split), said.append)
-    return network, said
+    return network, take_over(network, model)
 
 
 def test_a_run_starts_from_the_weights_of_the_model_that_is_named(folder: Path, world: PreparedDataset) -> None:
     network, said = started(world, folder)
     for name, tensor in weights(folder).items():
         np.testing.assert_array_equal(network.state_dict()[name], tensor, err_msg=name)
-    assert said == [f"starts from {folder}"]
+    assert said == f"starts from {folder}"
 
 
 def test_what_only_the_new_network_has_stays_as_it_was_made_and_is_named(folder: Path, world: PreparedDataset) -> None:
@@ -48,11 +49,25 @@ def test_what_only_the_new_network_has_stays_as_it_was_made_and_is_named(folder:
     assert network.rating_head.factors is not None
     assert network.rating_head.factors.item.weight.std() > 0
     assert torch.equal(network.item.weight, weights(folder)["item.weight"])
-    (line,) = said
-    assert line.endswith("new are " + ", ".join(f"rating_head.factors.{of}" for of in NEW))
+    factors = ("direction_R", "item.weight", "user.weight")
+    assert said == f"starts from {folder}; new are " + ", ".join(f"rating_head.factors.{of}" for of in factors)
 
 
-NEW = ("direction_R", "item.weight", "user.weight")
+def test_what_only_the_model_has_is_left_and_named(folder: Path, world: PreparedDataset) -> None:
+    _, said = started(world, folder, temporal_embedding=False)
+    assert said.startswith(f"starts from {folder}; left are temporal.day_of_year.weight, ")
+
+
+def test_a_position_that_is_computed_is_not_overwritten_by_one_that_was_learned(
+    world: PreparedDataset, trained: Train
+) -> None:
+    learned = trained("learned", max_epochs=1, position="learned", rating_size=0)
+    fresh = Bert4Rec.for_dataset(run_of().model, world, run_of().training.task_weights)
+    network, said = started(world, learned)
+    assert network.position is not None
+    assert fresh.position is not None
+    assert torch.equal(network.position.weight, fresh.position.weight)
+    assert said == f"starts from {learned}; left are position.weight"
 
 
 def test_training_goes_on_from_there(folder: Path, trained: Train) -> None:
@@ -101,9 +116,28 @@ def test_other_data_is_refused(folder: Path) -> None:
         started(synthetic_dataset(seed=9, num_users=80, num_items=24, events_per_user=20), folder)
 
 
-def test_a_folder_that_holds_no_model_is_refused_before_anything_is_trained(trained: Train, tmp_path: Path) -> None:
+def test_a_folder_that_holds_no_model_is_refused_before_anything_is_touched(trained: Train, tmp_path: Path) -> None:
     with pytest.raises(ArtefactError, match="does not exist"):
         trained(start_from=str(tmp_path / "nowhere"))
+    kept = trained(max_epochs=1)
+    with pytest.raises(ArtefactError, match="does not exist"):
+        trained(overwrite=True, start_from=str(tmp_path / "nowhere"))
+    assert artefact.is_model_folder(kept)
+
+
+def test_a_resumed_run_needs_its_start_no_more(folder: Path, trained: Train, tmp_path: Path) -> None:
+    start = shutil.copytree(folder, tmp_path / "start")
+
+    def stop(line: str) -> None:
+        if line.startswith("epoch   2/"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trained("run", max_epochs=3, start_from=str(start), report=stop)
+    shutil.rmtree(start)
+    resumed = trained("run", max_epochs=3, start_from=str(start), resume=True)
+    whole = trained("whole", max_epochs=3, start_from=str(folder))
+    assert same_weights(resumed, whole)
 
 
 def test_a_run_does_not_start_from_its_own_folder(folder: Path, world: PreparedDataset, tmp_path: Path) -> None:
