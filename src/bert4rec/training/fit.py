@@ -38,9 +38,10 @@ from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import Split, make_split
 from bert4rec.errors import ArtefactError, Bert4RecError, ConfigError, UsageError
 from bert4rec.evaluation.evaluate import evaluate_rows
-from bert4rec.files import alone_in, holds_files, write_whole
+from bert4rec.files import write_whole
 from bert4rec.model.network import Bert4Rec
 from bert4rec.model.scorer import NetworkScorer, readings_of
+from bert4rec.training.alone import alone_in, holds_files
 from bert4rec.training.card import model_card
 from bert4rec.training.checkpoints import WholeCheckpoints, read_checkpoint
 from bert4rec.training.module import MONITORED, TrainingData, TrainingModule

@@ -33,7 +33,8 @@ from bert4rec.config import RunConfig
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import make_split
 from bert4rec.errors import ConfigError, Diverged, UsageError
-from bert4rec.files import alone_in, holds_files, write_whole
+from bert4rec.files import write_whole
+from bert4rec.training.alone import alone_in, holds_files
 from bert4rec.training.fit import differing_settings, train
 from bert4rec.training.space import Space, Value, with_parameters, written
 

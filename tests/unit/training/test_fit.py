@@ -17,9 +17,9 @@ from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import make_split
 from bert4rec.errors import Bert4RecError, ConfigError, UsageError
 from bert4rec.evaluation.evaluate import evaluate
-from bert4rec.files import alone_in
 from bert4rec.model.network import Bert4Rec
 from bert4rec.training import fit
+from bert4rec.training.alone import alone_in
 from bert4rec.training.fit import make_trainer, train
 from bert4rec.training.module import TrainingModule
 from bert4rec.training.progress import seed_epoch
