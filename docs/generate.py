@@ -22,7 +22,7 @@ from bert4rec.evaluation.report import protocol_line
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 TABLES = {
-    "MovieLens 1M": {"deep_restarted_ml-1m-2026-11": "deep preset, restarted"},
+    "MovieLens 1M": {"deep_restarted_ml-1m-2026-11": "deep preset, restarted", "sasrec_ml-1m-2026-11": "SASRec preset"},
     "MovieLens 100K": {"small_ml-100k-2026-11": "small preset"},
 }
 """The README's tables: result to what it calls the model. The first of a table brings the baselines."""
