@@ -116,7 +116,7 @@ def test_baselines_stand_beside_the_model_and_their_remarks_out_of_the_way(model
 
 def test_the_table_of_an_evaluation_has_one_line_a_row(model: Path) -> None:
     lines = [line.rstrip() for line in run("evaluate", "--model", model, "--baselines").succeeded().splitlines()]
-    ranking, rating, protocol = "\n".join(lines[1:]).split("\n\n")
+    ranking, rating, interval, protocol = "\n".join(lines[1:]).split("\n\n")
     number = r"\d\.\d{4}"
     for row in ranking.splitlines()[1:]:
         assert re.fullmatch(rf"\S.*?  +{number} ±{number}  +{number} ±{number}  +{number} ±{number}  +{number}", row)
@@ -134,7 +134,13 @@ def test_the_table_of_an_evaluation_has_one_line_a_row(model: Path) -> None:
         "global mean",
         "user and item biases",
     ]
-    assert max(map(len, (ranking + "\n" + rating).splitlines())) <= 100
+    assert re.split(r"  +", interval.splitlines()[0])[1:] == [
+        "rating_coverage",
+        "rating_coverage_promised",
+        "rating_interval_levels",
+    ]
+    assert [re.split(r"  +", row)[0] for row in interval.splitlines()[1:]] == names[:2]
+    assert max(map(len, "\n".join([ranking, rating, interval]).splitlines())) <= 100
     assert "request time as the rows say" in " ".join(protocol.split())
 
 

@@ -44,7 +44,7 @@ def test_the_documented_question_is_answered(steps: Steps) -> None:
     _, _, asked = steps
     title, columns, *rows = asked.succeeded().splitlines()
     assert title == "recommended to user 123"
-    assert columns.split() == ["rank", "item_id", "title", "score", "rating"]
+    assert columns.split() == ["rank", "item_id", "title", "score", "rating", "80", "%", "within"]
     assert [int(row.split()[0]) for row in rows] == [1, 2, 3, 4]  # 12 films, of which the user has rated 8
 
 
