@@ -112,6 +112,9 @@ def test_of_equally_many_levels_those_that_hold_most_are_taken() -> None:
     first_B, last_B, held_B = rating_intervals(np.array([[0.1, 0.81, 0.09], [0.05, 0.45, 0.5]]))
     assert (first_B.tolist(), last_B.tolist()) == ([1, 1], [1, 2])
     assert held_B == pytest.approx([0.81, 0.95])
+    first_B, last_B, held_B = rating_intervals(np.array([[0.1, 0.75, 0.15]]))  # the first two would do
+    assert (first_B.tolist(), last_B.tolist()) == ([1], [2])
+    assert held_B == pytest.approx([0.9])
 
 
 def test_intervals_of_true_probabilities_hold_as_often_as_they_promise() -> None:
