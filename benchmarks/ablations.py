@@ -12,8 +12,6 @@ Legend: C cases (users), S seeds.
 from __future__ import annotations
 
 import argparse
-import io
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,18 +22,15 @@ from typing import Any
 import numpy as np
 
 from ablation_table import cells, draw, made_by, to_markdown
-from bert4rec.artefact import CONFIG_FILE, WEIGHTS_FILE, load
+from answers import Answers, answers
 from bert4rec.cli.output import console, show_table
-from bert4rec.data.histories import Ints
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import Split, make_split
 from bert4rec.errors import Bert4RecError
-from bert4rec.evaluation.evaluate import evaluate_rows, protocol_of
+from bert4rec.evaluation.evaluate import protocol_of
 from bert4rec.evaluation.intervals import LEVEL, RESAMPLES, difference_and_interval
 from bert4rec.evaluation.metrics import Floats, place_metrics
-from bert4rec.evaluation.report import Report
 from bert4rec.evaluation.slices import bands, paired_parts, slices
-from bert4rec.files import write_whole
 from bert4rec.model.scorer import readings_of
 from elements import Element, elements_of
 from records import ROOT, machine, results_file, write
@@ -47,15 +42,6 @@ ON, OFF = "request_time_on", "request_time_off"
 COST = ("best_epoch", "epochs", "seconds")
 WHOLE = "preset"
 """What the runs of the preset itself are called."""
-
-
-@dataclass(frozen=True)
-class Answers:
-    """What one run said to every test user."""
-
-    place_C: Ints
-    square_C: Floats
-    """Squared errors of the rating, NaN where there is none."""
 
 
 @dataclass(frozen=True)
@@ -170,41 +156,6 @@ def check(config: Path, flags: Sequence[str], elements: Sequence[Element]) -> No
     """Refuses settings that do not fit together before anything is trained."""
     for element in elements:
         readings_of(settings_of(config, [*flags, *element.flags]))
-
-
-# What the runs answer
-
-
-def answers(folder: Path, dataset: PreparedDataset, split: Split) -> dict[str, Answers]:
-    """A run's answers by row, request time known first; kept beside its files, and asked again of other weights."""
-    weights = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))["files"][WEIGHTS_FILE]
-    kept = folder / f"answers-{weights[:16]}.npz"
-    if not kept.is_file():
-        keep(kept, ask(folder, dataset, split))
-    with np.load(kept, allow_pickle=False) as arrays:
-        rows = dict.fromkeys(name.split("/")[0] for name in arrays)
-        return {row: Answers(arrays[f"{row}/place_C"], arrays[f"{row}/square_C"]) for row in rows}
-
-
-def ask(folder: Path, dataset: PreparedDataset, split: Split) -> dict[str, Answers]:
-    """Every test user's answers, with the request time known, if the model reads it, and unknown."""
-    scorer = load(folder).scorer()
-    return {
-        row: Answers(report.place_C, _squares(report))
-        for row, report in evaluate_rows(scorer, dataset, split, "test").items()
-    }
-
-
-def _squares(report: Report) -> Floats:
-    return np.full(len(report.place_C), np.nan) if report.squared_error_C is None else report.squared_error_C
-
-
-def keep(path: Path, rows: Mapping[str, Answers]) -> None:
-    """The answers as one file of arrays."""
-    arrays = {f"{row}/{name}": getattr(given, name) for row, given in rows.items() for name in ("place_C", "square_C")}
-    content = io.BytesIO()
-    np.savez(content, **arrays)
-    write_whole(path, content.getbuffer())
 
 
 # What is made of them

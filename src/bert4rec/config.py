@@ -150,6 +150,8 @@ class TrainingConfig:
     """A model folder whose weights training starts from, in place of random ones."""
     rating_shrinkage: float = 0.03
     """L2 penalty of the rating head's own vectors and biases, for each rating that uses them."""
+    rating_learning_rate: float = 5e-3
+    """Peak learning rate of these vectors and biases, whatever that of the network is."""
     weight_decay: float = 0.01
     """AdamW's decoupled weight decay, of matrices only."""
     beta2: float = 0.98
@@ -198,7 +200,7 @@ class TrainingConfig:
         for name in ("ema_decay", "beta2"):
             _require(0 <= getattr(self, name) < 1, self, name, "0 or more and below 1")
         _require(0 < self.mask_probability < 1, self, "mask_probability", "between 0 and 1")
-        for name in ("learning_rate", "distillation_temperature"):
+        for name in ("learning_rate", "rating_learning_rate", "distillation_temperature"):
             _require(getattr(self, name) > 0, self, name, "above 0")
         _require(0 < self.distillation_weight <= 1, self, "distillation_weight", "above 0 and at most 1")
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
-import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,8 +15,7 @@ from bert4rec.data.batches import causal_sequences, last_events, masked_sequence
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import make_split, training_events
 from bert4rec.ids import MASK
-from bert4rec.model import attention
-from bert4rec.model.attention import make_grids
+from bert4rec.model.attention import SMALL_PIECES, make_grids
 from small_networks import packed
 from small_worlds import dataset_of
 
@@ -29,9 +28,7 @@ histories = st.lists(st.lists(st.integers(0, 9), max_size=12), min_size=1, max_s
 @quick
 def test_every_token_has_one_slot_and_comes_back_from_it(lengths: list[int], scores: int) -> None:
     sequences = packed(*lengths)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(attention, "GRID_SCORES", scores)
-        grids = make_grids(sequences)
+    grids = make_grids(sequences, replace(SMALL_PIECES, scores=scores))
     x_TD = torch.arange(1.0, sum(lengths) + 1)[:, None].repeat(1, 3)
     assert torch.equal(torch.cat([grid.collect(grid.spread(x_TD[grid.tokens])) for grid in grids]), x_TD)
     assert [row for grid in grids for row in range(grid.rows.start, grid.rows.stop)] == list(range(len(lengths)))
@@ -46,9 +43,7 @@ def test_every_token_has_one_slot_and_comes_back_from_it(lengths: list[int], sco
 @given(lengths, st.integers(10, 300))
 @quick
 def test_a_rectangle_holds_no_more_scores_than_allowed_unless_for_one_sequence(lengths: list[int], most: int) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(attention, "GRID_SCORES", most)
-        grids = make_grids(packed(*lengths))
+    grids = make_grids(packed(*lengths), replace(SMALL_PIECES, scores=most))
     assert all(rows == 1 or rows * places * places <= most for rows, places in (grid.shape for grid in grids))
 
 

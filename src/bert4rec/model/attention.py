@@ -19,14 +19,31 @@ from bert4rec.config import ModelConfig
 from bert4rec.data.batches import Sequences
 from bert4rec.model.temporal import HALF_OCTAVES, half_octave
 
-GRID_SCORES = 2**20
-"""The most attention scores of one head in one grid (4 MiB), unless one sequence alone has more."""
-ROWS_IN_PART = 64
-"""Query places that a causal look works on at once; the keys behind the last of them are left out."""
 NEVER = -1e4
 """The score of what may not be seen: its softmax and its SiLU are exactly 0."""
-SHORTEST_IN_GRID = 0.8
-"""A sequence below this share of the longest one in its grid opens the next grid, if the grid has a few already."""
+
+
+@dataclass(frozen=True)
+class Cutting:
+    """How attention is cut into rectangles: what is left out costs nothing, and every piece costs its own start."""
+
+    scores: int
+    """The most attention scores of one head in one grid, unless one sequence alone has more."""
+    shortest: float
+    """A sequence below this share of the longest one in its grid opens the next grid, if the grid has a few already."""
+    rows: int
+    """Query places that a causal look works on at once; the keys behind the last of them are left out."""
+
+
+SMALL_PIECES = Cutting(scores=2**20, shortest=0.8, rows=64)
+"""For a CPU, where arithmetic is what takes time; 4 MiB of scores."""
+LARGE_PIECES = Cutting(scores=2**23, shortest=0.0, rows=2**20)
+"""For a GPU, where starting a piece takes longer than its padding."""
+
+
+def cutting(device: torch.device) -> Cutting:
+    """What suits the device."""
+    return SMALL_PIECES if device.type == "cpu" else LARGE_PIECES
 
 
 @dataclass(frozen=True)
@@ -53,11 +70,11 @@ class Grid:
         return x_tD if len(self.slot_t) == b * L else x_tD[self.slot_t]
 
 
-def make_grids(sequences: Sequences) -> list[Grid]:
+def make_grids(sequences: Sequences, cut: Cutting = SMALL_PIECES) -> list[Grid]:
     """Cuts the sequences, in their order, into rectangles with little padding; sort by length for the least."""
     grids, row, token = [], 0, 0
     while row < len(sequences.lengths):
-        stop = _end_of_grid(sequences.lengths, row)
+        stop = _end_of_grid(sequences.lengths, row, cut)
         lengths = sequences.lengths[row:stop]
         L, tokens = max(lengths), slice(token, token + sum(lengths))
         slot_t = (sequences.row_T[tokens] - row) * L + sequences.position_T[tokens]
@@ -66,12 +83,12 @@ def make_grids(sequences: Sequences) -> list[Grid]:
     return grids
 
 
-def _end_of_grid(lengths: Sequence[int], first: int) -> int:
+def _end_of_grid(lengths: Sequence[int], first: int, cut: Cutting) -> int:
     longest = lengths[first]
     for stop in range(first + 1, len(lengths)):
         length, size = lengths[stop], stop - first
         longest = max(longest, length)
-        if (size + 1) * longest * longest > GRID_SCORES or (size >= 4 and length < SHORTEST_IN_GRID * longest):
+        if (size + 1) * longest * longest > cut.scores or (size >= 4 and length < cut.shortest * longest):
             return stop
     return len(lengths)
 
@@ -167,9 +184,10 @@ def _lay(grid: Grid, value_t: Tensor) -> Tensor:
 def look(sequences: Sequences, causal: bool, bias: AttentionBias, record: bool = False) -> Look:
     """Who sees whom: in a causal look each token what came before it and itself, else the whole sequence.
 
-    Where weights are recorded each grid is one part.
+    Where weights are recorded, or tokens see what comes after them, each grid is one part.
     """
-    grids = make_grids(sequences)
+    cut = cutting(sequences.item_T.device)
+    grids = make_grids(sequences, cut)
     length_B = torch.tensor(sequences.lengths, device=sequences.item_T.device)
 
     def part(grid: Grid, rows: slice, reach: int) -> Part:
@@ -178,21 +196,19 @@ def look(sequences: Sequences, causal: bool, bias: AttentionBias, record: bool =
         blank = torch.zeros(visible.shape, device=visible.device) if learned is None else learned
         return Part(rows, reach, blank.masked_fill(~visible, NEVER))
 
-    in_parts = causal and not record
+    rows_at_once = cut.rows if causal and not record else max(sequences.lengths, default=1)
     return Look(
         grids=grids,
-        parts=[[part(grid, rows, reach) for rows, reach in _cut(grid.shape[1], in_parts)] for grid in grids],
+        parts=[[part(grid, rows, reach) for rows, reach in _parts(grid.shape[1], rows_at_once)] for grid in grids],
         plain=causal and not bias.learns,
         seen_T=sequences.position_T + 1 if causal else length_B[sequences.row_T],
         record=[] if record else None,
     )
 
 
-def _cut(length: int, in_parts: bool) -> list[tuple[slice, int]]:
-    """Query places, and how many key places they need to look at: all of them, or those up to the last query."""
-    if not in_parts:
-        return [(slice(0, length), length)]
-    stops = [min(first + ROWS_IN_PART, length) for first in range(0, length, ROWS_IN_PART)]
+def _parts(length: int, rows: int) -> list[tuple[slice, int]]:
+    """Query places, so many at once, and how many key places they look at: those up to the last query."""
+    stops = [min(first + rows, length) for first in range(0, length, rows)]
     return [(slice(first, stop), stop) for first, stop in zip([0, *stops], stops, strict=False)]
 
 

@@ -78,11 +78,13 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     cases: Sequence[Literal["validation", "test"]] = ("validation", "test"),
+    finish: bool = True,
     report: Callable[[str], None] = print,
 ) -> Path:
     """Trains, evaluates and saves; returns the model folder `output`.
 
-    At its end the model is asked the `cases`: who still chooses between models leaves those of the test alone.
+    At its end the model is asked the `cases`: who still chooses between models leaves those of the test alone. Without
+    `finish` the run ends when training does, and `resume` does the rest, on another machine if need be.
     A complete folder of the same data and settings is left as it is. `resume` goes on from the last full epoch of an
     unfinished run; on a CPU the weights are then those of a run that was never interrupted. `overwrite` starts anew in
     a folder that a run left. Checkpoints are kept until the model folder is complete.
@@ -92,7 +94,7 @@ def train(
     """
     alone = alone_in(Path(output)) if is_first_process() else nullcontext()
     with _plain_errors(Path(output), run.training), alone:
-        return _train(dataset, run, Path(output), resume, overwrite, cases, report)
+        return _train(dataset, run, Path(output), resume, overwrite, cases if finish else None, report)
 
 
 def _train(
@@ -101,7 +103,7 @@ def _train(
     output: Path,
     resume: bool,
     overwrite: bool,
-    cases: Sequence[Literal["validation", "test"]],
+    cases: Sequence[Literal["validation", "test"]] | None,
     report: Callable[[str], None],
 ) -> Path:
     split = make_split(dataset, run.split)
@@ -128,7 +130,7 @@ def _train(
             report(line)
     module = TrainingModule(network, run, dataset, teacher)
     figures = _fit(module, dataset, split, output, report)
-    if figures is not None:
+    if figures is not None and cases is not None:
         _finish(module, dataset, split, output, figures, cases, report)
     return output
 
@@ -156,7 +158,8 @@ def _plan(output: Path, identity: dict[str, Any], resume: bool, overwrite: bool)
     if known is None and not (overwrite and model_alone) and holds_files(output):
         able = "be replaced" if overwrite else "go on"
         raise UsageError(f"{output}: holds something that is no run that can {able}; choose another --output")
-    worth_keeping = (training / LAST).is_file() or (output / artefact.CONFIG_FILE).is_file()
+    kept = (training / LAST, training / FIGURES_FILE, output / artefact.CONFIG_FILE)
+    worth_keeping = any(path.is_file() for path in kept)
     if overwrite or known is None or not worth_keeping:
         return "start anew"
     _same_run(output, known, identity)

@@ -105,14 +105,10 @@ class TrainingModule(pl.LightningModule):
         self.scorer = None
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """AdamW that decays matrices only, and a learning rate that warms up and then falls."""
+        """AdamW that decays matrices only, and learning rates that warm up and then fall."""
         training = self.config.training
-        learned = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
         optimizer = torch.optim.AdamW(
-            [
-                {"params": [p for p in learned if p.dim() > 1], "weight_decay": training.weight_decay},
-                {"params": [p for p in learned if p.dim() <= 1], "weight_decay": 0.0},
-            ],
+            parameter_groups(self.network, training),
             lr=training.learning_rate,
             betas=(0.9, training.beta2),
             fused=training.precision != "16-mixed",  # gradient scaling and clipping need the steps apart
@@ -128,6 +124,24 @@ class TrainingModule(pl.LightningModule):
         if gradient_clip_val:
             learned = [parameter for group in optimizer.param_groups for parameter in group["params"]]
             torch.nn.utils.clip_grad_norm_(learned, gradient_clip_val)
+
+
+def parameter_groups(network: Bert4Rec, training: TrainingConfig) -> list[dict[str, Any]]:
+    """Matrices decay, vectors do not; the rating head's factors have a penalty and a learning rate of their own.
+
+    A factor meets its own few ratings alone: at the rate of the network, which every event teaches, it learns too little.
+    """
+    head = network.rating_head
+    factors = [] if head is None or head.factors is None else list(head.factors.parameters())
+    own = set(factors)
+    shared = [parameter for parameter in network.parameters() if parameter.requires_grad and parameter not in own]
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in shared if p.dim() > 1], "weight_decay": training.weight_decay},
+        {"params": [p for p in shared if p.dim() <= 1], "weight_decay": 0.0},
+    ]
+    if factors:
+        groups.append({"params": factors, "weight_decay": 0.0, "lr": training.rating_learning_rate})
+    return groups
 
 
 def learning_rate_share(training: TrainingConfig, step: int, total: int) -> float:

@@ -10,7 +10,15 @@ from torch import Tensor, nn
 from bert4rec.data.batches import Sequences
 from bert4rec.ids import NO_TIME
 from bert4rec.model import attention
-from bert4rec.model.attention import AttentionBias, GatedAttention, SoftmaxAttention, look, make_grids
+from bert4rec.model.attention import (
+    SMALL_PIECES,
+    AttentionBias,
+    GatedAttention,
+    SoftmaxAttention,
+    cutting,
+    look,
+    make_grids,
+)
 from bert4rec.model.temporal import HALF_OCTAVES
 from small_networks import SMALL, packed, parts
 
@@ -116,8 +124,9 @@ def test_how_sequences_are_cut_into_rectangles_changes_nothing(
 ) -> None:
     x_TD, sequences = tokens(*LENGTHS), timed(*LENGTHS)
     in_one = attend(x_TD, look(sequences, causal, bias))
-    monkeypatch.setattr(attention, "GRID_SCORES", 2 * 8 * 8)
-    assert [grid.shape for grid in make_grids(sequences)] == [(2, 8), (2, 8)]
+    small = replace(SMALL_PIECES, scores=2 * 8 * 8)
+    monkeypatch.setattr(attention, "cutting", lambda device: small)
+    assert [grid.shape for grid in make_grids(sequences, small)] == [(2, 8), (2, 8)]
     torch.testing.assert_close(attend(x_TD, look(sequences, causal, bias)), in_one, atol=1e-5, rtol=1e-4)
 
 
@@ -127,7 +136,7 @@ def test_the_parts_of_a_causal_look_change_nothing(
     x_TD, sequences = tokens(*LENGTHS), timed(*LENGTHS)
     whole = look(sequences, True, bias)
     assert [len(parts) for parts in whole.parts] == [1]
-    monkeypatch.setattr(attention, "ROWS_IN_PART", 3)
+    monkeypatch.setattr(attention, "cutting", lambda device: replace(SMALL_PIECES, rows=3))
     cut = look(sequences, True, bias)
     assert [(part.rows, part.reach) for part in cut.parts[0]] == [(slice(0, 3), 3), (slice(3, 6), 6), (slice(6, 8), 8)]
     torch.testing.assert_close(attend(x_TD, cut), attend(x_TD, whole), atol=1e-5, rtol=1e-4)
@@ -179,9 +188,13 @@ def test_neighbours_of_similar_length_share_a_rectangle_and_a_shorter_one_opens_
     assert [(grid.tokens.start, grid.tokens.stop) for grid in grids] == [(0, 37), (37, 50)]
 
 
-def test_a_sequence_with_too_many_scores_for_any_rectangle_has_one_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attention, "GRID_SCORES", 10)
-    assert [grid.shape for grid in make_grids(packed(5, 5))] == [(1, 5), (1, 5)]
+def test_a_sequence_with_too_many_scores_for_any_rectangle_has_one_of_its_own() -> None:
+    assert [grid.shape for grid in make_grids(packed(5, 5), replace(SMALL_PIECES, scores=10))] == [(1, 5), (1, 5)]
+
+
+def test_a_gpu_gets_few_pieces_whatever_their_padding() -> None:
+    assert [grid.shape for grid in make_grids(packed(10, 10, 9, 8, 7, 3, 3), cutting(torch.device("cuda")))] == [(7, 10)]
+    assert cutting(torch.device("cpu")) is SMALL_PIECES
 
 
 def test_spread_tokens_stand_at_their_places_and_padding_is_zero() -> None:

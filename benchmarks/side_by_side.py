@@ -1,0 +1,152 @@
+"""Trains several runs at once on one device, each in a process of its own: a small network leaves most of a GPU idle.
+
+    python benchmarks/side_by_side.py --data prepared/ml-1m --plan plan.yaml --output runs --seconds 500
+
+The plan is a list: `name`, `config` (a preset) and whatever settings differ from it, and `leaves`: `training` (the best
+weights; `bert4rec train --resume` evaluates and saves, there or elsewhere) or `answers` (what the ablations compare, in
+place of weights). Needs nothing but torch, lightning and numpy. What is not done in time is stopped with SIGINT after an
+epoch that `--resume` goes on from.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from answers import answers
+from bert4rec.artefact import DATA_FILE, WEIGHTS_FILE
+from bert4rec.config import RunConfig
+from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.splits import make_split
+from bert4rec.training.checkpoints import read_checkpoint
+from bert4rec.training.fit import BEST, LAST, train
+
+ROOT = Path(__file__).parents[1]
+GRACE = 20.0
+"""Seconds that a run has to stop once it was told to."""
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Starts the runs of the plan, or is one of them."""
+    args = parse(words)
+    plan = {entry["name"]: entry for entry in yaml.safe_load(args.plan.read_text(encoding="utf-8"))}
+    if args.only:
+        one_run(args.data, plan[args.only], args.output / args.only)
+        return
+    args.output.mkdir(parents=True, exist_ok=True)
+    codes = run_all(args, list(plan), time.monotonic() + args.seconds)
+    for name, code in codes.items():
+        print(f"{name}: {'done' if code == 0 else f'exit code {code}'}, {last_line(args.output / f'{name}.log')}")
+    raise SystemExit(any(codes.values()))
+
+
+def parse(words: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="A prepared folder.")
+    parser.add_argument("--plan", type=Path, required=True, help="The runs, as YAML.")
+    parser.add_argument("--output", type=Path, required=True, help="Where the runs go, each into a folder of its name.")
+    parser.add_argument("--together", type=int, default=os.cpu_count(), help="Runs at once (default: one a core).")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="When all are stopped.")
+    parser.add_argument("--only", help="Be this run, in this process.")
+    return parser.parse_args(words)
+
+
+def run_all(args: argparse.Namespace, names: Sequence[str], end: float) -> dict[str, int]:
+    """The exit codes of all runs; the next starts when one is over."""
+    waiting, running, codes = list(names), {}, {}
+    while waiting or running:
+        while waiting and len(running) < args.together and time.monotonic() < end:
+            name = waiting.pop(0)
+            running[name] = start(args, name)
+        if time.monotonic() >= end:
+            codes |= dict.fromkeys(waiting, -1)
+            waiting.clear()
+            stop(running.values())
+        time.sleep(0.2)
+        for name in [name for name, process in running.items() if process.poll() is not None]:
+            codes[name] = running.pop(name).returncode
+    return codes
+
+
+def start(args: argparse.Namespace, name: str) -> subprocess.Popen[bytes]:
+    """One run, on one thread, its lines in a log."""
+    words = [f"--data={args.data}", f"--plan={args.plan}", f"--output={args.output}", f"--only={name}"]
+    with (args.output / f"{name}.log").open("wb") as log:
+        return subprocess.Popen(
+            [sys.executable, "-u", __file__, *words],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+
+
+def stop(processes: Any) -> None:
+    """An interrupt, and for who does not listen the end."""
+    for process in processes:
+        process.send_signal(signal.SIGINT)
+    end = time.monotonic() + GRACE
+    for process in processes:
+        try:
+            process.wait(max(0.1, end - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def one_run(data: Path, entry: Mapping[str, Any], output: Path) -> None:
+    """Trains, and leaves what was asked for."""
+    settings = {key: value for key, value in entry.items() if key not in ("name", "config", "leaves")}
+    run = RunConfig.from_dict(with_settings(preset(entry["config"]), settings))
+    dataset = PreparedDataset.open(data)
+    leaves_answers = entry.get("leaves", "training") == "answers"
+    train(dataset, run, output, resume=True, cases=(), finish=leaves_answers)
+    if leaves_answers:
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        answers(output, dataset, make_split(dataset, run.split), device)
+        for name in (WEIGHTS_FILE, DATA_FILE):
+            (output / name).unlink()
+    else:
+        keep_weights_alone(output / "training")
+
+
+def preset(config: str) -> dict[str, Any]:
+    return dict(yaml.safe_load((ROOT / config).read_text(encoding="utf-8")))
+
+
+def with_settings(before: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The preset with other settings; a task's weight may be called `task_weights.NAME`."""
+    after = {**before, **{name: value for name, value in settings.items() if "." not in name}}
+    for name, value in settings.items():
+        if "." in name:
+            group, _, task = name.partition(".")
+            after[group] = {**after.get(group, {}), task: value}
+    return after
+
+
+def keep_weights_alone(training: Path) -> None:
+    """Of a run whose training is over: what finishing it needs, a third of the size."""
+    best = read_checkpoint(training / BEST)
+    torch.save({"state_dict": best["state_dict"]}, training / BEST)
+    (training / LAST).unlink(missing_ok=True)
+    shutil.rmtree(training / "log", ignore_errors=True)
+
+
+def last_line(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() if log.is_file() else []
+    return lines[-1][:200] if lines else "never started"
+
+
+if __name__ == "__main__":
+    main()
