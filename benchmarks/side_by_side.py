@@ -2,16 +2,15 @@
 
     python benchmarks/side_by_side.py --data prepared/ml-1m --plan plan.yaml --output runs --seconds 500
 
-The plan is a list: `name`, `config` (a preset) and whatever settings differ from it, and `leaves`: `training` (the best
+The plan is a list of `name`, `config` (a preset), whatever settings differ from it, and `leaves`: `training` (the best
 weights; `bert4rec train --resume` evaluates and saves, there or elsewhere) or `answers` (what the ablations compare, in
-place of weights). Needs nothing but torch, lightning and numpy. What is not done in time is stopped with SIGINT after an
-epoch that `--resume` goes on from.
+place of weights). Needs nothing but torch, lightning and numpy. What is not done in time is stopped, and keeps the last
+epoch for `--resume`.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import signal

@@ -72,6 +72,7 @@ def packed(
         position_T=torch.cat([torch.arange(length) for length in lengths]),
         row_T=torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths)),
         user_B=torch.tensor(users or [UNKNOWN] * len(lengths)),
+        length_B=torch.tensor(lengths),
         lengths=lengths,
     )
 

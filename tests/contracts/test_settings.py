@@ -21,6 +21,7 @@ from bert4rec.errors import Bert4RecError
 from bert4rec.model.network import Bert4Rec
 from bert4rec.model.scorer import NetworkScorer
 from bert4rec.training import fit
+from bert4rec.training.captured import is_captured
 from bert4rec.training.losses import multi_task_loss
 from bert4rec.training.module import TrainingData, value_tables
 from small_networks import SMALL
@@ -204,6 +205,7 @@ REACH: dict[str, Reach] = {
     "distillation_temperature": Reach(2.0, taught, {"teacher": ["teacher"]}),
     "start_from": Reach("teacher", taught),
     "rating_shrinkage": Reach(0.9, training_loss),
+    "rating_learning_rate": Reach(0.5, trained),
     "weight_decay": Reach(0.5, trained),
     "beta2": Reach(0.5, trained),
     "warmup_steps": Reach(1, trained, {"max_epochs": 8}),  # of 24 steps a tenth warms up at most: 2
@@ -211,6 +213,7 @@ REACH: dict[str, Reach] = {
     "max_grad_norm": Reach(0.01, trained),
     "gradient_accumulation_steps": Reach(2, trained),
     "ema_decay": Reach(0.5, trained),
+    "cuda_graphs": Reach(False, lambda run, dataset: is_captured(run, torch.device("cuda"))),
     "precision": Reach("bf16-mixed", trained),
     "accelerator": Reach("gpu", trainer(lambda made: type(made.accelerator).__name__)),
     "devices": Reach(2, trainer(lambda made: made.num_devices)),

@@ -6,12 +6,12 @@ windows, masks and targets. Both go through the same functions, so that serving 
 A causal sequence is `MASK, e_1, …, e_n`: a start token and the events; the state of each token answers for the event
 that follows it. A bidirectional sequence is the events, some replaced by MASK; a MASK's state answers for its place.
 
-Legend: B sequences, T tokens of all of them together, S supervised tokens, C coming events.
+Legend: B sequences, T tokens of all of them together, S supervised tokens, N rated ones of these, C coming events.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self
 
@@ -25,7 +25,7 @@ from bert4rec.config import ModelConfig, TrainingConfig
 from bert4rec.data.histories import Histories, Ints, offsets, stretches
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import Split
-from bert4rec.ids import MASK, NO_RATING, NO_TIME, PAD
+from bert4rec.ids import MASK, NO_RATING, NO_TIME, PAD, UNKNOWN
 
 COMING_EVENTS = 10
 """How far the user-preference task looks ahead."""
@@ -36,20 +36,34 @@ class OnDevice:
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Self:
         """The same on another device."""
-        return self._each(lambda value: value.to(device, non_blocking=non_blocking))
+        return self.each(lambda value: value.to(device, non_blocking=non_blocking))
 
     def pin_memory(self) -> Self:
         """The same in page-locked memory."""
-        return self._each(lambda value: value.pin_memory())
+        return self.each(lambda value: value.pin_memory())
 
-    def _each(self, change: Any) -> Self:
+    def tensors(self) -> list[Tensor]:
+        """All of its tensors, in the order in which `each` meets them."""
+        found: list[Tensor] = []
+
+        def note(value: Tensor) -> Tensor:
+            found.append(value)
+            return value
+
+        self.each(note)
+        return found
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> Self:
+        """The same with every tensor changed."""
         names = [entry.name for entry in fields(self)]  # type: ignore[arg-type]
         return replace(self, **{name: _apply(getattr(self, name), change) for name in names})  # type: ignore[type-var]
 
 
-def _apply(value: Any, change: Any) -> Any:
-    if isinstance(value, (Tensor, OnDevice)):
+def _apply(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    if isinstance(value, Tensor):
         return change(value)
+    if isinstance(value, OnDevice):
+        return value.each(change)
     if isinstance(value, Mapping):
         return {key: _apply(entry, change) for key, entry in value.items()}
     return value
@@ -73,15 +87,18 @@ class Sequences(OnDevice):
     """Which of the B sequences."""
     user_B: Tensor
     """User rows; UNKNOWN for people the model never saw."""
-    lengths: tuple[int, ...]
+    length_B: Tensor
     """Tokens of each sequence."""
+    lengths: tuple[int, ...]
+    """Places of each sequence: one for each token, and in a rectangle more behind them."""
     user_features: Mapping[str, Tensor] = field(default_factory=dict)
     """Value rows `[B]` in place of the user's stored ones."""
 
     @property
     def last_B(self) -> Tensor:
         """The index of each sequence's last token."""
-        return torch.tensor(self.lengths, device=self.item_T.device).cumsum(0) - 1
+        end_B = torch.tensor(self.lengths).cumsum(0)
+        return (end_B - torch.tensor(self.lengths)).to(self.item_T.device) + self.length_B - 1
 
 
 @dataclass(frozen=True)
@@ -92,9 +109,11 @@ class Supervised(OnDevice):
     token_S: Tensor
     """Indices of the supervised tokens."""
     item_S: Tensor
-    """The item each must name."""
+    """The item each must name; PAD where it need not answer."""
     rating_S: Tensor
     """The rating that item got; NO_RATING where there is none."""
+    rated_N: Tensor
+    """Which of the supervised tokens are asked for a rating: those that got one, and in a rectangle all."""
 
 
 @dataclass(frozen=True)
@@ -184,6 +203,7 @@ def _pack(histories: Histories, *, length_B: Ints, **token_arrays: Ints) -> Sequ
         position_T=_long(np.arange(length_B.sum()) - np.repeat(start_B, length_B)),
         row_T=_long(np.repeat(np.arange(len(length_B)), length_B)),
         user_B=_long(histories.user_B),
+        length_B=_long(length_B),
         lengths=tuple(length_B.tolist()),
         user_features={name: _exact(row_B) for name, row_B in histories.user_features.items()},
     )
@@ -242,9 +262,16 @@ class TrainingBatches(Dataset[Batch]):
     """Batch number → `Batch`, for one epoch. The same seed, epoch and number give the same batch in any process."""
 
     def __init__(
-        self, dataset: PreparedDataset, split: Split, model: ModelConfig, training: TrainingConfig, shards: int = 1
+        self,
+        dataset: PreparedDataset,
+        split: Split,
+        model: ModelConfig,
+        training: TrainingConfig,
+        shards: int = 1,
+        rectangular: bool = False,
     ) -> None:
         self.dataset, self.split, self.model, self.training, self.shards = dataset, split, model, training, shards
+        self.rectangular = rectangular
         self.start_epoch(0)
 
     def start_epoch(self, epoch: int) -> None:
@@ -273,7 +300,8 @@ class TrainingBatches(Dataset[Batch]):
         coming = None
         if weights.user_preference and read:
             coming = self._coming(read.sequences, causal is not None, user_B, stop_B, random)
-        return Batch(causal, masked, coming, events=int((stop_B - start_B).sum()))
+        batch = Batch(causal, masked, coming, events=int((stop_B - start_B).sum()))
+        return in_rectangles(batch, self.training.batch_size, self.model.seq_length) if self.rectangular else batch
 
     def _causal(self, user_B: Ints, start_B: Ints, stop_B: Ints, timed_B: NDArray[np.bool_]) -> Supervised:
         """Every token of the causal sequence is asked for the event after it."""
@@ -281,12 +309,7 @@ class TrainingBatches(Dataset[Batch]):
         histories = self.dataset.histories(user_B, stop_B - 1, asked_at_B, start_B)
         sequences = causal_sequences(histories, self.model.seq_length)
         event_T = stretches(start_B, stop_B - start_B)
-        return Supervised(
-            sequences,
-            token_S=torch.arange(len(event_T)),
-            item_S=_long(self.dataset.item_N[event_T]),
-            rating_S=self._ratings(event_T),
-        )
+        return self._asked(sequences, np.arange(len(event_T)), event_T)
 
     def _masked(
         self, user_B: Ints, start_B: Ints, stop_B: Ints, timed_B: NDArray[np.bool_], random: np.random.Generator
@@ -308,12 +331,15 @@ class TrainingBatches(Dataset[Batch]):
         )
         token_S = np.flatnonzero(hidden_T)
         event_T = stretches(start_B, length_B)
-        return Supervised(sequences, _long(token_S), _long(histories.item_N[token_S]), self._ratings(event_T[token_S]))
+        return self._asked(sequences, token_S, event_T[token_S])
 
-    def _ratings(self, event_S: Ints) -> Tensor:
-        """The events' ratings; none where nobody learns from them."""
-        rating_S = _long(self.dataset.rating_N[event_S])
-        return rating_S if self.training.task_weights.rating_prediction else torch.full_like(rating_S, NO_RATING)
+    def _asked(self, sequences: Sequences, token_S: Ints, event_S: Ints) -> Supervised:
+        """Sequences whose tokens are asked for events; for their ratings too, if anybody learns from these."""
+        rating_S = np.asarray(self.dataset.rating_N[event_S])
+        if not self.training.task_weights.rating_prediction:
+            rating_S = np.full_like(rating_S, NO_RATING)
+        item_S, rated_N = self.dataset.item_N[event_S], np.flatnonzero(rating_S != NO_RATING)
+        return Supervised(sequences, _long(token_S), _long(item_S), _long(rating_S), _long(rated_N))
 
     def _coming(
         self, sequences: Sequences, causal: bool, user_B: Ints, stop_B: Ints, random: np.random.Generator
@@ -331,6 +357,54 @@ class TrainingBatches(Dataset[Batch]):
         end_B1 = np.asarray(self.split.train_stop_U)[user_B][:, None]
         item_BC = np.where(event_BC < end_B1, self.dataset.item_N[np.minimum(event_BC, end_B1 - 1)], PAD)
         return Coming(_long(token_B), _long(item_BC))
+
+
+def in_rectangles(batch: Batch, rows: int, seq_length: int) -> Batch:
+    """The same batch with as many sequences and places as any batch may have: all then have tensors of one shape.
+
+    What is added is asked for nothing, and no other token sees it.
+    """
+    coming = batch.coming
+    if coming is not None:
+        read, places = (batch.causal, seq_length + 1) if batch.causal else (batch.masked, seq_length)
+        assert read is not None
+        slot_T = read.sequences.row_T * places + read.sequences.position_T
+        coming = Coming(_filled(rows, 0, slot_T[coming.token_B]), _filled(rows, PAD, coming.item_BC))
+    return replace(
+        batch,
+        causal=None if batch.causal is None else _rectangle(batch.causal, rows, seq_length + 1),
+        masked=None if batch.masked is None else _rectangle(batch.masked, rows, seq_length),
+        coming=coming,
+    )
+
+
+def _rectangle(read: Supervised, rows: int, places: int) -> Supervised:
+    tokens, every_T = read.sequences, torch.arange(rows * places)
+    slot_T = tokens.row_T * places + tokens.position_T
+    slot_S = slot_T[read.token_S]
+
+    def laid(fill: int, value: Tensor, slot: Tensor = slot_T) -> Tensor:
+        return value.new_full((rows * places,), fill).index_copy(0, slot, value)
+
+    sequences = Sequences(
+        item_T=laid(PAD, tokens.item_T),
+        time_T=laid(NO_TIME, tokens.time_T),
+        rating_T=laid(NO_RATING, tokens.rating_T),
+        request_time_T=laid(NO_TIME, tokens.request_time_T),
+        position_T=every_T % places,
+        row_T=every_T // places,
+        user_B=_filled(rows, UNKNOWN, tokens.user_B),
+        length_B=_filled(rows, 0, tokens.length_B),
+        lengths=(places,) * rows,
+        user_features={name: _filled(rows, UNKNOWN, value_B) for name, value_B in tokens.user_features.items()},
+    )
+    item_T, rating_T = laid(PAD, read.item_S, slot_S), laid(NO_RATING, read.rating_S, slot_S)
+    return Supervised(sequences, every_T, item_T, rating_T, every_T)
+
+
+def _filled(rows: int, fill: int, value_B: Tensor) -> Tensor:
+    """The values of all rows, `fill` in those that were added."""
+    return torch.cat([value_B, value_B.new_full((rows - len(value_B), *value_B.shape[1:]), fill)])
 
 
 _TIMED_SHARE: dict[str, float] = {"never": 0.0, "sometimes": 0.5, "always": 1.0}

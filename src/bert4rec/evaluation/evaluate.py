@@ -66,15 +66,20 @@ def place_of_target(scorer: Scorer, histories: Histories, target_B: Tensor) -> I
 
     A target that was seen before stays a candidate: the question is where it stands, not whether it may be asked.
     """
-    return rank_of(_candidate_scores(scorer, histories, target_B), target_B).numpy()
+    score_BV = _candidate_scores(scorer, histories, target_B)
+    return rank_of(score_BV, target_B.to(score_BV.device)).cpu().numpy()
 
 
 def _candidate_scores(scorer: Scorer, histories: Histories, target_B: Tensor) -> Tensor:
-    score_BV = scorer.score(histories).cpu()
+    """On whatever device the scorer scores."""
+    score_BV = scorer.score(histories)
+    device = score_BV.device
+    target_B = target_B.to(device)
     if score_BV.isnan().any():
         raise Diverged(f"{scorer.name}: scored NaN; its training has diverged, lower the learning rate")
     own_B1 = score_BV.gather(1, target_B[:, None])
-    exclude(score_BV, torch.from_numpy(histories.row_N), torch.from_numpy(histories.item_N.astype(np.int64)))
+    row_N, item_N = torch.from_numpy(histories.row_N), torch.from_numpy(histories.item_N.astype(np.int64))
+    exclude(score_BV, row_N.to(device), item_N.to(device))
     return score_BV.scatter_(1, target_B[:, None], own_B1)
 
 
@@ -155,7 +160,9 @@ def _ask(scorer: Scorer, dataset: PreparedDataset, piece: Cases, request_time: b
     target_B = torch.from_numpy(dataset.item_N[piece.target_C].astype(np.int64))
     score_BV = _candidate_scores(scorer, histories, target_B)
     best_BK, score_BK = top_k(score_BV, min(LISTED, dataset.num_items))
-    item_BK: Ints = best_BK.where(score_BK > NEVER, PAD).numpy()  # who has seen nearly everything gets a short list
+    item_BK: Ints = (
+        best_BK.where(score_BK > NEVER, PAD).cpu().numpy()
+    )  # who has seen nearly everything gets a short list
     values, count_QRS = list_metrics(item_BK, traits), no_counts()
     if isinstance(scorer, RatingScorer) and scorer.rates and len(dataset.rating_levels):
         likely_BR = scorer.rating_distribution(histories, target_B).cpu().numpy()
@@ -163,7 +170,8 @@ def _ask(scorer: Scorer, dataset: PreparedDataset, piece: Cases, request_time: b
         values |= rating_metrics(likely_BR @ dataset.rating_levels - true_ratings(dataset, piece))
         values |= interval_metrics(likely_BR, rating_B)
         count_QRS = count_in_bins(likely_BR, rating_B)
-    return _Answers(rank_of(score_BV, target_B).numpy(), values, item_BK[item_BK != PAD], count_QRS)
+    place_B = rank_of(score_BV, target_B.to(score_BV.device)).cpu().numpy()
+    return _Answers(place_B, values, item_BK[item_BK != PAD], count_QRS)
 
 
 def true_ratings(dataset: PreparedDataset, asked: Cases) -> Floats:

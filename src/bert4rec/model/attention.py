@@ -158,9 +158,22 @@ class AttentionBias(nn.Module):
 
 
 def _by_bucket(table_WH: Tensor, bucket_bLL: Tensor) -> Tensor:
-    """The bias `[b, H, L, L]` of each bucket. Gradients of a selection add up far faster than those of an embedding."""
+    """The bias `[b, H, L, L]` of each bucket."""
+    return _selected(table_WH, bucket_bLL) if bucket_bLL.device.type == "cpu" else _gathered(table_WH, bucket_bLL)
+
+
+def _selected(table_WH: Tensor, bucket_bLL: Tensor) -> Tensor:
+    """For a CPU: gradients of a selection add up far faster than those of an embedding."""
     bias_HbLL = table_WH.T.index_select(1, bucket_bLL.flatten()).unflatten(1, bucket_bLL.shape)
     return bias_HbLL.transpose(0, 1).contiguous()
+
+
+def _gathered(table_WH: Tensor, bucket_bLL: Tensor) -> Tensor:
+    """For a GPU: gradients add up in a table for each query first, so that few of its threads wait for one another."""
+    b, L, places = bucket_bLL.shape
+    W, H = table_WH.shape
+    table_bHLW = table_WH.T[None, :, None].expand(b, H, L, W)
+    return table_bHLW.gather(3, bucket_bLL[:, None].expand(b, H, L, places))
 
 
 def _time_buckets(sequences: Sequences, grid: Grid, rows: slice, reach: int | None) -> Tensor:
@@ -188,7 +201,7 @@ def look(sequences: Sequences, causal: bool, bias: AttentionBias, record: bool =
     """
     cut = cutting(sequences.item_T.device)
     grids = make_grids(sequences, cut)
-    length_B = torch.tensor(sequences.lengths, device=sequences.item_T.device)
+    length_B = sequences.length_B
 
     def part(grid: Grid, rows: slice, reach: int) -> Part:
         visible = _visible(grid, rows, reach, length_B[grid.rows], causal)
@@ -201,7 +214,7 @@ def look(sequences: Sequences, causal: bool, bias: AttentionBias, record: bool =
         grids=grids,
         parts=[[part(grid, rows, reach) for rows, reach in _parts(grid.shape[1], rows_at_once)] for grid in grids],
         plain=causal and not bias.learns,
-        seen_T=sequences.position_T + 1 if causal else length_B[sequences.row_T],
+        seen_T=sequences.position_T + 1 if causal else length_B.clamp(min=1)[sequences.row_T],
         record=[] if record else None,
     )
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from bert4rec.config import ModelConfig
+from bert4rec.model.rows import rows_of
 
 
 def sinusoidal(places: int, size: int) -> Tensor:
@@ -52,7 +53,8 @@ class UserAttention(nn.Module):
     def forward(self, x_TD: Tensor, user_BSD: Tensor, context_TD: Tensor, row_T: Tensor) -> tuple[Tensor, Tensor]:
         """What each token takes from its user `[T, D]`, and the weights `[T, S + 1, H]`, the context's last."""
         query_THE = self._heads(self.query(self.norm(x_TD)))
-        key_value = torch.cat([self.key_value(user_BSD)[row_T], self.key_value(context_TD)[:, None]], dim=1)
+        of_user_TSD = rows_of(self.key_value(user_BSD), row_T)
+        key_value = torch.cat([of_user_TSD, self.key_value(context_TD)[:, None]], dim=1)
         key_TSHE, value_TSHE = (self._heads(part) for part in key_value.chunk(2, dim=2))
         score_TSH = (query_THE[:, None] * key_TSHE).sum(3) / query_THE.shape[2] ** 0.5
         weight_TSH = score_TSH.softmax(1)

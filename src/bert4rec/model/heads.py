@@ -13,7 +13,11 @@ from bert4rec.config import ModelConfig
 from bert4rec.data.prepared import Kind
 from bert4rec.ids import PAD, UNKNOWN
 from bert4rec.model.dropout import Dropout
+from bert4rec.model.rows import rows_of
 from bert4rec.model.spec import DataSpec
+
+BIAS_SHRINKAGE = 0.1
+"""The penalty of a bias for one of a vector: a bias is what many ratings agree on, a vector may fit any few."""
 
 
 class ItemHead(nn.Module):
@@ -78,15 +82,22 @@ class RatingFactors(nn.Module):
 
     def forward(self, user_N: Tensor, item_N: Tensor) -> Tensor:
         """Logits `[N, R]`."""
-        user_NX, item_NX = self.user(user_N), self.item(item_N)
+        user_NX, item_NX = _known(self.user, user_N), _known(self.item, item_N)
         R = len(self.direction_R)
         product_N1 = (user_NX[:, R:] * item_NX[:, R:]).sum(1, keepdim=True)
         return user_NX[:, :R] + item_NX[:, :R] + product_N1 * self.direction_R
 
-    def square(self, user_N: Tensor, item_N: Tensor) -> Tensor:
-        """What training keeps small: the mean over N of the squares of a user's and an item's row; 0 for none."""
-        squares = self.user(user_N).square().sum() + self.item(item_N).square().sum()
-        return squares / max(1, len(user_N))
+    def square(self, user_N: Tensor, item_N: Tensor, is_rated_N: Tensor) -> Tensor:
+        """What training keeps small: the mean over the ratings of the squares of user and item, biases less so."""
+        user_N, item_N = user_N.masked_fill(~is_rated_N, UNKNOWN), item_N.masked_fill(~is_rated_N, PAD)
+        square_X = _known(self.user, user_N).square().sum(0) + _known(self.item, item_N).square().sum(0)
+        R = len(self.direction_R)
+        return (BIAS_SHRINKAGE * square_X[:R].sum() + square_X[R:].sum()) / is_rated_N.sum().clamp(min=1)
+
+
+def _known(table: nn.Embedding, row_N: Tensor) -> Tensor:
+    """Rows of a table, zeros where nobody is known; nothing is learned there."""
+    return rows_of(table.weight, row_N) * row_N.ne(table.padding_idx or 0)[:, None]
 
 
 class PreferenceHead(nn.Module):

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from bert4rec.data.prepared import Feature, Kind
 from bert4rec.ids import UNKNOWN
+from bert4rec.model.rows import rows_of
 from bert4rec.model.spec import FeatureSpec
 
 
@@ -44,14 +45,14 @@ class FeatureEncoder(nn.Module):
             missing_N = value_N.isnan()
             return self.project(torch.stack([value_N.nan_to_num(), missing_N.to(value_N.dtype)], dim=1))
         if self.spec.kind is Kind.CATEGORICAL:
-            return self.values(value_N)
+            return rows_of(self.values.weight, value_N)
         return self._mean_of_known(value_N)
 
     def _mean_of_known(self, value_NM: Tensor) -> Tensor:
         """The mean over the real values; the unknown value's vector where there is none."""
         real_NM = (value_NM != UNKNOWN).to(self.values.weight.dtype)
         real_NM = torch.cat([real_NM[:, :1] + (real_NM.sum(1, keepdim=True) == 0), real_NM[:, 1:]], dim=1)
-        total_NW = (self.values(value_NM) * real_NM[:, :, None]).sum(1)
+        total_NW = (rows_of(self.values.weight, value_NM) * real_NM[:, :, None]).sum(1)
         return total_NW / real_NM.sum(1, keepdim=True)
 
 
@@ -95,7 +96,7 @@ class UserTokens(nn.Module):
 
     def forward(self, user_B: Tensor, given: Mapping[str, Tensor], hide: float) -> Tensor:
         """The tokens `[B, count, D]`; each is hidden with probability `hide`, so that "unknown" is trained."""
-        tokens = [self.project_user(self.user(hidden(user_B, hide)))]
+        tokens = [self.project_user(rows_of(self.user.weight, hidden(user_B, hide)))]
         for feature, project in zip(self.features, self.project, strict=True):
             assert isinstance(feature, FeatureEncoder)
             name = feature.spec.name

@@ -4,7 +4,7 @@
 
 What the answers cost is left to `training.losses`, what becomes of scores to `ranking`.
 
-Legend: T tokens, B sequences, S supervised tokens, D width, V item rows, R rating levels.
+Legend: T tokens, B sequences, S supervised tokens, N rated ones, D width, V item rows, R rating levels.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from bert4rec.model.dropout import Dropout
 from bert4rec.model.embeddings import UserAttention, position_embedding
 from bert4rec.model.heads import ItemHead, PreferenceHead, RatingHead
 from bert4rec.model.metadata import ItemMetadata, UserTokens, fill_tables, hidden
+from bert4rec.model.rows import rows_of
 from bert4rec.model.spec import DataSpec
 from bert4rec.model.temporal import TemporalEmbedding
 
@@ -45,8 +46,8 @@ class Predictions:
     """The states' side of the coming-items scores."""
     values: Mapping[str, Tensor] | None = None
     """Logits over the coming events' feature values."""
-    rating_SR: Tensor | None = None
-    """Logits over the rating levels, for the supervised tokens that have a rating."""
+    rating_NR: Tensor | None = None
+    """Logits over the rating levels, for the supervised tokens that are asked for a rating."""
     rating_square: Tensor | None = None
     """The mean square of the rating head's own vectors and biases behind them."""
 
@@ -107,11 +108,11 @@ class Bert4Rec(nn.Module):
             for name, read in (("causal", batch.causal), ("masked", batch.masked))
             if read is not None
         }
-        asked = {name: states[name][getattr(batch, name).token_S] for name in states}
+        asked = {name: rows_of(states[name], getattr(batch, name).token_S) for name in states}
         # The rating and the preference are read off the causal states where there are any.
         reading = "causal" if "causal" in states else "masked"
         taste_BD, values = self._preference(states[reading], batch.coming)
-        rating_SR, rating_square = self._ratings(asked[reading], getattr(batch, reading), item_VD)
+        rating_NR, rating_square = self._ratings(asked[reading], getattr(batch, reading), item_VD)
         return Predictions(
             key_VD=self.item_head.keys(item_VD),
             bias_V=self.item_head.bias_V,
@@ -119,7 +120,7 @@ class Bert4Rec(nn.Module):
             masked_SD=self.item_head.queries(asked["masked"]) if "masked" in asked else None,
             taste_BD=taste_BD,
             values=values,
-            rating_SR=rating_SR,
+            rating_NR=rating_NR,
             rating_square=rating_square,
         )
 
@@ -130,7 +131,7 @@ class Bert4Rec(nn.Module):
             return id_VD
         if self.training and self.config.id_dropout:
             shown_V1 = torch.rand(len(id_VD), 1, device=id_VD.device) >= self.config.id_dropout
-            shown_V1[:FIRST_ITEM] = True
+            shown_V1[:FIRST_ITEM].fill_(True)
             id_VD = id_VD * shown_V1
         return id_VD + self.metadata()
 
@@ -151,13 +152,13 @@ class Bert4Rec(nn.Module):
 
     def _tokens(self, sequences: Sequences, item_VD: Tensor) -> Tensor:
         """What happened, when, how it was liked, and at which place."""
-        x_TD = item_VD[sequences.item_T]
+        x_TD = rows_of(item_VD, sequences.item_T)
         if self.position is not None:
-            x_TD = x_TD + self.position(sequences.position_T)
+            x_TD = x_TD + rows_of(self.position.weight, sequences.position_T)
         if self.temporal is not None:
             x_TD = x_TD + self.temporal(sequences.time_T, _time_before(sequences))
         if self.rating is not None:
-            x_TD = x_TD + self.rating(sequences.rating_T) * (sequences.rating_T != NO_RATING)[:, None]
+            x_TD = x_TD + rows_of(self.rating.weight, sequences.rating_T) * (sequences.rating_T != NO_RATING)[:, None]
         return x_TD
 
     def _of_user(
@@ -172,7 +173,7 @@ class Bert4Rec(nn.Module):
         hide = self.config.user_dropout if self.training else 0.0
         user_BSD = user(sequences.user_B, sequences.user_features, hide)
         if self.user_attention is None:
-            return user_BSD.sum(1)[sequences.row_T] + context_TD
+            return rows_of(user_BSD.sum(1), sequences.row_T) + context_TD
         taken_TD, weight_TSH = self.user_attention(x_TD, user_BSD, context_TD, sequences.row_T)
         if record is not None:
             record["user"] = [weight_TSH]
@@ -187,18 +188,18 @@ class Bert4Rec(nn.Module):
         """Logits, and the mean square of the head's own factors; in training some users are unknown to them."""
         if self.rating_head is None:
             return None, None
-        rated_S = read.rating_S != NO_RATING
-        item_S = read.item_S[rated_S]
+        item_N, is_rated_N = read.item_S[read.rated_N], read.rating_S[read.rated_N] != NO_RATING
         user_B = hidden(read.sequences.user_B, self.config.id_dropout if self.training else 0.0)
-        user_S = user_B[read.sequences.row_T[read.token_S[rated_S]]]
-        logit_SR = self.rating_head(state_SD[rated_S], item_VD[item_S], user_S, item_S)
-        factors = self.rating_head.factors
-        return logit_SR, None if factors is None else factors.square(user_S, item_S)
+        user_N = user_B[read.sequences.row_T[read.token_S[read.rated_N]]]
+        logit_NR = self.rating_head(rows_of(state_SD, read.rated_N), rows_of(item_VD, item_N), user_N, item_N)
+        if self.rating_head.factors is None:
+            return logit_NR, None
+        return logit_NR, self.rating_head.factors.square(user_N, item_N, is_rated_N)
 
     def _preference(self, state_TD: Tensor, coming: Coming | None) -> tuple[Tensor | None, Mapping[str, Tensor] | None]:
         if coming is None or self.preference_head is None:
             return None, None
-        taste_BD, values = self.preference_head(state_TD[coming.token_B])
+        taste_BD, values = self.preference_head(rows_of(state_TD, coming.token_B))
         return self.item_head.queries(taste_BD), values
 
     def _start_small(self) -> None:

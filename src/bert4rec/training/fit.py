@@ -57,7 +57,7 @@ FIGURES_FILE = "training.json"
 BEST, LAST = "best.ckpt", "last.ckpt"
 """Checkpoints, in `output/training/`: the best weights so far, and everything that a run needs to go on."""
 
-NO_EFFECT = ("num_workers", "pin_memory", "logger", "use_wandb", "accelerator")
+NO_EFFECT = ("num_workers", "pin_memory", "logger", "use_wandb", "accelerator", "cuda_graphs")
 """Settings that may differ when a run is resumed: they change no weight, but that devices round in their own ways."""
 
 WHY_NOT = {"max_epochs": " (the learning rate was planned for it)"}

@@ -3,7 +3,8 @@
 The full softmax over the catalogue is most of a small model's arithmetic. `linear_cross_entropy` makes logits in pieces
 that stay in the cache, takes loss and gradients from each piece while it is there, and never holds `[S, V]`.
 
-Legend: S supervised tokens, V item rows, D width, C targets of a token, R rating levels, B sequences.
+Legend: S supervised tokens, N some or the rated ones of them, V item rows, D width, C targets of a token,
+R rating levels, B sequences, T tokens.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bert4rec.config import TaskWeights
-from bert4rec.data.batches import Batch, Supervised
+from bert4rec.data.batches import Batch, Sequences, Supervised
 from bert4rec.ids import FIRST_ITEM, NO_RATING, PAD, UNKNOWN
 from bert4rec.model.network import Predictions
 
@@ -38,26 +39,57 @@ class Losses:
 
 @dataclass(frozen=True)
 class Seen:
-    """The items that are no candidates of each row: `item_T[start_S[s] : stop_S[s]]`, its targets excepted."""
+    """The items that are no candidates of each row of logits, its targets excepted: what its token sees.
 
-    item_T: Tensor
-    start_S: Tensor
-    stop_S: Tensor
+    In a causal reading that is everything up to itself; else the whole window, but for what is hidden.
+    """
+
+    sequences: Sequences
+    token_S: Tensor
+    causal: bool
+
+    def strike_out(self, logit_NV: Tensor, piece: slice) -> None:
+        """Minus infinity for what the rows of a piece see, in place; V are the real items."""
+        if logit_NV.device.type == "cpu":
+            row_P, item_P = self.pairs(piece)
+            logit_NV[row_P, item_P - FIRST_ITEM] = -torch.inf
+        else:  # a GPU would wait for the number of pairs, and compares everything in less time
+            logit_NV.masked_fill_(self.mask(piece, logit_NV.shape[1]), -torch.inf)
 
     def pairs(self, piece: slice) -> tuple[Tensor, Tensor]:
         """For a piece of the rows, row within the piece and item, each pair where something was seen."""
-        start_N = self.start_S[piece]
-        length_N = self.stop_S[piece] - start_N
+        tokens, token_N = self.sequences, self.token_S[piece]
+        start_N = token_N - tokens.position_T[token_N]
+        length_N = tokens.position_T[token_N] + 1 if self.causal else tokens.length_B[tokens.row_T[token_N]]
         row_P = torch.repeat_interleave(length_N)
         shift_N = start_N - (length_N.cumsum(0) - length_N)
-        item_P = self.item_T[torch.arange(len(row_P), device=row_P.device) + shift_N[row_P]]
+        item_P = tokens.item_T[torch.arange(len(row_P), device=row_P.device) + shift_N[row_P]]
         real_P = item_P >= FIRST_ITEM
         return row_P[real_P], item_P[real_P]
+
+    def mask(self, piece: slice, items: int) -> Tensor:
+        """For a piece of the rows, whether each real item was seen, `[N, V]`."""
+        token_N = self.token_S[piece]
+        first_NV = self._first_BV(items)[self.sequences.row_T[token_N]]
+        return first_NV <= self._place_T[token_N, None]
+
+    @property
+    def _place_T(self) -> Tensor:
+        """A token sees the items that first stand at this place or before."""
+        return self.sequences.position_T if self.causal else torch.zeros_like(self.sequences.position_T)
+
+    def _first_BV(self, items: int) -> Tensor:
+        """The first place of every real item in each sequence, out of reach where it has none."""
+        tokens, B = self.sequences, len(self.sequences.user_B)
+        first_BV = tokens.item_T.new_full((B, FIRST_ITEM + items), torch.iinfo(torch.int64).max)
+        slot_T = tokens.row_T * first_BV.shape[1] + tokens.item_T
+        first_BV.view(-1).scatter_reduce_(0, slot_T, self._place_T, "amin")
+        return first_BV[:, FIRST_ITEM:]
 
 
 @dataclass(frozen=True)
 class SoftTargets:
-    """What a teacher says of each row: `weight` of its targets is `softmax(query @ key.T + bias)` over candidates."""
+    """What a teacher says of each row: `weight` of what it must answer is `softmax(query @ key.T + bias)`."""
 
     query_SD: Tensor
     key_VD: Tensor
@@ -83,16 +115,16 @@ def multi_task_loss(
     """
     parts, taught = {}, taught or {}
     if predictions.masked_SD is not None and batch.masked is not None:
-        seen = _in_window(batch.masked) if exclude_seen else None
+        seen = Seen(batch.masked.sequences, batch.masked.token_S, causal=False) if exclude_seen else None
         parts["item_prediction"] = _item_loss(
             predictions.masked_SD, predictions, batch.masked, seen, taught.get("item_prediction")
         )
     if predictions.causal_SD is not None and batch.causal is not None:
-        seen = _before(batch.causal) if exclude_seen else None
+        seen = Seen(batch.causal.sequences, batch.causal.token_S, causal=True) if exclude_seen else None
         parts["next_item"] = _item_loss(predictions.causal_SD, predictions, batch.causal, seen, taught.get("next_item"))
     read = batch.causal or batch.masked
-    if predictions.rating_SR is not None and read is not None:
-        parts["rating_prediction"] = _rating_loss(predictions.rating_SR, read)
+    if predictions.rating_NR is not None and read is not None:
+        parts["rating_prediction"] = _rating_loss(predictions.rating_NR, read)
     if predictions.taste_BD is not None and batch.coming is not None:
         parts["user_preference"] = _preference_loss(predictions, batch.coming.item_BC, value_tables)
     total = torch.stack([getattr(weights, task) * loss for task, loss in parts.items()]).sum()
@@ -105,30 +137,18 @@ def _item_loss(
     query_SD: Tensor, predictions: Predictions, read: Supervised, seen: Seen | None, soft: SoftTargets | None
 ) -> Tensor:
     """The event that happened is the target, or what a teacher leaves of it."""
-    key_VD, bias_V, item_S1 = predictions.key_VD, predictions.bias_V, read.item_S[:, None]
-    share_S1 = torch.full(item_S1.shape, 1.0 if soft is None else 1 - soft.weight, device=item_S1.device)
-    return linear_cross_entropy(query_SD, key_VD, bias_V, item_S1, share_S1, seen, soft)
+    item_S1 = read.item_S[:, None]
+    return linear_cross_entropy(
+        query_SD, predictions.key_VD, predictions.bias_V, item_S1, (item_S1 != PAD).float(), seen, soft
+    )
 
 
-def _before(read: Supervised) -> Seen:
-    """What a token of a causal reading sees: everything up to itself."""
-    tokens = read.sequences
-    return Seen(tokens.item_T, read.token_S - tokens.position_T[read.token_S], read.token_S + 1)
-
-
-def _in_window(read: Supervised) -> Seen:
-    """What a token of a masked reading sees: the whole window, but for what is hidden."""
-    tokens = read.sequences
-    stop_B = tokens.last_B + 1
-    row_S = tokens.row_T[read.token_S]
-    length_B = torch.tensor(tokens.lengths, device=stop_B.device)
-    return Seen(tokens.item_T, (stop_B - length_B)[row_S], stop_B[row_S])
-
-
-def _rating_loss(logit_SR: Tensor, read: Supervised) -> Tensor:
-    level_S = read.rating_S[read.rating_S != NO_RATING] - 1
+def _rating_loss(logit_NR: Tensor, read: Supervised) -> Tensor:
+    level_N = read.rating_S[read.rated_N] - 1
+    nothing = NO_RATING - 1
     # A batch without ratings costs nothing, yet keeps the head in the graph: DDP waits for every gradient.
-    return F.cross_entropy(logit_SR.float(), level_S, reduction="sum") / max(1, len(level_S))
+    total = F.cross_entropy(logit_NR.float(), level_N, ignore_index=nothing, reduction="sum")
+    return total / (level_N != nothing).sum().clamp(min=1)
 
 
 def _preference_loss(predictions: Predictions, item_BC: Tensor, value_tables: Mapping[str, Tensor]) -> Tensor:
@@ -140,8 +160,13 @@ def _preference_loss(predictions: Predictions, item_BC: Tensor, value_tables: Ma
         value_BX = value_tables[name][item_BC].flatten(1)
         share_BX = _shares((value_BX != UNKNOWN).float())
         log_BX = logit_BV.float().log_softmax(1).gather(1, (value_BX - 1).clamp(min=0))
-        loss = loss - (share_BX * log_BX).sum(1).mean()
+        loss = loss - (share_BX * log_BX).sum() / _count(share_BC)
     return loss
+
+
+def _count(share_SX: Tensor) -> Tensor:
+    """How many rows are asked for anything, at least 1."""
+    return (share_SX.sum(1) > 0).sum().clamp(min=1)
 
 
 def _shares(count_BX: Tensor) -> Tensor:
@@ -158,10 +183,11 @@ def linear_cross_entropy(
     seen: Seen | None = None,
     soft: SoftTargets | None = None,
 ) -> Tensor:
-    """Mean over S of the cross-entropy between `softmax(query @ key.T + bias)` over the real items and the targets.
+    """The mean cross-entropy between `softmax(query @ key.T + bias)` over the real items and the targets.
 
-    Each row's targets weigh `share_SC`, and what a teacher says of it weighs `soft.weight` (Hinton et al. 2015). PAD,
-    MASK and what is `seen` are no candidates, neither here nor to the teacher.
+    The shares `share_SC` of a row's targets sum to 1, or to 0 where it is asked for nothing: such rows do not count.
+    `soft.weight` of the targets is what a teacher says instead (Hinton et al. 2015). PAD, MASK and what is `seen` are
+    no candidates, neither here nor to the teacher.
     """
     return _LinearCrossEntropy.apply(query_SD, key_VD, bias_V, target_SC, share_SC, seen, soft)  # type: ignore[no-untyped-call]
 
@@ -198,16 +224,14 @@ class _LinearCrossEntropy(torch.autograd.Function):
         loss = torch.zeros((), device=query_SD.device)
         for first in range(0, S, rows):
             piece = slice(first, min(S, first + rows))
-            logit_NV, share_NC, target_NC = student.of(piece), share_SC[piece], target_SC[piece]
-            seen_P2 = None if seen is None else seen.pairs(piece)
-            weight_N1 = share_NC.sum(1, keepdim=True)
+            logit_NV, target_NC = student.of(piece), target_SC[piece]
+            weight_N1, share_NC = share_SC[piece].sum(1, keepdim=True), share_SC[piece] * (1 - taught)
             hit_N1 = (logit_NV.gather(1, target_NC) * share_NC).sum(1, keepdim=True)
             if teacher is not None:
-                power_NV, total_N1, _ = _powers(_candidates(teacher.of(piece), seen_P2, target_NC))
-                soft_NV = power_NV.mul_(taught / total_N1)
-                weight_N1 += taught
+                power_NV, total_N1, _ = _powers(_candidates(teacher.of(piece), seen, piece, target_NC))
+                soft_NV = power_NV.mul_(taught * weight_N1 / total_N1)
                 hit_N1 += (logit_NV * soft_NV).sum(1, keepdim=True)  # while all scores are finite: 0 · ∞ is none
-            probability_NV, total_N1, top_N1 = _powers(_candidates(logit_NV, seen_P2, target_NC))
+            probability_NV, total_N1, top_N1 = _powers(_candidates(logit_NV, seen, piece, target_NC))
             loss += (weight_N1 * (total_N1.log2() + top_N1) - hit_N1).sum()
             if grad_query_SD is None or grad_key_VD is None:
                 continue
@@ -219,14 +243,14 @@ class _LinearCrossEntropy(torch.autograd.Function):
             grad_NV = grad_NV.to(dtype)
             torch.mm(grad_NV, key_VD, out=grad_query_SD[piece])
             _add_product(grad_key_VD, grad_NV.T, query_SD[piece])
-        ctx.save_for_backward(grad_query_SD, grad_key_VD, grad_bias_V)
-        ctx.rows = S
-        return loss / (LOG2_E * S)
+        count = _count(share_SC)
+        ctx.save_for_backward(grad_query_SD, grad_key_VD, grad_bias_V, count)
+        return loss / (LOG2_E * count)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        query_SD, key_VD, bias_V = ctx.saved_tensors
-        scale = grad / ctx.rows
+        query_SD, key_VD, bias_V, count = ctx.saved_tensors
+        scale = grad / count
         reserved = (0, 0, FIRST_ITEM, 0)
         return (
             query_SD.float() * scale,
@@ -254,13 +278,12 @@ class _Logits:
         return logit_NV if self.bias_V is None else logit_NV.add_(self.bias_V)
 
 
-def _candidates(logit_NV: Tensor, seen_P2: tuple[Tensor, Tensor] | None, target_NC: Tensor) -> Tensor:
+def _candidates(logit_NV: Tensor, seen: Seen | None, piece: slice, target_NC: Tensor) -> Tensor:
     """The same, in place: what was seen scores −∞ unless it is a target."""
-    if seen_P2 is None:
+    if seen is None:
         return logit_NV
-    row_P, item_P = seen_P2
     own_NC = logit_NV.gather(1, target_NC)
-    logit_NV[row_P, item_P - FIRST_ITEM] = -torch.inf
+    seen.strike_out(logit_NV, piece)
     return logit_NV.scatter_(1, target_NC, own_NC)
 
 

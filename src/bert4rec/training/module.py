@@ -29,13 +29,17 @@ from bert4rec.evaluation.evaluate import place_of_target, true_ratings
 from bert4rec.evaluation.metrics import summarise
 from bert4rec.model.network import Bert4Rec
 from bert4rec.model.scorer import NetworkScorer
-from bert4rec.training.losses import multi_task_loss
+from bert4rec.training.captured import CapturedStep, is_captured
+from bert4rec.training.losses import Losses, multi_task_loss
 from bert4rec.training.teacher import Teacher
 
 MONITORED = "validation/ndcg@10"
 """What chooses the best checkpoint and stops training: on validation, over all of its users."""
 
 USERS_IN_PIECE = 256
+
+RARE = (0.9, 0.9999)
+"""Decays of Adam's moments for rows that few batches touch."""
 
 Asked = tuple[Histories, Tensor, Tensor]
 """Histories, the item row `[B]` that each is followed by, and the rating `[B]` it got, NaN where it has none."""
@@ -56,6 +60,7 @@ class TrainingModule(pl.LightningModule):
         self.register_buffer("level_R", torch.from_numpy(dataset.rating_levels).float(), persistent=False)
         self.rating_rmse = MeanSquaredError(squared=False)
         self.scorer: NetworkScorer | None = None
+        self.captured: CapturedStep | None = None
 
     def transfer_batch_to_device(
         self, batch: Batch | Asked, device: torch.device, dataloader_idx: int
@@ -70,21 +75,26 @@ class TrainingModule(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The weighted loss; each part is logged by its task's name."""
+        if self.captured is None and is_captured(self.config, self.device):
+            self.captured = CapturedStep(self.network, self.losses_of, batch)
+        losses = self.losses_of(batch) if self.captured is None else self.captured(batch)
+        parts = {f"train/{task}": loss.detach() for task, loss in {**losses.parts, "loss": losses.total}.items()}
+        self.log_dict(parts, on_step=False, on_epoch=True, batch_size=batch.events, sync_dist=True)
+        return losses.total
+
+    def losses_of(self, batch: Batch) -> Losses:
+        """What the answers to a batch cost."""
         tables = {name: self.get_buffer(f"table_of_{name}") for name in self.multi_valued}
         training = self.config.training
-        taught = self.teacher.taught(batch) if self.teacher is not None else None
-        losses = multi_task_loss(
+        return multi_task_loss(
             self.network(batch),
             batch,
             training.task_weights,
             tables,
             exclude_seen=training.exclude_seen,
-            taught=taught,
+            taught=self.teacher.taught(batch) if self.teacher is not None else None,
             rating_shrinkage=training.rating_shrinkage,
         )
-        parts = {f"train/{task}": loss.detach() for task, loss in {**losses.parts, "loss": losses.total}.items()}
-        self.log_dict(parts, on_step=False, on_epoch=True, batch_size=batch.events, sync_dist=True)
-        return losses.total
 
     def validation_step(self, asked: Asked, batch_idx: int) -> None:
         """The metrics of one piece of the validation users, scored as the product scores."""
@@ -127,9 +137,10 @@ class TrainingModule(pl.LightningModule):
 
 
 def parameter_groups(network: Bert4Rec, training: TrainingConfig) -> list[dict[str, Any]]:
-    """Matrices decay, vectors do not; the rating head's factors have a penalty and a learning rate of their own.
+    """Matrices decay, vectors do not; the rating head's factors have a penalty, a rate and a memory of their own.
 
-    A factor meets its own few ratings alone: at the rate of the network, which every event teaches, it learns too little.
+    A user's row meets its ratings once an epoch. With a second moment that has faded by then each meeting would be a
+    step of one size, however much or little there is to learn.
     """
     head = network.rating_head
     factors = [] if head is None or head.factors is None else list(head.factors.parameters())
@@ -140,7 +151,7 @@ def parameter_groups(network: Bert4Rec, training: TrainingConfig) -> list[dict[s
         {"params": [p for p in shared if p.dim() <= 1], "weight_decay": 0.0},
     ]
     if factors:
-        groups.append({"params": factors, "weight_decay": 0.0, "lr": training.rating_learning_rate})
+        groups.append({"params": factors, "weight_decay": 0.0, "lr": training.rating_learning_rate, "betas": RARE})
     return groups
 
 
@@ -170,7 +181,8 @@ class TrainingData(pl.LightningDataModule):
         """The batches of this device."""
         training = self.run.training
         rank, devices = self._devices
-        batches = TrainingBatches(self.dataset, self.split, self.run.model, training, devices)
+        rectangular = self.trainer is not None and is_captured(self.run, self.trainer.strategy.root_device)
+        batches = TrainingBatches(self.dataset, self.split, self.run.model, training, devices, rectangular)
         # A resumed loop starts loading processes before it tells them the epoch that it goes on with.
         batches.start_epoch(self.first_epoch)
         return DataLoader(

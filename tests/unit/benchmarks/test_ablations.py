@@ -29,7 +29,7 @@ PRESETS = sorted((ROOT / "configs").glob("*.yaml"))
 @pytest.fixture(scope="module", autouse=True)
 def benchmarks(benchmark_script: Callable[[str], ModuleType]) -> SimpleNamespace:
     """The scripts that ablations are made of."""
-    names = ("ablations", "ablation_table", "elements", "runs", "variants")
+    names = ("ablations", "ablation_table", "answers", "elements", "runs", "variants")
     return SimpleNamespace(**{name: benchmark_script(name) for name in names})
 
 
@@ -259,10 +259,10 @@ def test_the_record_holds_what_the_runs_reached(script: SimpleNamespace, world: 
 def test_answers_are_kept_until_the_weights_change(
     script: SimpleNamespace, benchmarks: SimpleNamespace, world: PreparedDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def ask(folder: Path, dataset: PreparedDataset, split: Split) -> Any:
+    def ask(folder: Path, dataset: PreparedDataset, split: Split, device: str) -> Any:
         raise AssertionError("asked again")
 
-    monkeypatch.setattr(benchmarks.ablations, "ask", ask)
+    monkeypatch.setattr(benchmarks.answers, "ask", ask)
     assert script.again()["elements"] == script.record["elements"]
     folder = script.folder / "runs/tiny_synthetic/preset-seed3"
     config = json.loads((folder / "config.json").read_text())

@@ -70,6 +70,7 @@ def alone(sequences: Sequences, row: int) -> Sequences:
         position_T=sequences.position_T[mine_T],
         row_T=torch.zeros(sequences.lengths[row], dtype=torch.long),
         user_B=sequences.user_B[row : row + 1],
+        length_B=sequences.length_B[row : row + 1],
         lengths=(sequences.lengths[row],),
     )
 
@@ -192,8 +193,19 @@ def test_a_sequence_with_too_many_scores_for_any_rectangle_has_one_of_its_own() 
     assert [grid.shape for grid in make_grids(packed(5, 5), replace(SMALL_PIECES, scores=10))] == [(1, 5), (1, 5)]
 
 
+def test_a_gpu_gathers_what_a_cpu_selects() -> None:
+    table_WH, bucket_bLL = torch.randn(9, 2, requires_grad=True), torch.randint(0, 9, (3, 4, 5))
+    selected, gathered = (make(table_WH, bucket_bLL) for make in (attention._selected, attention._gathered))
+    assert torch.equal(selected, gathered)
+    weight = torch.randn_like(selected)
+    grads = [torch.autograd.grad((bias * weight).sum(), table_WH)[0] for bias in (selected, gathered)]
+    torch.testing.assert_close(*grads)
+
+
 def test_a_gpu_gets_few_pieces_whatever_their_padding() -> None:
-    assert [grid.shape for grid in make_grids(packed(10, 10, 9, 8, 7, 3, 3), cutting(torch.device("cuda")))] == [(7, 10)]
+    assert [grid.shape for grid in make_grids(packed(10, 10, 9, 8, 7, 3, 3), cutting(torch.device("cuda")))] == [
+        (7, 10)
+    ]
     assert cutting(torch.device("cpu")) is SMALL_PIECES
 
 

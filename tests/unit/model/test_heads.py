@@ -68,9 +68,10 @@ def test_the_factors_are_biases_and_a_product_along_the_learned_direction() -> N
         factors.item.weight[4] = torch.tensor([0.0, 0.0, 0.0, 0.0, 1.0, 5.0, 7.0])
     found = factors(torch.tensor([1]), torch.tensor([4]))[0].tolist()
     assert found == pytest.approx([0.1 - 31, 0.2 - 15.5, 0.3, 0.4 + 15.5, 1.5 + 31])
-    square = factors.square(torch.tensor([1, 0]), torch.tensor([4, 0]))  # of nobody and nothing: zeros
-    assert square.item() == pytest.approx((0.55 + 13 + 75) / 2)
-    assert factors.square(torch.tensor([], dtype=torch.long), torch.tensor([], dtype=torch.long)).item() == 0
+    users, items, rated = torch.tensor([1, 0, 1]), torch.tensor([4, 0, 4]), torch.tensor([True, True, False])
+    square = factors.square(users, items, rated)  # of nobody and nothing: zeros; what has no rating does not count
+    assert square.item() == pytest.approx((0.1 * (0.55 + 1) + 13 + 74) / 2)
+    assert factors.square(users[:0], items[:0], rated[:0]).item() == 0
 
 
 def test_the_factors_know_nothing_of_strangers_and_learn_nothing_from_them() -> None:

@@ -154,7 +154,7 @@ def test_every_task_has_its_predictions(world: PreparedDataset) -> None:
 OFF = {
     "item_prediction": ("masked_SD", None),
     "next_item": ("causal_SD", None),
-    "rating_prediction": ("rating_SR", "rating_head"),
+    "rating_prediction": ("rating_NR", "rating_head"),
     "user_preference": ("taste_BD", "preference_head"),
 }
 
@@ -176,7 +176,7 @@ def test_without_ratings_in_the_data_there_is_no_rating_head() -> None:
     unrated = dataset_of(list(range(7)))
     network = network_of(unrated)
     assert (network.rating_head, network.rating) == (None, None)
-    assert network(batch_of(unrated)).rating_SR is None
+    assert network(batch_of(unrated)).rating_NR is None
 
 
 def test_hidden_ids_leave_metadata_to_score(world: PreparedDataset) -> None:
@@ -300,12 +300,12 @@ def test_a_rating_is_that_of_the_user_whose_token_it_is(world: PreparedDataset) 
     assert network.rating_head is not None
     assert network.rating_head.factors is not None
     read, factors = batch.causal, network.rating_head.factors
-    before_SR = network(batch).rating_SR
+    before_SR = network(batch).rating_NR
     moved = int(read.sequences.user_B[1])
     with torch.no_grad():
         factors.user.weight[moved, :5] += torch.arange(5.0)
     own_S = torch.repeat_interleave(read.sequences.user_B, torch.tensor(read.sequences.lengths)) == moved
-    changed_SR = network(batch).rating_SR - before_SR
+    changed_SR = network(batch).rating_NR - before_SR
     rated_S = read.rating_S != NO_RATING
     torch.testing.assert_close(changed_SR, own_S[read.token_S][rated_S][:, None] * torch.arange(5.0), atol=1e-5, rtol=0)
 

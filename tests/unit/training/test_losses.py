@@ -17,7 +17,7 @@ from bert4rec.model.network import Predictions
 from bert4rec.training import losses
 from bert4rec.training.losses import Seen, SoftTargets, linear_cross_entropy, multi_task_loss
 from bert4rec.training.module import value_tables
-from small_networks import ALL_TASKS, batch_of, network_of
+from small_networks import ALL_TASKS, batch_of, network_of, packed
 from small_worlds import dataset_of
 
 S, D, V, C = 50, 6, 40, 3
@@ -104,12 +104,12 @@ def test_pad_and_mask_are_no_candidates(query: Tensor, key: Tensor, bias: Tensor
     assert torch.equal(linear_cross_entropy(query, key, bias, *targets()), before)
 
 
-def test_a_row_without_targets_costs_nothing_and_counts_in_the_mean(query: Tensor, key: Tensor) -> None:
+def test_a_row_without_targets_costs_nothing_and_does_not_count(query: Tensor, key: Tensor) -> None:
     item_SC, share_SC = targets()
     whole = linear_cross_entropy(query[1:2], key, None, item_SC[1:2], share_SC[1:2])
     share_SC[0] = 0
-    half = linear_cross_entropy(query[:2], key, None, item_SC[:2], share_SC[:2])
-    torch.testing.assert_close(half, whole / 2)
+    both = linear_cross_entropy(query[:2], key, None, item_SC[:2], share_SC[:2])
+    torch.testing.assert_close(both, whole)
 
 
 def test_huge_scores_neither_overflow_nor_vanish(key: Tensor) -> None:
@@ -142,13 +142,11 @@ def test_without_gradients_only_the_value_is_computed(query: Tensor, key: Tensor
 
 
 def seen_by_row() -> tuple[Seen, list[list[int]]]:
-    """Row s sees the items from a few places before its own on; MASK among them means nothing."""
-    item_T = torch.tensor([MASK, *(FIRST_ITEM + place % 7 for place in range(S))])
-    stop_S = torch.arange(1, S + 1)
-    start_S = (stop_S - 4).clamp(min=0)
-    return Seen(item_T, start_S, stop_S), [
-        item_T[start:stop].tolist() for start, stop in zip(start_S, stop_S, strict=True)
-    ]
+    """Row s sees the items up to its own place, in sequences of four; MASK among them means nothing."""
+    items = [MASK, *(FIRST_ITEM + place % 7 for place in range(1, S))]
+    lengths = [min(4, S - first) for first in range(0, S, 4)]
+    seen = Seen(packed(*lengths, items=items), torch.arange(S), causal=True)
+    return seen, [items[place - place % 4 : place + 1] for place in range(S)]
 
 
 @pytest.mark.usefixtures("pieces")
@@ -167,6 +165,17 @@ def test_seen_items_are_no_candidates_unless_they_are_the_answer(query: Tensor, 
     grads = (torch.autograd.grad(loss, [query, key, bias]) for loss in (found, true))
     for mine, torchs in zip(*grads, strict=True):
         torch.testing.assert_close(mine, torchs, atol=1e-6, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["causal", "masked"])
+def test_what_a_gpu_strikes_out_is_what_a_cpu_strikes_out(name: str, world: PreparedDataset) -> None:
+    read = getattr(batch_of(world), name)
+    seen, items, piece = Seen(read.sequences, read.token_S, causal=name == "causal"), world.num_items, slice(3, 40)
+    row_P, item_P = seen.pairs(piece)
+    by_pair_NV = torch.zeros(37, items, dtype=torch.bool)
+    by_pair_NV[row_P, item_P - FIRST_ITEM] = True
+    assert by_pair_NV.any()
+    assert torch.equal(seen.mask(piece, items), by_pair_NV)
 
 
 def everything_alike(batch: Batch) -> Predictions:
@@ -233,7 +242,7 @@ def test_a_teachers_distribution_is_its_share_of_the_target(
     soft = teacher(weight, biased)
     seen, of_row = seen_by_row() if hides_seen else (None, None)
     item_S = torch.arange(S) % (V - FIRST_ITEM) + FIRST_ITEM
-    found = linear_cross_entropy(query, key, bias, item_S[:, None], torch.full((S, 1), 1 - weight), seen, soft)
+    found = linear_cross_entropy(query, key, bias, item_S[:, None], torch.ones(S, 1), seen, soft)
     true = softly(query, key, bias, item_S, soft, barred(of_row, item_S))
     torch.testing.assert_close(found, true)
     grads = (torch.autograd.grad(3 * loss, [query, key, bias]) for loss in (found, true))
@@ -245,25 +254,33 @@ def test_by_hand_a_sure_student_pays_for_its_teachers_doubt() -> None:
     key_VD = torch.tensor([[0.0], [0.0], [1.0], [0.0]])  # the student scores log 3 and 0: 3/4 and 1/4
     doubt = SoftTargets(torch.zeros(1, 1), key_VD, None, weight=0.5)
     query, happened = torch.full((1, 1), log(3)), torch.tensor([[FIRST_ITEM]])
-    loss = linear_cross_entropy(query, key_VD, None, happened, torch.full((1, 1), 0.5), soft=doubt)
+    loss = linear_cross_entropy(query, key_VD, None, happened, torch.ones(1, 1), soft=doubt)
     assert loss.item() == pytest.approx(-(0.75 * log(3 / 4) + 0.25 * log(1 / 4)))
 
 
 def test_a_student_that_says_what_its_teacher_says_learns_nothing_more(key: Tensor, query: Tensor) -> None:
     same = SoftTargets(query.detach(), key.detach(), None, weight=1.0)
-    loss = linear_cross_entropy(query, key, None, torch.full((S, 1), FIRST_ITEM), torch.zeros(S, 1), soft=same)
+    loss = linear_cross_entropy(query, key, None, torch.full((S, 1), FIRST_ITEM), torch.ones(S, 1), soft=same)
     for grad in torch.autograd.grad(loss, [query, key]):
         torch.testing.assert_close(grad, torch.zeros_like(grad), atol=1e-7, rtol=0)
 
 
 def test_in_bf16_a_teacher_is_near(query: Tensor, key: Tensor, bias: Tensor) -> None:
-    given = (query, key, bias, torch.full((S, 1), FIRST_ITEM), torch.full((S, 1), 0.5), None, teacher(0.5))
+    given = (query, key, bias, torch.full((S, 1), FIRST_ITEM), torch.ones(S, 1), None, teacher(0.5))
     exact = linear_cross_entropy(*given)
     with torch.autocast("cpu", torch.bfloat16):
         rounded = linear_cross_entropy(*given)
     assert rounded.item() == pytest.approx(exact.item(), rel=0.01)
     for mine, true in zip(*(torch.autograd.grad(loss, [query, key, bias]) for loss in (rounded, exact)), strict=True):
         assert (mine - true).abs().max() < 0.05 * true.abs().max()
+
+
+def test_a_row_that_is_asked_for_nothing_is_not_taught_either(query: Tensor, key: Tensor, bias: Tensor) -> None:
+    soft, item_S1, share_S1 = teacher(0.5), torch.full((S, 1), FIRST_ITEM), torch.ones(S, 1)
+    share_S1[1:] = 0
+    found = linear_cross_entropy(query, key, bias, item_S1, share_S1, soft=soft)
+    first = replace(soft, query_SD=soft.query_SD[:1])
+    torch.testing.assert_close(found, linear_cross_entropy(query[:1], key, bias, item_S1[:1], share_S1[:1], soft=first))
 
 
 def test_a_teacher_teaches_the_tasks_it_is_asked_of_and_no_other(computed: tuple) -> None:
@@ -320,9 +337,9 @@ def test_ratings_are_guessed_where_there_are_any() -> None:
     dataset = dataset_of([0, 1, 2, 3, 4], ratings=[[5, 0, 3, 1, 1]])  # events 0, 1 and 2 train; 1 is unrated
     batch = batch_of(dataset)
     predictions = network_of(dataset).eval()(batch)
-    assert predictions.rating_SR.shape == (2, 5)
+    assert predictions.rating_NR.shape == (2, 5)
     part = multi_task_loss(predictions, batch, ALL_TASKS, {}).parts["rating_prediction"]
-    torch.testing.assert_close(part, F.cross_entropy(predictions.rating_SR, torch.tensor([5 - 1, 3 - 1])))
+    torch.testing.assert_close(part, F.cross_entropy(predictions.rating_NR, torch.tensor([5 - 1, 3 - 1])))
 
 
 def test_the_rating_heads_own_vectors_are_kept_small_in_the_share_that_was_asked_for() -> None:

@@ -18,6 +18,7 @@ from bert4rec.training.module import (
     TrainingModule,
     ValidationPieces,
     learning_rate_share,
+    parameter_groups,
     value_tables,
 )
 from small_networks import network_of, settings
@@ -82,8 +83,8 @@ kept: list[TrainingModule] = []
 
 
 def test_weight_decay_is_of_matrices_only(world: PreparedDataset) -> None:
-    matrices, vectors = optimizer(world, weight_decay=0.07).param_groups
-    assert (matrices["weight_decay"], vectors["weight_decay"]) == (0.07, 0)
+    matrices, vectors, factors = optimizer(world, weight_decay=0.07).param_groups
+    assert [group["weight_decay"] for group in (matrices, vectors, factors)] == [0.07, 0, 0]
     assert {parameter.dim() for parameter in matrices["params"]} == {2}
     assert {parameter.dim() for parameter in vectors["params"]} == {1}
 
@@ -96,8 +97,22 @@ def test_every_weight_that_learns_is_optimised_once(world: PreparedDataset) -> N
 
 
 def test_the_optimiser_starts_at_the_warmed_up_share_of_the_peak(world: PreparedDataset) -> None:
-    groups = optimizer(world, learning_rate=0.02, beta2=0.9, warmup_steps=10).param_groups
-    assert [(group["lr"], group["betas"]) for group in groups] == [(pytest.approx(0.02 / 10), (0.9, 0.9))] * 2
+    groups = optimizer(world, learning_rate=0.02, rating_learning_rate=0.07, beta2=0.9, warmup_steps=10).param_groups
+    assert [(group["lr"], group["betas"]) for group in groups] == [
+        (pytest.approx(0.002), (0.9, 0.9)),
+        (pytest.approx(0.002), (0.9, 0.9)),
+        (pytest.approx(0.007), (0.9, 0.9999)),
+    ]
+
+
+def test_the_factors_of_ratings_learn_at_their_own_rate_if_there_are_any(world: PreparedDataset) -> None:
+    *_, factors = optimizer(world, rating_learning_rate=0.07).param_groups
+    head = kept[-1].network.rating_head
+    assert head is not None
+    assert head.factors is not None
+    assert [id(parameter) for parameter in factors["params"]] == [id(p) for p in head.factors.parameters()]
+    without = network_of(world, rating_size=0)
+    assert len(parameter_groups(without, settings().training)) == 2
 
 
 def test_validation_pieces_hold_every_validation_user_once(world: PreparedDataset) -> None:
