@@ -148,7 +148,7 @@ class TrainingConfig:
     """The teachers' scores are divided by this: above 1 they tell more of the items that they do not put first."""
     start_from: str = ""
     """A model folder whose weights training starts from, in place of random ones."""
-    rating_shrinkage: float = 0.08
+    rating_shrinkage: float = 0.012
     """L2 penalty of the rating head's own vectors, for each rating that uses them; of its biases a tenth."""
     rating_learning_rate: float = 1e-3
     """Peak learning rate of these vectors and biases, whatever that of the network is."""

@@ -88,11 +88,15 @@ class RatingFactors(nn.Module):
         return user_NX[:, :R] + item_NX[:, :R] + product_N1 * self.direction_R
 
     def square(self, user_N: Tensor, item_N: Tensor, is_rated_N: Tensor) -> Tensor:
-        """What training keeps small: the mean over the ratings of the squares of user and item, biases less so."""
+        """What training keeps small: the mean over the ratings of the squares of user and item, biases less so.
+
+        The vectors' part is times the direction's length, or they would shrink and it would grow in their place.
+        """
         user_N, item_N = user_N.masked_fill(~is_rated_N, UNKNOWN), item_N.masked_fill(~is_rated_N, PAD)
         square_X = _known(self.user, user_N).square().sum(0) + _known(self.item, item_N).square().sum(0)
         R = len(self.direction_R)
-        return (BIAS_SHRINKAGE * square_X[:R].sum() + square_X[R:].sum()) / is_rated_N.sum().clamp(min=1)
+        square = BIAS_SHRINKAGE * square_X[:R].sum() + self.direction_R.norm() * square_X[R:].sum()
+        return square / is_rated_N.sum().clamp(min=1)
 
 
 def _known(table: nn.Embedding, row_N: Tensor) -> Tensor:
