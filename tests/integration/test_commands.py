@@ -205,6 +205,31 @@ def test_explain_answers_with_measured_effects(model: Path, who: list[str]) -> N
     assert {"item_id", "effect", "rank_without", "position"} <= set(found["events"][0])
 
 
+def test_explain_draws_and_estimates(model: Path, tmp_path: Path) -> None:
+    pictures = [tmp_path / name for name in ("effects.png", "attention.png")]
+    drawn = ["--plot", pictures[0], "--attention", pictures[1]]
+    found = answer("explain", "--model", model, "--user_id", "7", "--method", "gradients", *drawn)
+    assert {"item_id", "effect", "position", "title"} == set(found["events"][0])
+    assert all(picture.read_bytes().startswith(b"\x89PNG") for picture in pictures)
+    assert "'measured', 'gradients'" in run("explain", "--model", model, "--user_id", "7", "--method", "guess").refused(
+        2
+    )
+
+
+def test_evaluate_measures_explanations(model: Path, tmp_path: Path) -> None:
+    found = answer("evaluate", "--model", model, "--explanations", "6", "--output", tmp_path)["explanations"]
+    assert (found["users"], found["request_time"]) == (6, True)
+    assert set(found["explainers"]) >= {"measured", "at random", "most recent"}
+    assert json.loads((tmp_path / "explanations.json").read_text())["explainers"] == found["explainers"]
+    assert (tmp_path / "explanations.png").read_bytes().startswith(b"\x89PNG")
+    told = run("evaluate", "--model", model, "--explanations", "6").succeeded()
+    for part in ("DEL: the item's likelihood", "INS: ", "POS: ", "NEG: ", "measured − most recent", "forward passes"):
+        assert part in told
+    assert max(map(len, told.splitlines())) <= 120
+    said = run("evaluate", "--model", model, "--explanations", "-1").refused(2)
+    assert said.endswith("explanations is -1: it is a number of users")
+
+
 @pytest.mark.parametrize("who", [["--user_id", "7"], ["--item_sequence", HISTORY]], ids=["stored", "given"])
 def test_explain_without_an_item_explains_the_first_recommended_one(model: Path, who: list[str]) -> None:
     first = answer("recommend", "--model", model, *who, "--k", "1")["items"][0]

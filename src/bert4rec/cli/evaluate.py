@@ -5,7 +5,8 @@ The time of the request is known and unknown in turn.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,17 +16,20 @@ from jsonargparse import ArgumentParser, Namespace
 from bert4rec.cli.asking import open_models
 from bert4rec.cli.flags import add_data, add_folders, add_json, at_least_one
 from bert4rec.cli.output import console, notes, show_json, show_table
-from bert4rec.errors import DataError
+from bert4rec.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from bert4rec.artefact import Artefact
     from bert4rec.data.prepared import PreparedDataset
     from bert4rec.data.splits import Split
+    from bert4rec.evaluation.fidelity import Explained, Fidelity
     from bert4rec.evaluation.report import Report
 
 LISTS = ("hit@10", "ndcg@10", "mrr", "coverage@10")
 RATINGS = ("rating_rmse", "rating_mae", "rating_ece", "rating_ece_chance")
 INTERVALS = ("rating_coverage", "rating_coverage_promised", "rating_interval_levels")
+
+EXPLAINED_USERS = 500
 
 REPORT_FILE = "report.md"
 """The table for people, which makes a folder of reports known as one."""
@@ -37,6 +41,14 @@ def add_flags(parser: ArgumentParser) -> None:
     add_data(parser)
     parser.add_argument("--cases", type=Literal["test", "validation"], default="test", help="Which cases are asked.")
     parser.add_argument("--baselines", action="store_true", help="Fit and evaluate the baselines too.")
+    parser.add_argument(
+        "--explanations",
+        type=int,
+        nargs="?",
+        const=EXPLAINED_USERS,
+        default=0,
+        help=f"Measure how faithful explanations are, on so many users (none named: {EXPLAINED_USERS}).",
+    )
     parser.add_argument("--output", type=Path, help="A folder for the reports (JSON, Markdown) and the pictures.")
     parser.add_argument("--batch_size", type=int, default=256, help="Users scored at once.")
     add_json(parser)
@@ -49,6 +61,8 @@ def run(args: Namespace) -> None:
     from bert4rec.evaluation.ratings import rating_baselines
 
     batch_size = at_least_one(args, "batch_size")
+    if args.explanations < 0:
+        raise UsageError(f"explanations is {args.explanations}: it is a number of users")
     if args.output:
         args.output.mkdir(parents=True, exist_ok=True)  # better to fail before the work than after it
     say = notes(to_stderr=args.json)
@@ -58,8 +72,9 @@ def run(args: Namespace) -> None:
     rows = evaluate_rows(scorer, dataset, split, args.cases, batch_size)
     baselines = baseline_reports(dataset, split, args.cases, batch_size, say) if args.baselines else []
     ratings = rating_baselines(dataset, split, getattr(split, args.cases)) if args.baselines else {}
+    explained = explanations(scorer, dataset, split, args) if args.explanations else None
     if args.output:
-        write_reports(args.output, rows, baselines)
+        write_reports(args.output, rows, baselines, explained)
     if args.json:
         first = next(iter(rows.values())).to_dict()
         show_json(
@@ -68,10 +83,13 @@ def run(args: Namespace) -> None:
                 "rows": {name: row.to_dict() for name, row in rows.items()},
                 "baselines": {report.name: report.to_dict() for report in baselines},
                 "rating_baselines": ratings,
+                **({} if explained is None else {"explanations": explained.to_dict()}),
             }
         )
         return
     _show(rows, baselines, ratings)
+    if explained is not None:
+        _show_explanations(explained)
     if args.output:
         print(f"reports and pictures: {args.output}")
 
@@ -108,9 +126,27 @@ def baseline_reports(
     return sorted(reports, key=lambda report: -report.metrics["ndcg@10"])
 
 
-def write_reports(folder: Path, rows: dict[str, Report], baselines: list[Report]) -> None:
+def explanations(scorer: Explained, dataset: PreparedDataset, split: Split, args: Namespace) -> Fidelity:
+    """How faithful explanations are, with a bar on a terminal: each takes some hundred scores."""
+    from rich.console import Console
+    from rich.progress import track
+
+    from bert4rec.evaluation.fidelity import fidelity
+
+    screen = Console(stderr=True)
+
+    def bar(users: Iterator[int], total: int) -> Iterator[int]:
+        hidden = not screen.is_terminal
+        yield from track(users, "explaining", total, console=screen, transient=True, disable=hidden)
+
+    return fidelity(scorer, dataset, split, users=args.explanations, cases=args.cases, progress=bar)
+
+
+def write_reports(
+    folder: Path, rows: dict[str, Report], baselines: list[Report], explained: Fidelity | None = None
+) -> None:
     """In an existing folder: a JSON file for each report (`compare` reads them), one table, and the pictures."""
-    from bert4rec.evaluation.plots import plot_comparison, plot_reliability
+    from bert4rec.evaluation.plots import plot_comparison, plot_fidelity, plot_reliability
     from bert4rec.evaluation.report import save_report, to_markdown
     from bert4rec.files import write_whole
 
@@ -124,6 +160,9 @@ def write_reports(folder: Path, rows: dict[str, Report], baselines: list[Report]
     plot_comparison([first, *baselines], folder / "comparison.png")
     if first.reliability:
         plot_reliability(first, folder / "reliability.png")
+    if explained is not None:
+        write_whole(folder / "explanations.json", json.dumps(explained.to_dict(), indent=1).encode())
+        plot_fidelity(explained, folder / "explanations.png")
 
 
 def _show(rows: dict[str, Report], baselines: list[Report], ratings: dict[str, dict[str, float]]) -> None:
@@ -140,6 +179,27 @@ def _show(rows: dict[str, Report], baselines: list[Report], ratings: dict[str, d
     if len(own) > 1:
         protocol["request_time"] = "as the rows say"
     console().print(f"\n±: half of the 95 % interval. {protocol_line(protocol)}", style="dim")
+
+
+def _show_explanations(explained: Fidelity) -> None:
+    from bert4rec.evaluation.fidelity import KS, MEASURES, OURS
+
+    told = {**explained.values, **{f"{OURS} − {name}": found for name, found in explained.minus.items()}}
+    for measure, meaning in MEASURES.items():
+        columns = [*(f"{measure}@{k}" for k in KS), measure]
+        print()
+        show_table(
+            f"{measure}: {meaning}",
+            ["events", *columns[:-1], "mean"],
+            [[name, *(_margin(*found[column], digits=3) for column in columns)] for name, found in told.items()],
+        )
+    known = "known" if explained.request_time else "unknown"
+    console().print(
+        f"\n{explained.users} users, request time {known}; likelihood with all events: {explained.likelihood:.3f}. "
+        f"Rank correlation of the effects with those under shuffled weights: {_margin(*explained.shuffled, digits=3)}. "
+        f"An explanation takes {explained.passes:.1f} forward passes of as many histories.",
+        style="dim",
+    )
 
 
 def show_metrics(
@@ -161,5 +221,10 @@ def _with_margin(report: Report, metric: str) -> str:
     """`0.3250 ±0.0118`: one line where the interval itself would take two."""
     if metric not in report.metrics:
         return "–"
-    low, high = report.intervals.get(metric, (0, 0))
-    return f"{report.metrics[metric]:.4f}" + (f" ±{(high - low) / 2:.4f}" if metric in report.intervals else "")
+    if metric not in report.intervals:
+        return f"{report.metrics[metric]:.4f}"
+    return _margin(report.metrics[metric], report.intervals[metric])
+
+
+def _margin(value: float, interval: tuple[float, float], digits: int = 4) -> str:
+    return f"{value:.{digits}f} ±{(interval[1] - interval[0]) / 2:.{digits}f}"

@@ -64,11 +64,29 @@ class EventEffect:
 
     item_id: RawId
     effect: float
-    """The item's score with all events minus its score without this one."""
-    rank_without: int
-    """Where the item would stand without this event, among the same items."""
+    """The item's score with all events minus its score without this one; by gradients, an estimate."""
     position: int
     """Place in the history, 0 is the oldest."""
+    title: str | None = None
+    alone: float | None = None
+    """The item's score with this event alone minus its score without any; gradients do not tell."""
+    rank_without: int | None = None
+    """Where the item would stand without this event, among the same items; gradients do not tell."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, without what is unknown."""
+        return _without_none(vars(self))
+
+
+@dataclass(frozen=True)
+class SimilarItem:
+    """An item of the history that is like the one that is explained."""
+
+    item_id: RawId
+    similarity: float
+    """The cosine of the two items' vectors, id and metadata together."""
+    position: int
+    """Of the latest such event."""
     title: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -89,13 +107,18 @@ class Explanation:
     seen: bool
     """Whether the item is in the history, so that a list that filters what is seen does not hold it."""
     events: Sequence[EventEffect]
-    """Strongest effect first, whichever its sign. Events before the last `seq_length` have none and are not listed."""
+    """The most important first: those that together carry the item most, then the rest. Events before the last
+    `seq_length` have no effect and are not listed."""
     side_information: Mapping[str, float]
     """The same difference for each piece of what is known of the user and of the request: `user_id`, each demographic
     feature, `request_time`."""
+    item_information: Mapping[str, float]
+    """The same for each known feature of the item: its score minus that of the same item without the feature."""
+    similar: Sequence[SimilarItem]
+    """The items of the history that are most like this one."""
     expected_rating: float | None
     rating_interval: tuple[float, float] | None
-    sentence: str
+    sentence: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -103,6 +126,8 @@ class Explanation:
             **_without_none(vars(self)),
             "events": [event.to_dict() for event in self.events],
             "side_information": dict(self.side_information),
+            "item_information": dict(self.item_information),
+            "similar": [item.to_dict() for item in self.similar],
         }
 
 

@@ -11,28 +11,30 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 
 from bert4rec import artefact
 from bert4rec.artefact import Artefact
-from bert4rec.data.batches import last_events
 from bert4rec.data.histories import Histories
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.engine import profile
-from bert4rec.engine.answers import AttentionMaps, EventEffect, Explanation, Recommendation, Recommendations
-from bert4rec.engine.asking import When, feature_rows, given_history, known_row, plain_id, seconds, stored_history
-from bert4rec.engine.explain import (
-    measured_effects,
-    sentence_of,
-    with_all_features,
-    without_event,
-    without_side_information,
+from bert4rec.engine.answers import (
+    AttentionMaps,
+    EventEffect,
+    Explanation,
+    Recommendation,
+    Recommendations,
+    SimilarItem,
 )
+from bert4rec.engine.asking import When, feature_rows, given_history, known_row, plain_id, seconds, stored_history
+from bert4rec.engine.explain import sentence_of, similar_items, with_all_features, without_side_information
 from bert4rec.errors import UnknownItem, UsageError
+from bert4rec.evaluation.attribution import attribute, measured
 from bert4rec.evaluation.calibration import rating_intervals
+from bert4rec.evaluation.gradients import integrated_gradients
 from bert4rec.ids import FIRST_ITEM, RawId
 from bert4rec.ranking import NEVER, exclude, top_k
 
@@ -130,13 +132,17 @@ class RecommendationEngine:
         request_time: When | None = None,
         user_features: Mapping[str, Any] | None = None,
         ignore_unknown_items: bool = False,
+        method: Literal["measured", "gradients"] = "measured",
     ) -> Explanation:
         """Why an item stands where it stands; any known item may be asked about, also one that was seen.
 
         Every effect is measured: the item's score with everything minus its score without that one event or piece of
-        information, the rest unchanged. Scores are logits; effects do not add up to the score. Raises UsageError,
-        UnknownUser, UnknownItem as the table of the class says, UnknownItem for the item itself too.
+        information, the rest unchanged. Scores are logits; effects do not add up to the score. With the method
+        `gradients` those of the events are estimated instead (integrated gradients, by Captum), which is faster.
+        Raises UsageError, UnknownUser, UnknownItem as the table of the class says, UnknownItem for the item itself too.
         """
+        if method not in ("measured", "gradients"):
+            raise UsageError(f"method is {method!r}: there are measured and gradients")
         if recommended_item_id is None:
             raise UsageError("recommended_item_id is missing: name the item to explain")
         item = known_row(self.dataset.items, recommended_item_id)
@@ -145,23 +151,25 @@ class RecommendationEngine:
         history = self._history(
             user_id, item_sequence, timestamps, ratings, request_time, user_features, ignore_unknown_items
         )
-        score, rank, events, side_information = self._effects(history, item)
+        spelled_out = with_all_features(history, self.dataset)
+        hidden = without_side_information(spelled_out)
+        found = measured(self.scorer, [spelled_out, *hidden.values()], history.item_N, item)
         ((expected_rating, rating_interval),) = self._ratings(history, [item])
-        item_id, title, seen = self.dataset.items.raw(item), self._title(item), item in history.item_N
-        name = f"{title} ({item_id})" if title else f"Item {item_id}"
-        return Explanation(
+        explained = Explanation(
             user_id=plain_id(user_id),
-            item_id=item_id,
-            title=title,
-            score=score,
-            rank=rank,
-            seen=seen,
-            events=events,
-            side_information=side_information,
+            item_id=self.dataset.items.raw(item),
+            title=self._title(item),
+            score=float(found.score_X[0]),
+            rank=int(found.place_X[0]),
+            seen=item in history.item_N,
+            events=self._events(spelled_out, item, method),
+            side_information=dict(zip(hidden, (found.score_X[0] - found.score_X[1:]).tolist(), strict=True)),
+            item_information=self.scorer.worth_of_features(history, item),
+            similar=self._similar(history, item),
             expected_rating=expected_rating,
             rating_interval=rating_interval,
-            sentence=sentence_of(name, rank, score, seen, events, side_information),
         )
+        return replace(explained, sentence=sentence_of(explained))
 
     def attention_maps(
         self,
@@ -246,30 +254,35 @@ class RecommendationEngine:
         found = zip(item_BK[0].tolist(), best_BK[0].tolist(), strict=True)
         return [(item, score) for item, score in found if score > NEVER]
 
-    def _effects(self, history: Histories, item: int) -> tuple[float, int, list[EventEffect], dict[str, float]]:
-        """Score and place of the item, and what each event and each piece of information does to the score."""
-        seq_length = self.model.run.model.seq_length
-        # One event more than is read: it moves up where another is left out.
-        read = last_events(with_all_features(history, self.dataset), seq_length + 1)
-        events = range(max(0, len(read.item_N) - seq_length), len(read.item_N))
-        hidden = without_side_information(read)
-        variants = [read, *(without_event(read, event) for event in events), *hidden.values()]
-        score_B, place_B = measured_effects(self.scorer, variants, history.item_N, item)
-        effect_B = (score_B[0] - score_B).tolist()
-        older = len(history.item_N) - len(read.item_N)
-        found = [
+    def _events(self, history: Histories, item: int, method: str) -> list[EventEffect]:
+        """What each event that is read does, the most important first."""
+        if method == "gradients":
+            effect_E = integrated_gradients(self.scorer, history, item)
+            first = len(history.item_N) - len(effect_E)
+            order_E = np.argsort(-effect_E, kind="stable")
+            return [EventEffect(effect=effect_E[e].item(), **self._event(history, first + e)) for e in order_E.tolist()]
+        found = attribute(self.scorer, history, item)
+        return [
             EventEffect(
-                item_id=self.dataset.items.raw(int(read.item_N[event])),
-                effect=effect_B[variant],
-                rank_without=int(place_B[variant]),
-                position=older + event,
-                title=self._title(int(read.item_N[event])),
+                effect=found.effect_E[event].item(),
+                alone=found.alone_E[event].item(),
+                rank_without=found.place_without_E[event].item(),
+                **self._event(history, found.event_E[event].item()),
             )
-            for variant, event in enumerate(events, 1)
+            for event in found.order_E
         ]
-        found.sort(key=lambda event: -abs(event.effect))
-        side_information = dict(zip(hidden, effect_B[1 + len(events) :], strict=True))
-        return float(score_B[0]), int(place_B[0]), found, side_information
+
+    def _event(self, history: Histories, place: int) -> dict[str, Any]:
+        """What an event is called."""
+        item = int(history.item_N[place])
+        return {"item_id": self.dataset.items.raw(item), "position": place, "title": self._title(item)}
+
+    def _similar(self, history: Histories, item: int) -> list[SimilarItem]:
+        """What is most like the item in the history."""
+        return [
+            SimilarItem(similarity=cosine, **self._event(history, place))
+            for place, cosine in similar_items(self.scorer.item_VD, history.item_N, item)
+        ]
 
     def _ratings(
         self, history: Histories, items: Sequence[int]

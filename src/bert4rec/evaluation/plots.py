@@ -11,11 +11,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bert4rec.evaluation.calibration import BINS, Reliability
+from bert4rec.evaluation.fidelity import KS, MEASURES, Fidelity
 from bert4rec.evaluation.report import Report
 from bert4rec.files import write_picture
 
 _TITLES = {"hit": "Hit", "ndcg": "NDCG", "mrr": "MRR"}
 _FIRST, _OTHERS, _INK = "#2b6cb0", "#b8c2cc", "#333333"
+FIDELITY_COLOURS = (_FIRST, _OTHERS, "#dd8452", "#4f9d69")
 
 FEWEST_SHOWN = 10
 """Cases of a bin without which its share says nothing to the eye; they count in the error all the same."""
@@ -63,6 +65,28 @@ def _asked(report: Report) -> str:
         f"{protocol['dataset']}, {protocol['split']}, {protocol['cases']}, {protocol['users']:,} users, "
         f"{protocol['candidates']}, request time {known}"
     )
+
+
+def plot_fidelity(explained: Fidelity, path: Path) -> None:
+    """A panel for each measure: it against the number of events, a line for each explainer; bands are intervals."""
+    figure = Figure(figsize=(9.6, 7.0), layout="constrained")
+    panels = figure.subplots(2, 2, sharex=True).ravel()
+    for axis, (measure, meaning) in zip(panels, MEASURES.items(), strict=True):
+        for (name, found), colour in zip(explained.values.items(), FIDELITY_COLOURS, strict=False):
+            values, edges = zip(*(found[f"{measure}@{k}"] for k in KS), strict=True)
+            axis.plot(KS, values, color=colour, marker="o", label=name)
+            axis.fill_between(KS, *zip(*edges, strict=True), color=colour, alpha=0.2, linewidth=0)
+        axis.set_title(f"{measure}: {meaning}", fontsize=8.5, loc="left")
+        axis.set_xticks(KS)
+        axis.set_ylim(0, 1.05 if measure in ("POS", "NEG") else None)
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.grid(axis="y", color="#e6e6e6")
+    panels[0].axhline(explained.likelihood, color=_INK, linewidth=0.8, linestyle=":")
+    panels[0].legend(frameon=False, fontsize=9)
+    known = "known" if explained.request_time else "unknown"
+    remark = f"{explained.users:,} users, request time {known}; bands: 95 % bootstrap over users"
+    figure.supxlabel(f"number of events K\n{remark}", fontsize=8, color="#666666")
+    write_picture(path, figure, dpi=130)
 
 
 def plot_reliability(report: Report, path: Path) -> None:

@@ -35,9 +35,18 @@ class EnsembleScorer:
         return self.members[0].reads_request_time
 
     @property
+    def seq_length(self) -> int:
+        """How many events of a history any member reads, the last ones."""
+        return max(member.seq_length for member in self.members)
+
+    @property
     def rates(self) -> bool:
         """Whether any member was trained to predict ratings."""
         return bool(self.raters)
+
+    def shuffled(self, seed: int) -> EnsembleScorer:
+        """Another one, of members that have learned nothing."""
+        return EnsembleScorer([member.shuffled(seed + place) for place, member in enumerate(self.members)])
 
     def score(self, histories: Histories) -> Tensor:
         """The mean of the members' scores of every item row, `[B, V]`."""

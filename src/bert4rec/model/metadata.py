@@ -75,6 +75,18 @@ class ItemMetadata(nn.Module):
         """The metadata vectors of all item rows, `[V, D]`."""
         return self.project(torch.cat([feature(feature.table_R) for feature in self.features], dim=1))
 
+    def without_each(self, row: int) -> dict[str, Tensor]:
+        """One item's metadata vector `[1, D]` with each of its known features unknown in turn, by name."""
+        row_1, found = torch.tensor([row], device=self.project.weight.device), {}
+        encoders = [feature for feature in self.features if isinstance(feature, FeatureEncoder)]
+        encoded = [feature(feature.value(row_1)) for feature in encoders]
+        for place, feature in enumerate(encoders):
+            unknown_1W = feature(unknown_like(feature.value(row_1)))
+            if not torch.equal(unknown_1W, encoded[place]):
+                others = [*encoded[:place], unknown_1W, *encoded[place + 1 :]]
+                found[feature.spec.name] = self.project(torch.cat(others, dim=1))
+        return found
+
 
 class UserTokens(nn.Module):
     """A user as separate tokens: the id, and one for each feature. Any of them may be unknown."""
@@ -110,8 +122,12 @@ def hidden(value_B: Tensor, share: float) -> Tensor:
     if not share:
         return value_B
     hidden_B = torch.rand(len(value_B), device=value_B.device) < share
-    unknown = torch.nan if value_B.is_floating_point() else UNKNOWN
-    return value_B.masked_fill(hidden_B.view(-1, *[1] * (value_B.dim() - 1)), unknown)
+    return unknown_like(value_B).where(hidden_B.view(-1, *[1] * (value_B.dim() - 1)), value_B)
+
+
+def unknown_like(value_B: Tensor) -> Tensor:
+    """So many unknown values: of nobody, of nothing."""
+    return torch.full_like(value_B, torch.nan if value_B.is_floating_point() else UNKNOWN)
 
 
 def fill_tables(encoders: nn.ModuleList, features: Mapping[str, tuple[Feature, NDArray[Any]]]) -> None:

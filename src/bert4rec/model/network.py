@@ -136,10 +136,19 @@ class Bert4Rec(nn.Module):
         return id_VD + self.metadata()
 
     def encode(
-        self, sequences: Sequences, item_VD: Tensor, causal: bool, record: dict[str, list[Tensor]] | None = None
+        self,
+        sequences: Sequences,
+        item_VD: Tensor,
+        causal: bool,
+        record: dict[str, list[Tensor]] | None = None,
+        shown_T: Tensor | None = None,
     ) -> Tensor:
-        """The state of every token, `[T, D]`. `record` collects attention weights for those who want to look."""
-        x_TD = self.dropout(self._tokens(sequences, item_VD))
+        """The state of every token, `[T, D]`. `record` collects attention weights for those who want to look.
+
+        `shown_T` is how much of each token is shown, from 0 to 1: what explanations by gradients differentiate.
+        """
+        x_TD = self._tokens(sequences, item_VD)
+        x_TD = self.dropout(x_TD if shown_T is None else x_TD * shown_T[:, None])
         if self.user is not None and self.request is not None:
             context_TD = self.request(sequences.request_time_T, sequences.time_T)
             x_TD = x_TD + self.dropout(self._of_user(self.user, context_TD, x_TD, sequences, record))

@@ -5,6 +5,7 @@ Legend: B users, T tokens, V item rows, D width, R rating levels.
 
 from __future__ import annotations
 
+from copy import deepcopy
 from functools import cached_property
 
 import numpy as np
@@ -15,6 +16,7 @@ from bert4rec.config import RunConfig
 from bert4rec.data.batches import Sequences, causal_sequences, masked_sequences
 from bert4rec.data.histories import Histories
 from bert4rec.errors import ConfigError, DataError
+from bert4rec.ids import FIRST_ITEM
 from bert4rec.model.network import Bert4Rec
 
 _READERS = {"causal": (causal_sequences, True), "mask": (masked_sequences, False)}
@@ -36,7 +38,7 @@ class NetworkScorer:
     """A trained network, ready to be asked. Weights must not change while it lives: item vectors are computed once."""
 
     def __init__(self, network: Bert4Rec, run: RunConfig, name: str = "bert4rec") -> None:
-        self.network = network.eval()
+        self.network, self.run = network.eval(), run
         self.readings = readings_of(run)
         self.name = name
         self._latest: tuple[Histories | None, list[Tensor]] = (None, [])
@@ -47,9 +49,23 @@ class NetworkScorer:
         return self.network.config.request_time != "never"
 
     @property
+    def seq_length(self) -> int:
+        """How many events of a history are read, the last ones."""
+        return self.network.config.seq_length
+
+    @property
     def rates(self) -> bool:
         """Whether it was trained to predict ratings."""
         return self.network.rating_head is not None
+
+    @torch.no_grad()
+    def shuffled(self, seed: int) -> NetworkScorer:
+        """Another one that has learned nothing: the entries of each weight stand in another order."""
+        network, generator = deepcopy(self.network), torch.Generator().manual_seed(seed)
+        for weight in network.parameters():
+            order = torch.randperm(weight.numel(), generator=generator).to(weight.device)
+            weight.copy_(weight.flatten()[order].view_as(weight))
+        return NetworkScorer(network, self.run, f"{self.name}, weights shuffled")
 
     @cached_property
     @torch.no_grad()
@@ -105,6 +121,35 @@ class NetworkScorer:
             return {}
         _, values = self.network.preference_head(self.states(histories)[0])
         return {name: logits.softmax(1).float() for name, logits in values.items()}
+
+    @torch.no_grad()
+    def worth_of_features(self, histories: Histories, item: int) -> dict[str, float]:
+        """What each known feature of an item adds to its score, by name: the score minus that of the item without it.
+
+        One user at a time. A network that reads no item features has none.
+        """
+        metadata = self.network.metadata
+        if metadata is None:
+            return {}
+        head, own_1D = self.network.item_head, self.network.item.weight[item]
+        without = {name: own_1D + vector_1D for name, vector_1D in metadata.without_each(item).items()}
+        if not without:
+            return {}
+        key_FD = self.key_VD[item] - head.keys(torch.cat(list(without.values())))
+        worth_F = torch.stack([head.queries(state_1D)[0] @ key_FD.T for state_1D in self.states(histories)]).mean(0)
+        return dict(zip(without, worth_F.tolist(), strict=True))
+
+    def score_of_shown(self, histories: Histories, item: int, shown_E: Tensor) -> Tensor:
+        """One user's score of an item when of each event that is read a part is shown; it can be differentiated."""
+        scores = []
+        for reading in self.readings:
+            sequences, causal = self._sequences(histories, reading)
+            event_T = sequences.item_T >= FIRST_ITEM
+            shown_T = torch.ones(len(event_T), device=event_T.device)
+            shown_T = shown_T.masked_scatter(event_T, shown_E[len(shown_E) - int(event_T.sum()) :])
+            state_TD = self.network.encode(sequences, self.item_VD, causal, shown_T=shown_T)
+            scores.append(self.network.item_head.scores(state_TD[sequences.last_B], self.key_VD)[0, item])
+        return torch.stack(scores).mean()
 
     @torch.no_grad()
     def attention(self, histories: Histories) -> dict[str, list[Tensor]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,11 @@ import torch
 from bert4rec.artefact import Artefact
 from bert4rec.config import ModelConfig, RunConfig, TaskWeights
 from bert4rec.data.prepared import Names, PreparedDataset
-from bert4rec.engine import explain
-from bert4rec.engine.answers import EventEffect, Explanation
+from bert4rec.engine.answers import EventEffect, Explanation, SimilarItem
 from bert4rec.engine.engine import RecommendationEngine
 from bert4rec.engine.explain import sentence_of
 from bert4rec.errors import UnknownItem, UnknownUser, UsageError
+from bert4rec.evaluation import attribution
 from bert4rec.model.network import Bert4Rec
 
 SEQUENCE = [104, 108, 103, 112, 116]
@@ -53,6 +54,45 @@ def test_an_effect_is_the_score_with_everything_minus_the_score_without_the_even
         assert event.effect == pytest.approx(base - without, abs=1e-5)
 
 
+def test_alone_is_the_score_with_one_event_minus_the_score_with_none(engine: RecommendationEngine) -> None:
+    asked = {"user_id": 2, "request_time": MOMENT, "user_features": {"gender": "F"}}
+    nothing = score(engine, 120, item_sequence=[], **asked)
+    for event in full(engine).events:
+        one = {name: [values[event.position]] for name, values in (("timestamps", TIMES), ("ratings", RATINGS))}
+        alone = score(engine, 120, item_sequence=[event.item_id], **one, **asked)
+        assert event.alone == pytest.approx(alone - nothing, abs=1e-5)
+
+
+def test_what_the_items_features_are_worth_is_measured_by_hiding_them(model: Artefact) -> None:
+    """On a network whose table has the item without its genre."""
+    engine = RecommendationEngine(model)
+    found = full(engine)
+    assert found.item_information.keys() == {"genres", "year", "price"}
+    row = engine.dataset.items.row(120)
+    assert row is not None
+    for name, worth in found.item_information.items():
+        network = deepcopy(model.network)
+        assert network.metadata is not None
+        encoder = next(feature for feature in network.metadata.features if feature.spec.name == name)  # type: ignore[union-attr]
+        table_R = encoder.get_buffer("table_R")
+        table_R[row] = torch.nan if table_R.is_floating_point() else 0
+        hidden = RecommendationEngine(replace(model, network=network))
+        assert worth == pytest.approx(found.score - full(hidden).score, abs=1e-5)
+
+
+def test_similar_items_are_those_whose_vectors_point_the_same_way(engine: RecommendationEngine) -> None:
+    sequence = [104, 101, 102, 108, 112, 104]
+    similar = engine.explain_recommendation(item_sequence=sequence, recommended_item_id=116).similar
+    vector = {item: engine.scorer.item_VD[engine.dataset.items.row(item)] for item in {*sequence, 116}}
+    cosine = {item: torch.cosine_similarity(vector[item], vector[116], dim=0).item() for item in set(sequence)}
+    expected = sorted(cosine, key=lambda item: -cosine[item])[:3]
+    assert [item.item_id for item in similar] == expected
+    assert [item.similarity for item in similar] == pytest.approx([cosine[item] for item in expected], abs=1e-6)
+    latest = {104: 5, 101: 1, 102: 2, 108: 3, 112: 4}
+    assert [item.position for item in similar] == [latest[item] for item in expected]
+    assert not engine.explain_recommendation(item_sequence=[116, 116], recommended_item_id=116).similar
+
+
 def test_the_effect_of_what_is_known_is_measured_by_hiding_it(engine: RecommendationEngine) -> None:
     side = full(engine).side_information
     assert side.keys() == {"user_id", "gender", "age_group", "occupation_code", "request_time"}
@@ -80,9 +120,23 @@ def test_what_is_not_known_has_no_effect_to_list(engine: RecommendationEngine) -
     assert "No past event is known." in new.sentence
 
 
-def test_events_are_sorted_by_the_strength_of_their_effect(engine: RecommendationEngine) -> None:
-    strengths = [abs(event.effect) for event in full(engine).events]
-    assert strengths == sorted(strengths, reverse=True)
+def test_gradients_estimate_what_the_events_add(engine: RecommendationEngine) -> None:
+    """Their sum is what all events add; of each only the effect is told."""
+    asked: dict[str, Any] = {"item_sequence": SEQUENCE, "timestamps": TIMES, "ratings": RATINGS}
+    estimated = engine.explain_recommendation(2, recommended_item_id=120, **asked, method="gradients")
+    assert sorted(event.position for event in estimated.events) == [0, 1, 2, 3, 4]
+    effects = [event.effect for event in estimated.events]
+    assert effects == sorted(effects, reverse=True)
+    assert all(event.alone is event.rank_without is None for event in estimated.events)
+    history = engine._history(2, SEQUENCE, TIMES, RATINGS, None, None, False)
+    row = engine.dataset.items.row(120)
+    assert row is not None
+    shown, hidden = (engine.scorer.score_of_shown(history, row, torch.full((5,), share)) for share in (1.0, 0.0))
+    assert shown.item() == pytest.approx(estimated.score, abs=1e-5)
+    assert sum(effects) == pytest.approx((shown - hidden).item(), rel=0.1)
+    assert not engine.explain_recommendation(item_sequence=[], recommended_item_id=120, method="gradients").events
+    with pytest.raises(UsageError, match="method is 'guessed': there are measured and gradients"):
+        engine.explain_recommendation(2, recommended_item_id=120, method="guessed")  # type: ignore[arg-type]
 
 
 def test_the_last_event_explains_what_follows_it(engine: RecommendationEngine) -> None:
@@ -144,7 +198,7 @@ def test_many_variants_are_scored_piece_by_piece_alike(
     engine: RecommendationEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = full(engine).to_dict()
-    monkeypatch.setattr(explain, "VARIANTS_AT_ONCE", 3)
+    monkeypatch.setattr(attribution, "VARIANTS_AT_ONCE", 3)
     pieces = full(engine).to_dict()
     assert [event["position"] for event in pieces["events"]] == [event["position"] for event in whole["events"]]
     assert pieces["side_information"] == pytest.approx(whole["side_information"], abs=1e-5)
@@ -164,18 +218,33 @@ def test_an_explanation_is_plain_values(engine: RecommendationEngine) -> None:
     explained = engine.explain_recommendation(np.int64(2), recommended_item_id=np.int64(120), request_time=MOMENT)  # type: ignore[arg-type]
     document = json.loads(json.dumps(explained.to_dict()))
     assert (document["user_id"], document["item_id"], document["title"]) == (2, 120, "Item 19")
-    assert document["events"][0].keys() == {"item_id", "effect", "rank_without", "position", "title"}
+    assert document["events"][0].keys() == {"item_id", "effect", "alone", "rank_without", "position", "title"}
 
 
 def test_the_sentence_says_what_was_measured_and_nothing_else() -> None:
-    events = [EventEffect(1, -3.0, 1, 0), EventEffect(2, 1.5, 9, 1, "Two"), EventEffect(3, 0.5, 4, 2)]
-    said = sentence_of("Item 7", 2, 4.0, False, events, {"gender": 0.25, "request_time": -0.5})
-    assert said == (
-        "Item 7 is number 2 among the unseen items, with score 4.00. What raises it most: Two (+1.50; without it "
-        "number 9), item 3 (+0.50; without it number 4). Of what is known of the user and the request, request_time "
-        "matters most (-0.50)."
+    events = [EventEffect(2, 1.5, 1, "Two", 2.0, 9), EventEffect(3, 0.5, 2), EventEffect(1, -3.0, 0, None, 1.0, 1)]
+    explained = Explanation(
+        user_id=1,
+        item_id=7,
+        title=None,
+        score=4.0,
+        rank=2,
+        seen=False,
+        events=events,
+        side_information={"gender": 0.25, "request_time": -0.5},
+        item_information={"year": 0.125},
+        similar=[SimilarItem(2, 0.5, 1, "Two"), SimilarItem(3, 0.25, 2)],
+        expected_rating=3.75,
+        rating_interval=(3.0, 5.0),
     )
-    assert "No past event raises its score." in sentence_of("Item 7", 2, 4.0, False, events[:1], {})
+    assert sentence_of(explained) == (
+        "Item 7 is number 2 among the unseen items, with score 4.00. What raises it most: Two (+1.50; alone +2.00; "
+        "without it number 9), item 3 (+0.50). Of what is known of the user and the request, request_time matters most "
+        "(-0.50). Of what is known of the item, year matters most (+0.12). Most like it in the history: Two, item 3. "
+        "Its expected rating is 3.8, most likely 3 to 5."
+    )
+    assert "No past event raises its score." in sentence_of(replace(explained, events=events[2:]))
+    assert "No past event is known." in sentence_of(replace(explained, events=[]))
 
 
 @pytest.mark.parametrize("scoring", ["causal", "mask", "average"])
