@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,23 +14,31 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def write_whole(path: Path, content: bytes | memoryview) -> None:
-    """The whole file or nothing: what is not yet on the disk has another name, and goes if it cannot be finished.
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Another name to write to, which becomes `path` in the end; it goes if it cannot be finished.
 
     Raises OSError that names `path`, and then leaves what was there before.
     """
     unfinished = path.with_name(f".{path.name}.unfinished")
     try:
         try:
-            with unfinished.open("wb") as out:
-                out.write(content)
-                out.flush()
-                os.fsync(out.fileno())
+            unfinished.touch()
+            yield unfinished
+            with unfinished.open("rb+") as written:
+                os.fsync(written.fileno())
             unfinished.replace(path)
         finally:
             unfinished.unlink(missing_ok=True)
     except OSError as problem:
-        raise OSError(problem.errno, problem.strerror, str(path)) from problem  # a full disk names no file
+        what = problem.errno or errno.EIO, problem.strerror or str(problem)  # not every library says it in two parts
+        raise OSError(*what, str(path)) from problem  # a full disk names no file
+
+
+def write_whole(path: Path, content: bytes | memoryview) -> None:
+    """The whole file or nothing, as `whole` has it."""
+    with whole(path) as unfinished:
+        unfinished.write_bytes(content)
 
 
 def write_picture(path: Path, figure: Figure, dpi: int = 120) -> None:

@@ -27,15 +27,22 @@ def top_k(score_BV: Tensor, k: int) -> tuple[Tensor, Tensor]:
     Both are `[B, min(k, V)]`; places that nothing may fill score minus infinity.
     """
     k = min(k, score_BV.shape[1])
-    threshold_B1 = score_BV.topk(k, dim=1).values[:, -1:]
-    # Of the items that tie at the last place the lowest rows are taken: above the threshold all, at it the first ones.
-    at_BV = score_BV == threshold_B1
-    room_B1 = k - (score_BV > threshold_B1).sum(1, keepdim=True)
-    kept_BV = (score_BV > threshold_B1) | (at_BV & (at_BV.cumsum(1) <= room_B1))
-    item_BK = kept_BV.nonzero()[:, 1].view(-1, k)
+    best = score_BV.topk(min(k + 1, score_BV.shape[1]), dim=1)
+    item_BK = best.indices[:, :k].sort(dim=1).values
+    tied_B = best.values[:, k - 1] == best.values[:, -1] if best.values.shape[1] > k else torch.zeros(len(score_BV)) > 0
+    if tied_B.any():
+        item_BK[tied_B] = _lowest_of_ties(score_BV[tied_B], best.values[tied_B, k - 1 : k], k)
     order_BK = score_BV.gather(1, item_BK).sort(dim=1, descending=True, stable=True).indices
     item_BK = item_BK.gather(1, order_BK)
     return item_BK, score_BV.gather(1, item_BK)
+
+
+def _lowest_of_ties(score_BV: Tensor, threshold_B1: Tensor, k: int) -> Tensor:
+    """Where items tie at the last place: all above it and the lowest rows at it, `[B, K]` in the order of rows."""
+    at_BV = score_BV == threshold_B1
+    room_B1 = k - (score_BV > threshold_B1).sum(1, keepdim=True)
+    kept_BV = (score_BV > threshold_B1) | (at_BV & (at_BV.cumsum(1) <= room_B1))
+    return kept_BV.nonzero()[:, 1].view(-1, k)
 
 
 def rank_of(score_BV: Tensor, target_B: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
 from command_line import TINY, run, settings
@@ -195,6 +196,57 @@ def test_a_request_may_say_when_and_who(model: Path) -> None:
     found = answer(*words, *more, "--user_features", "gender=F")
     assert np.isfinite([item["score"] for item in found["items"]]).all()
     assert found != answer(*words)
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv", "tsv"])
+def test_recommend_writes_the_lists_of_all_users(model: Path, tmp_path: Path, suffix: str) -> None:
+    output = tmp_path / f"recs.{suffix}"
+    told = run("recommend", "--model", model, "--users", "all", "--k", "3", "--output", output).succeeded()
+    assert re.fullmatch(rf"80 users in [\d.]+ s, [\d,]+ users/s: {output}", told.strip())
+    read = {"parquet": pl.read_parquet, "csv": pl.read_csv, "tsv": lambda path: pl.read_csv(path, separator="\t")}
+    lists = read[suffix](output)
+    assert lists.columns == ["user_id", "item_id", "score", "rank"]
+    assert lists["user_id"].to_list() == [user for user in range(1, 81) for _ in range(3)]
+    one = answer("recommend", "--model", model, "--user_id", "7", "--k", "3")["items"]
+    of_7 = lists.filter(pl.col("user_id") == 7)
+    assert of_7["item_id"].to_list() == [item["item_id"] for item in one]
+    assert of_7["score"].to_list() == pytest.approx([item["score"] for item in one], abs=1e-4)
+    assert [path.name for path in tmp_path.iterdir()] == [output.name]
+
+
+def test_recommend_asks_the_users_of_a_file(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "some.txt").write_text("user_id\n9\n\n7\n")
+    words = ["recommend", "--model", model, "--users", tmp_path / "some.txt", "--output", tmp_path / "r.csv"]
+    found = answer(*words, "--k", "2", "--request_time", "now", "--filter_seen", "false")
+    assert found["users"] == 2
+    assert found["users_per_second"] > 0
+    assert pl.read_csv(tmp_path / "r.csv")["user_id"].to_list() == [9, 9, 7, 7]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["--users", "all"], 2, "--users and --output go together"),
+        (["--output", "r.csv"], 2, "--users and --output go together"),
+        (["--users", "all", "--output", "r.txt"], 2, "end its name in .parquet, .csv, .tsv"),
+        (["--users", "all", "--output", "r.csv", "--user_id", "7"], 2, "leave out --user_id"),
+        (["--users", "all", "--output", "r.csv", "--user_features", "gender=F"], 2, "--users asks stored histories"),
+        (["--users", "all", "--output", "r.csv", "--k", "0"], 2, "k is 0"),
+        (["--users", "all", "--output", "absent/r.parquet"], 1, "absent/r.parquet: No such file or directory"),
+        (["--users", "absent.txt", "--output", "r.csv"], 1, "absent.txt: No such file or directory"),
+        (["--users", "unknown.txt", "--output", "r.csv"], 1, "unknown user_id 9999"),
+        (["--users", "empty.txt", "--output", "r.csv"], 1, "holds no user ids; write one a line"),
+    ],
+    ids=lambda value: "" if isinstance(value, (int, str)) else " ".join(value),
+)
+def test_recommend_says_what_is_wrong_with_many_users(
+    model: Path, tmp_path: Path, words: list[str], code: int, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "unknown.txt").write_text("7\n9999\n")
+    (tmp_path / "empty.txt").write_text("user_id\n")
+    assert said in run("recommend", "--model", model.resolve(), *words).refused(code)
+    assert {path.name for path in tmp_path.iterdir()} == {"unknown.txt", "empty.txt"}
 
 
 @pytest.mark.parametrize("who", [["--user_id", "7"], ["--item_sequence", HISTORY]], ids=["stored", "given"])

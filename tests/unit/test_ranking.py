@@ -10,6 +10,12 @@ def test_the_best_come_first_and_ties_go_to_the_lower_row() -> None:
     assert score_BK.tolist() == [[3.0, 2.0, 2.0]]
 
 
+def test_ties_at_the_last_place_go_to_the_lower_rows_of_each_user() -> None:
+    score_BV = torch.tensor([[3.0, 1, 2, 2, 2], [2, 2, 2, 2, 2], [1, 5, 4, 3, 2]])
+    for k, best in ((2, [[0, 2], [0, 1], [1, 2]]), (3, [[0, 2, 3], [0, 1, 2], [1, 2, 3]])):
+        assert top_k(score_BV, k)[0].tolist() == best
+
+
 def test_a_list_is_never_longer_than_the_catalogue() -> None:
     item_BK, _ = top_k(torch.tensor([[1.0, 2.0]]), 10)
     assert item_BK.tolist() == [[1, 0]]

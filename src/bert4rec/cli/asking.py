@@ -115,7 +115,7 @@ class HistoryFlags:
             "timestamps": None
             if self.timestamps is None
             else [int(_number("timestamps", word)) for word in _words(self.timestamps)],
-            "request_time": self._request_time(),
+            "request_time": self.moment(),
             "user_features": None if self.user_features is None else dict(map(_pair, _words(self.user_features))),
             "ignore_unknown_items": self.ignore_unknown_items,
         }
@@ -123,7 +123,8 @@ class HistoryFlags:
     def _items(self, items: "Vocabulary") -> list[Any]:
         return [items.parse(word) for word in _words(self.item_sequence or "")]
 
-    def _request_time(self) -> Any:
+    def moment(self) -> Any:
+        """When the list is asked for, None where it is not said."""
         if self.request_time in (None, "now"):
             return self.request_time
         return int(_number("request_time", str(self.request_time)))

@@ -15,7 +15,7 @@ from jsonargparse import ArgumentParser, Namespace
 
 from bert4rec.cli.asking import open_models
 from bert4rec.cli.flags import add_data, add_folders, add_json, at_least_one
-from bert4rec.cli.output import console, notes, show_json, show_table
+from bert4rec.cli.output import bar, console, notes, show_json, show_table
 from bert4rec.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -128,18 +128,12 @@ def baseline_reports(
 
 def explanations(scorer: Explained, dataset: PreparedDataset, split: Split, args: Namespace) -> Fidelity:
     """How faithful explanations are, with a bar on a terminal: each takes some hundred scores."""
-    from rich.console import Console
-    from rich.progress import track
-
     from bert4rec.evaluation.fidelity import fidelity
 
-    screen = Console(stderr=True)
+    def progress(users: Iterator[int], total: int) -> Iterator[int]:
+        return bar(users, "explaining", total)
 
-    def bar(users: Iterator[int], total: int) -> Iterator[int]:
-        hidden = not screen.is_terminal
-        yield from track(users, "explaining", total, console=screen, transient=True, disable=hidden)
-
-    return fidelity(scorer, dataset, split, users=args.explanations, cases=args.cases, progress=bar)
+    return fidelity(scorer, dataset, split, users=args.explanations, cases=args.cases, progress=progress)
 
 
 def write_reports(

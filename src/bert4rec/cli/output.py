@@ -6,13 +6,15 @@ import codecs
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.table import Table
 
 LOG_WIDTH = 120
+
+Step = TypeVar("Step")
 
 
 def console() -> Console:
@@ -43,6 +45,18 @@ def show_json(document: Any) -> None:
     """One document on stdout, in letters that it can take."""
     takes_all = codecs.lookup(sys.stdout.encoding or "utf-8").name == "utf-8"
     print(json.dumps(document, ensure_ascii=not takes_all, indent=1))
+
+
+def bar(steps: Iterator[Step], what: str, total: int, size: Callable[[Step], int] = lambda _: 1) -> Iterator[Step]:
+    """The steps as they come, with a bar on a terminal; each is `size` of the total."""
+    from rich.progress import Progress
+
+    screen = Console(stderr=True)
+    with Progress(console=screen, transient=True, disable=not screen.is_terminal) as progress:
+        task = progress.add_task(what, total=total)
+        for step in steps:
+            yield step
+            progress.advance(task, size(step))
 
 
 def notes(to_stderr: bool = False) -> Callable[[str], None]:

@@ -59,6 +59,20 @@ class Recommendations(Sequence[Recommendation]):
 
 
 @dataclass(frozen=True)
+class Lists:
+    """The lists of several users, one after another: a row for each item, in four columns of the same length."""
+
+    user_id: NDArray[Any]
+    item_id: NDArray[Any]
+    score: NDArray[np.float32]
+    rank: NDArray[np.int64]
+    """From 1 for each user."""
+
+    def __len__(self) -> int:
+        return len(self.user_id)
+
+
+@dataclass(frozen=True)
 class EventEffect:
     """What one past event does to the score of an item."""
 

@@ -8,7 +8,7 @@ Legend: B users, K list length, V item rows, R rating levels.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -18,25 +18,31 @@ import torch
 
 from bert4rec import artefact
 from bert4rec.artefact import Artefact
-from bert4rec.data.histories import Histories
+from bert4rec.data.histories import Histories, Ints
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.engine import profile
 from bert4rec.engine.answers import (
     AttentionMaps,
     EventEffect,
     Explanation,
+    Lists,
     Recommendation,
     Recommendations,
     SimilarItem,
 )
 from bert4rec.engine.asking import When, feature_rows, given_history, known_row, plain_id, seconds, stored_history
 from bert4rec.engine.explain import sentence_of, similar_items, with_all_features, without_side_information
-from bert4rec.errors import UnknownItem, UsageError
+from bert4rec.errors import UnknownItem, UnknownUser, UsageError
 from bert4rec.evaluation.attribution import attribute, measured
 from bert4rec.evaluation.calibration import rating_intervals
 from bert4rec.evaluation.gradients import integrated_gradients
-from bert4rec.ids import FIRST_ITEM, RawId
+from bert4rec.evaluation.metrics import Floats
+from bert4rec.ids import FIRST_ITEM, FIRST_USER, RawId
 from bert4rec.ranking import NEVER, exclude, top_k
+
+USERS_AT_ONCE = 1024
+SCORES_AT_ONCE = 2**22
+"""Of all users of a piece together: what bounds the memory of large catalogues."""
 
 
 class RecommendationEngine:
@@ -106,12 +112,11 @@ class RecommendationEngine:
         With `filter_seen` nothing from the history is listed. Raises UsageError, UnknownUser, UnknownItem as the
         table of the class says.
         """
-        if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
-            raise UsageError(f"k is {k!r}: it must be a whole number, 1 or more")
+        k = _count("k", k)
         history = self._history(
             user_id, item_sequence, timestamps, ratings, request_time, user_features, ignore_unknown_items
         )
-        listed = self._list(history, int(k), filter_seen)
+        listed = self._list(history, k, filter_seen)
         ratings_K = self._ratings(history, [item for item, _ in listed])
         return Recommendations(
             plain_id(user_id),
@@ -120,6 +125,47 @@ class RecommendationEngine:
                 for rank, ((item, score), rating) in enumerate(zip(listed, ratings_K, strict=True), 1)
             ],
         )
+
+    def recommend_many(
+        self,
+        user_ids: Iterable[RawId] | None = None,
+        k: int = 10,
+        filter_seen: bool = True,
+        *,
+        request_time: When | None = None,
+    ) -> Iterator[Lists]:
+        """The `k` best items of each user from their stored histories, some hundred users at a time: memory is bounded.
+
+        Without `user_ids` of all users. Raises UsageError and UnknownUser, before the first list.
+        """
+        k, moment = _count("k", k), seconds(request_time)
+        known = range(FIRST_USER, self.dataset.users.rows)
+        user_X = np.array(
+            known if user_ids is None else [self._row_of_user(user_id) for user_id in user_ids], dtype=int
+        )
+        return self._many(user_X, k, filter_seen, moment)
+
+    def _many(self, user_X: Ints, k: int, filter_seen: bool, moment: int) -> Iterator[Lists]:
+        users, items = np.asarray(self.dataset.users.ids), np.asarray(self.dataset.items.ids)
+        stop_U = np.asarray(self.dataset.start_U1)[1:]
+        at_once = max(1, min(USERS_AT_ONCE, SCORES_AT_ONCE // self.dataset.item_rows))
+        for first in range(0, len(user_X), at_once):
+            user_B = user_X[first : first + at_once]
+            histories = self.dataset.histories(user_B, stop_U[user_B], np.full(len(user_B), moment))
+            item_BK, score_BK = self._best(histories, k, filter_seen)
+            row_L, place_L = np.nonzero(score_BK > NEVER)
+            yield Lists(
+                user_id=users[user_B[row_L] - FIRST_USER],
+                item_id=items[item_BK[row_L, place_L] - FIRST_ITEM],
+                score=score_BK[row_L, place_L],
+                rank=place_L + 1,
+            )
+
+    def _row_of_user(self, user_id: RawId) -> int:
+        row = known_row(self.dataset.users, user_id)
+        if row is None:
+            raise UnknownUser(plain_id(user_id))
+        return row
 
     def explain_recommendation(
         self,
@@ -247,12 +293,20 @@ class RecommendationEngine:
 
     def _list(self, history: Histories, k: int, filter_seen: bool) -> list[tuple[int, float]]:
         """The best item rows and their scores."""
-        score_BV = self.scorer.score(history).cpu()
-        seen_N = torch.from_numpy(history.item_N[: None if filter_seen else 0].astype(np.int64))
-        exclude(score_BV, torch.zeros_like(seen_N), seen_N)
-        item_BK, best_BK = top_k(score_BV, k)
-        found = zip(item_BK[0].tolist(), best_BK[0].tolist(), strict=True)
+        item_1K, score_1K = self._best(history, k, filter_seen)
+        found = zip(item_1K[0].tolist(), score_1K[0].tolist(), strict=True)
         return [(item, score) for item, score in found if score > NEVER]
+
+    def _best(self, histories: Histories, k: int, filter_seen: bool) -> tuple[Ints, Floats]:
+        """The best item rows of each user and their scores, `[B, K]`; NEVER where nothing is left to list."""
+        score_BV = self.scorer.score(histories)
+        seen = slice(None) if filter_seen else slice(0)
+        row_N, item_N = (
+            torch.from_numpy(values[seen].astype(np.int64)) for values in (histories.row_N, histories.item_N)
+        )
+        exclude(score_BV, row_N.to(score_BV.device), item_N.to(score_BV.device))
+        item_BK, best_BK = top_k(score_BV, k)
+        return item_BK.cpu().numpy(), best_BK.cpu().numpy()
 
     def _events(self, history: Histories, item: int, method: str) -> list[EventEffect]:
         """What each event that is read does, the most important first."""
@@ -301,3 +355,10 @@ class RecommendationEngine:
 
     def _title(self, item: int) -> str | None:
         return self.dataset.titles[item - FIRST_ITEM] or None if self.dataset.titles else None
+
+
+def _count(name: str, value: Any) -> int:
+    """A whole number from 1 on. Raises UsageError for anything else."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+        raise UsageError(f"{name} is {value!r}: it must be a whole number, 1 or more")
+    return int(value)

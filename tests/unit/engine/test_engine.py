@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from bert4rec.config import ModelConfig, RunConfig, TaskWeights
 from bert4rec.data.histories import Histories
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.synthetic import GROUPS
+from bert4rec.engine import engine as engine_module
 from bert4rec.engine.engine import RecommendationEngine
 from bert4rec.errors import UnknownItem, UnknownUser, UsageError
 from bert4rec.evaluation.calibration import rating_intervals
@@ -149,6 +151,41 @@ def test_without_filtering_every_item_is_listed_once_and_nothing_else(engine: Re
     filtered = engine.get_recommendations(USER, k=ALL_ITEMS).item_ids
     seen = set(history_of(engine, USER))
     assert filtered == [item for item in listed if item not in seen]
+
+
+def test_many_users_get_the_lists_that_each_gets_alone(
+    engine: RecommendationEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, Any] = {"k": 30, "request_time": 1_000_000_000}
+    whole = list(engine.recommend_many(**asked))
+    assert [len(piece) for piece in whole] == [sum(24 - seen(engine, user) for user in range(1, 81))]
+    monkeypatch.setattr(engine_module, "USERS_AT_ONCE", 7)
+    pieces = list(engine.recommend_many([5, 80, 5, np.int64(1)], **asked)) + list(engine.recommend_many(**asked))
+    assert len(pieces) == 1 + 12
+    for user in (5, 80, 1):
+        alone = engine.get_recommendations(user, **asked)
+        for piece in (whole[0], pieces[0]):
+            mask = piece.user_id == user
+            times = 2 if user == 5 and piece is pieces[0] else 1
+            assert piece.item_id[mask].tolist() == alone.item_ids * times
+            assert piece.rank[mask].tolist() == [item.rank for item in alone] * times
+            assert piece.score[mask].tolist() == pytest.approx([item.score for item in alone] * times, abs=1e-4)
+    seen_too = next(engine.recommend_many([5], k=24, filter_seen=False))
+    assert sorted(seen_too.item_id.tolist()) == list(range(101, 125))
+
+
+def seen(engine: RecommendationEngine, user: int) -> int:
+    """How many items a user has seen."""
+    start_U1 = engine.dataset.start_U1
+    return len(set(engine.dataset.item_N[start_U1[user] : start_U1[user + 1]].tolist()))
+
+
+def test_many_users_are_checked_before_the_first_list(engine: RecommendationEngine) -> None:
+    with pytest.raises(UnknownUser, match="9999"):
+        engine.recommend_many([1, 9999])
+    with pytest.raises(UsageError, match="k is 0"):
+        engine.recommend_many(k=0)
+    assert not list(engine.recommend_many([]))
 
 
 def test_what_scores_minus_infinity_is_never_listed(engine: RecommendationEngine) -> None:
