@@ -198,6 +198,30 @@ def test_a_request_may_say_when_and_who(model: Path) -> None:
     assert found != answer(*words)
 
 
+def test_bench_tells_milliseconds_and_users_per_second(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bert4rec.engine.latency.BATCH_SECONDS", 0.0)
+    words = ["bench", "--model", model, "--requests", "3", "--batch_sizes", "1", "4", "--catalogues", "30", "100"]
+    found = answer(*words)
+    assert [one["items"] for one in found["catalogues"]] == [24, 30, 100]
+    assert all(one["users_per_second"].keys() == {"1", "4"} for one in found["catalogues"])
+    assert found["threads"] == 1
+    told = run(*words).succeeded()
+    for part in ("one request: milliseconds", "p50", "p99", "users per second", "made-up items"):
+        assert part in told
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--catalogues", "5"], "catalogues holds 5, but the model knows 24 items"),
+        (["--requests", "0"], "requests is 0: it must be 1 or more"),
+        (["--batch_sizes", "4", "0"], "batch_sizes is [4, 0]: each must be 1 or more"),
+    ],
+)
+def test_bench_says_what_it_cannot_measure(model: Path, words: list[str], said: str) -> None:
+    assert said in run("bench", "--model", model, *words).refused(2)
+
+
 @pytest.mark.parametrize("suffix", ["parquet", "csv", "tsv"])
 def test_recommend_writes_the_lists_of_all_users(model: Path, tmp_path: Path, suffix: str) -> None:
     output = tmp_path / f"recs.{suffix}"

@@ -17,7 +17,7 @@ PACKAGES = (
     *("bert4rec", "torch", "lightning", "torchmetrics", "numpy", "polars"),
     *("safetensors", "filelock", "jsonargparse", "rich", "matplotlib"),
 )
-EXTRAS = ("tensorboard", "wandb", "mlflow-skinny", "optuna")
+EXTRAS = ("tensorboard", "wandb", "mlflow-skinny", "optuna", "captum")
 
 
 def add_flags(parser: ArgumentParser) -> None:

@@ -27,6 +27,7 @@ COMMANDS = {
     "profile": "what is known and predicted of a user",
     "publish": "a model folder without the data, to pass on",
     "compare": "two models or reports on the same users",
+    "bench": "how fast a model answers on this machine, with catalogues of any size",
     "doctor": "what is installed, which device is used, whether data and models are whole",
 }
 

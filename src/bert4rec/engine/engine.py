@@ -32,13 +32,13 @@ from bert4rec.engine.answers import (
 )
 from bert4rec.engine.asking import When, feature_rows, given_history, known_row, plain_id, seconds, stored_history
 from bert4rec.engine.explain import sentence_of, similar_items, with_all_features, without_side_information
+from bert4rec.engine.lists import best_items
 from bert4rec.errors import UnknownItem, UnknownUser, UsageError
 from bert4rec.evaluation.attribution import attribute, measured
 from bert4rec.evaluation.calibration import rating_intervals
 from bert4rec.evaluation.gradients import integrated_gradients
-from bert4rec.evaluation.metrics import Floats
 from bert4rec.ids import FIRST_ITEM, FIRST_USER, RawId
-from bert4rec.ranking import NEVER, exclude, top_k
+from bert4rec.ranking import NEVER
 
 USERS_AT_ONCE = 1024
 SCORES_AT_ONCE = 2**22
@@ -152,7 +152,7 @@ class RecommendationEngine:
         for first in range(0, len(user_X), at_once):
             user_B = user_X[first : first + at_once]
             histories = self.dataset.histories(user_B, stop_U[user_B], np.full(len(user_B), moment))
-            item_BK, score_BK = self._best(histories, k, filter_seen)
+            item_BK, score_BK = best_items(self.scorer, histories, k, filter_seen)
             row_L, place_L = np.nonzero(score_BK > NEVER)
             yield Lists(
                 user_id=users[user_B[row_L] - FIRST_USER],
@@ -293,20 +293,9 @@ class RecommendationEngine:
 
     def _list(self, history: Histories, k: int, filter_seen: bool) -> list[tuple[int, float]]:
         """The best item rows and their scores."""
-        item_1K, score_1K = self._best(history, k, filter_seen)
+        item_1K, score_1K = best_items(self.scorer, history, k, filter_seen)
         found = zip(item_1K[0].tolist(), score_1K[0].tolist(), strict=True)
         return [(item, score) for item, score in found if score > NEVER]
-
-    def _best(self, histories: Histories, k: int, filter_seen: bool) -> tuple[Ints, Floats]:
-        """The best item rows of each user and their scores, `[B, K]`; NEVER where nothing is left to list."""
-        score_BV = self.scorer.score(histories)
-        seen = slice(None) if filter_seen else slice(0)
-        row_N, item_N = (
-            torch.from_numpy(values[seen].astype(np.int64)) for values in (histories.row_N, histories.item_N)
-        )
-        exclude(score_BV, row_N.to(score_BV.device), item_N.to(score_BV.device))
-        item_BK, best_BK = top_k(score_BV, k)
-        return item_BK.cpu().numpy(), best_BK.cpu().numpy()
 
     def _events(self, history: Histories, item: int, method: str) -> list[EventEffect]:
         """What each event that is read does, the most important first."""

@@ -139,6 +139,7 @@ PRINTED = {
     "profile": ["--model", "m", "--user_id", "7"],
     "compare": ["a", "b", "--request_time", "false"],
     "doctor": ["--data", "d"],
+    "bench": ["--model", "m", "--k", "3"],
     "publish": ["--model", "m", "--output", "o"],
 }
 

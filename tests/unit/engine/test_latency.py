@@ -1,0 +1,43 @@
+"""The stopwatch for lists: what it asks, and catalogues made larger. Its times are asserted nowhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from bert4rec import artefact
+from bert4rec.artefact import Artefact
+from bert4rec.data.prepared import PreparedDataset
+from bert4rec.engine import latency as stopwatch
+from bert4rec.engine.latency import grown, latency
+from bert4rec.ids import FIRST_ITEM
+from bert4rec.training import fit
+from small_runs import run_of
+
+
+@pytest.mark.parametrize("cosine_head", [True, False])
+def test_a_larger_catalogue_scores_the_known_items_as_before(
+    world: PreparedDataset, tmp_path: Path, cosine_head: bool
+) -> None:
+    run = run_of(cosine_head=cosine_head, max_epochs=1)
+    scorer = artefact.load(fit.train(world, run, tmp_path / "model", report=lambda line: None)).scorer()
+    larger, histories = grown(scorer, 1000), world.histories(torch.arange(1, 5).numpy(), world.start_U1[2:6])
+    before, after = scorer.score(histories), larger.score(histories)
+    assert after.shape == (4, FIRST_ITEM + 1000)
+    torch.testing.assert_close(after[:, : before.shape[1]], before)
+    made_up_VD = larger.item_VD[before.shape[1] :]
+    for column_V, known_V in zip(made_up_VD.T, scorer.item_VD[FIRST_ITEM:].T, strict=True):
+        assert set(column_V.tolist()) <= set(known_V.tolist())
+    assert len(made_up_VD.unique(dim=0)) > 900
+
+
+def test_every_size_that_fits_is_asked(model: Artefact, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stopwatch, "BATCH_SECONDS", 0.0)
+    monkeypatch.setattr(stopwatch, "SCORES_AT_ONCE", 8 * (24 + FIRST_ITEM))
+    found = latency(model.scorer(), model.dataset, requests=3, batch_sizes=[1, 8, 9])
+    assert found.items == 24
+    assert found.users_per_second.keys() == {1, 8}
+    assert 0 < found.milliseconds["p50"] <= found.milliseconds["p95"] <= found.milliseconds["p99"]
+    assert found.to_dict()["users_per_second"].keys() == {"1", "8"}
