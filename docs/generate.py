@@ -25,8 +25,8 @@ TABLES = {
     "MovieLens 1M": {
         "deep_ml-1m_seeds-2026-11": "deep preset, mean of 5 seeds",
         "deep_ensemble_ml-1m-2026-11": "the 5 as an ensemble",
-        "sasrec_ml-1m-2026-11-26": "SASRec preset",
-        "bert4rec_ml-1m-2026-11-26": "BERT4Rec preset",
+        "sasrec_dropout_ml-1m-2026-11": "SASRec preset",
+        "bert4rec_dropout_ml-1m-2026-11": "BERT4Rec preset",
     },
     "MovieLens 100K": {"small_ml-100k-2026-11": "small preset"},
 }
