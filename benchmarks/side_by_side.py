@@ -2,10 +2,10 @@
 
     python benchmarks/side_by_side.py --data prepared/ml-1m --plan plan.yaml --output runs --seconds 500
 
-The plan is a list of `name`, `config` (a preset), whatever settings differ from it, and `leaves`: `training` (the best
-weights; `bert4rec train --resume` evaluates and saves, there or elsewhere) or `answers` (what the ablations compare, in
-place of weights). Needs nothing but torch, lightning and numpy. What is not done in time is stopped, and keeps the last
-epoch for `--resume`.
+The plan is a list of `name`, `config` (a preset; without it the defaults), `data` (in place of `--data`), whatever
+settings differ, and `leaves`: `training` (the best weights; `bert4rec train --resume` evaluates and saves, there or
+elsewhere) or `answers` (what the ablations compare, in place of weights). Needs nothing but torch, lightning and numpy.
+What is not done in time is stopped, and keeps the last epoch for `--resume`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ def main(words: Sequence[str] | None = None) -> None:
     args = parse(words)
     plan = {entry["name"]: entry for entry in yaml.safe_load(args.plan.read_text(encoding="utf-8"))}
     if args.only:
-        one_run(args.data, plan[args.only], args.output / args.only)
+        entry = plan[args.only]
+        one_run(Path(entry.get("data", args.data)), entry, args.output / args.only)
         return
     args.output.mkdir(parents=True, exist_ok=True)
     codes = run_all(args, list(plan), time.monotonic() + args.seconds)
@@ -106,8 +107,8 @@ def stop(processes: Any) -> None:
 
 def one_run(data: Path, entry: Mapping[str, Any], output: Path) -> None:
     """Trains, and leaves what was asked for."""
-    settings = {key: value for key, value in entry.items() if key not in ("name", "config", "leaves")}
-    run = RunConfig.from_dict(with_settings(preset(entry["config"]), settings))
+    settings = {key: value for key, value in entry.items() if key not in ("name", "config", "data", "leaves")}
+    run = RunConfig.from_dict(with_settings(preset(entry["config"]) if "config" in entry else {}, settings))
     dataset = PreparedDataset.open(data)
     leaves_answers = entry.get("leaves", "training") == "answers"
     train(dataset, run, output, resume=True, cases=(), finish=leaves_answers)

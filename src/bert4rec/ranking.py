@@ -12,6 +12,8 @@ from bert4rec.ids import FIRST_ITEM
 
 NEVER = -torch.inf
 """The score of what may not be listed."""
+CANDIDATES = 200
+"""What diversity chooses from, the best by score."""
 
 
 def exclude(score_BV: Tensor, row_N: Tensor, item_N: Tensor) -> Tensor:
@@ -43,6 +45,37 @@ def _lowest_of_ties(score_BV: Tensor, threshold_B1: Tensor, k: int) -> Tensor:
     room_B1 = k - (score_BV > threshold_B1).sum(1, keepdim=True)
     kept_BV = (score_BV > threshold_B1) | (at_BV & (at_BV.cumsum(1) <= room_B1))
     return kept_BV.nonzero()[:, 1].view(-1, k)
+
+
+def rerank(score_BN: Tensor, vector_BND: Tensor, k: int, diversity: float, value_BNW: Tensor, cap_W: Tensor) -> Tensor:
+    """Places of the K candidates that are chosen one after another, `[B, K]`; -1 where none is left that may be.
+
+    The next one is that of the largest (1 − diversity) · score − diversity · likeness (maximal marginal relevance,
+    Carbonell and Goldstein 1998): the score on a scale from 0 to 1 over the candidates, the likeness the largest cosine
+    to what is chosen already. No value W that the candidates have may occur more than `cap_W` times. Candidates of
+    score minus infinity are none.
+    """
+    B, N = score_BN.shape
+    may_BN, rows = score_BN > NEVER, torch.arange(B)
+    low_B1 = score_BN.masked_fill(~may_BN, torch.inf).amin(1, keepdim=True)
+    high_B1 = score_BN.amax(1, keepdim=True)
+    relevance_BN = ((score_BN - low_B1) / (high_B1 - low_B1).clamp(min=1e-9)).nan_to_num(0, 0, 0)
+    vector_BND = torch.nn.functional.normalize(vector_BND, dim=2)
+    likeness_BN = torch.zeros_like(relevance_BN)
+    count_BW = torch.zeros(B, len(cap_W), dtype=torch.long)
+    chosen_BK = torch.full((B, min(k, N)), -1)
+    for place in range(chosen_BK.shape[1]):
+        full_BNW = value_BNW & (count_BW >= cap_W)[:, None]
+        able_BN = may_BN & ~full_BNW.any(2)
+        worth_BN = (1 - diversity) * relevance_BN - diversity * likeness_BN
+        best_B = worth_BN.masked_fill(~able_BN, NEVER).argmax(1)
+        is_able_B = able_BN[rows, best_B]
+        chosen_BK[:, place] = best_B.where(is_able_B, -1)
+        may_BN = may_BN & ((torch.arange(N) != best_B[:, None]) & is_able_B[:, None])
+        count_BW += value_BNW[rows, best_B].long()
+        cosine_BN = (vector_BND @ vector_BND[rows, best_B][:, :, None])[:, :, 0]
+        likeness_BN = cosine_BN if place == 0 else torch.maximum(likeness_BN, cosine_BN)
+    return chosen_BK
 
 
 def rank_of(score_BV: Tensor, target_B: Tensor) -> Tensor:

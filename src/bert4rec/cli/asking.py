@@ -130,8 +130,53 @@ class HistoryFlags:
         return int(_number("request_time", str(self.request_time)))
 
 
-def _words(text: str) -> list[str]:
-    return [word.strip() for word in text.split(",") if word.strip()]
+@dataclass(frozen=True)
+class RuleFlags:
+    """What the list may hold, besides the best scores."""
+
+    allow: str | None = None
+    """Nothing but these items: ids, separated by commas."""
+    deny: str | None = None
+    """None of these items: ids, separated by commas."""
+    where: str | None = None
+    """Only items of which this is true: "year >= 1990 and 'Comedy' in genres"."""
+    boosts: str | None = None
+    """What is added to the scores of items for which a condition holds: "year > 1999 = 0.5; 'Drama' in genres = -1"."""
+    at_most: str | None = None
+    """How many items of the list may have the same value of a feature: genres=3,year=2."""
+    diversity: float = 0.0
+    """From 0, scores alone, to 1, unlikeness alone."""
+
+    def rules(self, engine: "RecommendationEngine") -> dict[str, Any] | None:
+        """The rules of the engine that are set; None where none is."""
+        items = engine.dataset.items
+        given = {
+            "allow": None if self.allow is None else [items.parse(word) for word in _words(self.allow)],
+            "deny": None if self.deny is None else [items.parse(word) for word in _words(self.deny)],
+            "where": self.where,
+            "boosts": None if self.boosts is None else dict(map(_boost, _words(self.boosts, ";"))),
+            "at_most": None if self.at_most is None else dict(map(_cap, _words(self.at_most))),
+            "diversity": self.diversity or None,
+        }
+        return {name: value for name, value in given.items() if value is not None} or None
+
+
+def _boost(word: str) -> tuple[str, float]:
+    condition, _, number = word.rpartition("=")
+    if not condition:
+        raise UsageError(f"--boosts: {word!r} is not of the form CONDITION = NUMBER")
+    return condition.strip(), _number("boosts", number.strip())
+
+
+def _cap(word: str) -> tuple[str, int]:
+    name, number = _pair(word, "at_most")
+    if not number.isdecimal():
+        raise UsageError(f"--at_most: {number!r} is not a whole number")
+    return name, int(number)
+
+
+def _words(text: str, separator: str = ",") -> list[str]:
+    return [word.strip() for word in text.split(separator) if word.strip()]
 
 
 def _number(name: str, word: str) -> float:
@@ -144,8 +189,8 @@ def _number(name: str, word: str) -> float:
     return number
 
 
-def _pair(word: str) -> tuple[str, str]:
+def _pair(word: str, flag: str = "user_features") -> tuple[str, str]:
     name, equals, value = word.partition("=")
     if not equals:
-        raise UsageError(f"--user_features: {word!r} is not of the form name=value")
+        raise UsageError(f"--{flag}: {word!r} is not of the form name=value")
     return name.strip(), value.strip()

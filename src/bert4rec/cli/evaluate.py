@@ -21,7 +21,9 @@ from bert4rec.errors import DataError, UsageError
 if TYPE_CHECKING:
     from bert4rec.artefact import Artefact
     from bert4rec.data.prepared import PreparedDataset
-    from bert4rec.data.splits import Split
+    from bert4rec.data.splits import Cases, Split
+    from bert4rec.evaluation.dial import DialCurve
+    from bert4rec.evaluation.evaluate import Scorer
     from bert4rec.evaluation.fidelity import Explained, Fidelity
     from bert4rec.evaluation.report import Report
 
@@ -49,6 +51,7 @@ def add_flags(parser: ArgumentParser) -> None:
         default=0,
         help=f"Measure how faithful explanations are, on so many users (none named: {EXPLAINED_USERS}).",
     )
+    parser.add_argument("--diversity", action="store_true", help="Measure what the diversity dial of lists costs.")
     parser.add_argument("--output", type=Path, help="A folder for the reports (JSON, Markdown) and the pictures.")
     parser.add_argument("--batch_size", type=int, default=256, help="Users scored at once.")
     add_json(parser)
@@ -73,8 +76,9 @@ def run(args: Namespace) -> None:
     baselines = baseline_reports(dataset, split, args.cases, batch_size, say) if args.baselines else []
     ratings = rating_baselines(dataset, split, getattr(split, args.cases)) if args.baselines else {}
     explained = explanations(scorer, dataset, split, args) if args.explanations else None
+    curve = diversity(scorer, dataset, split, args) if args.diversity else None
     if args.output:
-        write_reports(args.output, rows, baselines, explained)
+        write_reports(args.output, rows, baselines, explained, curve)
     if args.json:
         first = next(iter(rows.values())).to_dict()
         show_json(
@@ -84,12 +88,15 @@ def run(args: Namespace) -> None:
                 "baselines": {report.name: report.to_dict() for report in baselines},
                 "rating_baselines": ratings,
                 **({} if explained is None else {"explanations": explained.to_dict()}),
+                **({} if curve is None else {"diversity": curve.to_dict()}),
             }
         )
         return
     _show(rows, baselines, ratings)
     if explained is not None:
         _show_explanations(explained)
+    if curve is not None:
+        _show_dial(curve)
     if args.output:
         print(f"reports and pictures: {args.output}")
 
@@ -136,11 +143,25 @@ def explanations(scorer: Explained, dataset: PreparedDataset, split: Split, args
     return fidelity(scorer, dataset, split, users=args.explanations, cases=args.cases, progress=progress)
 
 
+def diversity(scorer: Scorer, dataset: PreparedDataset, split: Split, args: Namespace) -> DialCurve:
+    """What the lists are like at each setting of the diversity dial."""
+    from bert4rec.evaluation.dial import dial_curve
+
+    def progress(pieces: Iterator[Cases], total: int) -> Iterator[Cases]:
+        return bar(pieces, "diversifying", total)
+
+    return dial_curve(scorer, dataset, split, cases=args.cases, batch_size=args.batch_size, progress=progress)
+
+
 def write_reports(
-    folder: Path, rows: dict[str, Report], baselines: list[Report], explained: Fidelity | None = None
+    folder: Path,
+    rows: dict[str, Report],
+    baselines: list[Report],
+    explained: Fidelity | None = None,
+    curve: DialCurve | None = None,
 ) -> None:
     """In an existing folder: a JSON file for each report (`compare` reads them), one table, and the pictures."""
-    from bert4rec.evaluation.plots import plot_comparison, plot_fidelity, plot_reliability
+    from bert4rec.evaluation.plots import plot_comparison, plot_dial, plot_fidelity, plot_reliability
     from bert4rec.evaluation.report import save_report, to_markdown
     from bert4rec.files import write_whole
 
@@ -157,6 +178,9 @@ def write_reports(
     if explained is not None:
         write_whole(folder / "explanations.json", json.dumps(explained.to_dict(), indent=1).encode())
         plot_fidelity(explained, folder / "explanations.png")
+    if curve is not None:
+        write_whole(folder / "diversity.json", json.dumps(curve.to_dict(), indent=1).encode())
+        plot_dial(curve, folder / "diversity.png")
 
 
 def _show(rows: dict[str, Report], baselines: list[Report], ratings: dict[str, dict[str, float]]) -> None:
@@ -193,6 +217,21 @@ def _show_explanations(explained: Fidelity) -> None:
         f"Rank correlation of the effects with those under shuffled weights: {_margin(*explained.shuffled, digits=3)}. "
         f"An explanation takes {explained.passes:.1f} forward passes of as many histories.",
         style="dim",
+    )
+
+
+def _show_dial(curve: DialCurve) -> None:
+    from bert4rec.evaluation.dial import ACCURACY, VARIETY
+
+    names = [name for name in (*ACCURACY, *VARIETY) if all(name in found for found in curve.values.values())]
+    print()
+    show_table(
+        "the diversity dial",
+        ["diversity", *names, "coverage@10"],
+        [
+            [f"{setting:g}", *(_margin(*found[name]) for name in names), f"{curve.coverage[setting]:.4f}"]
+            for setting, found in curve.values.items()
+        ],
     )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser, Namespace
 
-from bert4rec.cli.asking import HistoryFlags, ModelFlags
+from bert4rec.cli.asking import HistoryFlags, ModelFlags, RuleFlags
 from bert4rec.cli.flags import add_json, add_settings, add_switch, settings_of
 from bert4rec.cli.lists import check_format, write_lists
 from bert4rec.cli.output import bar, show_json, show_table
@@ -30,6 +30,7 @@ def add_flags(parser: ArgumentParser) -> None:
     parser.add_argument("--k", type=int, default=10, help="How many items.")
     add_switch(parser, "filter_seen", True, "Leave out what the history holds.")
     add_settings(parser, HistoryFlags)
+    add_settings(parser, RuleFlags)
     add_json(parser)
 
 
@@ -40,18 +41,31 @@ def run(args: Namespace) -> None:
         return
     engine = settings_of(ModelFlags, args).engine()
     asked = settings_of(HistoryFlags, args).arguments(engine, args.user_id)
-    found = engine.get_recommendations(**asked, k=args.k, filter_seen=args.filter_seen)
+    rules = settings_of(RuleFlags, args).rules(engine)
+    found = engine.get_recommendations(**asked, k=args.k, filter_seen=args.filter_seen, rules=rules)
     if args.json:
         show_json(found.to_dict())
         return
     rated = any(item.expected_rating is not None for item in found)
     rows = [
-        [item.rank, item.item_id, item.title or "", item.score, *(_rating(item) if rated else [])] for item in found
+        [
+            item.rank,
+            item.item_id,
+            item.title or "",
+            item.score,
+            *(_rating(item) if rated else []),
+            *([_moves(item)] if rules else []),
+        ]
+        for item in found
     ]
     who = f"user {args.user_id}" if args.user_id is not None else "this history"
     show_table(
         f"recommended to {who}",
-        ["rank", "item_id", "title", "score", *(["rating", "80 % within"] if rated else [])],
+        [
+            *("rank", "item_id", "title", "score"),
+            *(["rating", "80 % within"] if rated else []),
+            *(["moved by"] if rules else []),
+        ],
         rows,
     )
 
@@ -63,6 +77,8 @@ def recommend_many(args: Namespace) -> None:
         raise UsageError("--users and --output go together: whose lists, and the file to write them to")
     if args.user_id is not None or history != HistoryFlags(request_time=history.request_time):
         raise UsageError("--users asks stored histories: leave out --user_id, --item_sequence and what goes with them")
+    if settings_of(RuleFlags, args) != RuleFlags():
+        raise UsageError("rules are for one list: leave them out with --users")
     check_format(args.output)
     engine = settings_of(ModelFlags, args).engine()
     users = None if args.users == "all" else _ids(Path(args.users), engine.dataset.users)
@@ -77,6 +93,11 @@ def recommend_many(args: Namespace) -> None:
         show_json({"users": total, "output": str(args.output), "seconds": seconds, "users_per_second": total / seconds})
         return
     print(f"{total:,} users in {seconds:.1f} s, {total / seconds:,.0f} users/s: {args.output}")
+
+
+def _moves(item: Recommendation) -> str:
+    """`where 14 → 2, diversity 2 → 3`: the rule, the place before it and after it."""
+    return ", ".join(f"{move.rule} {move.before} → {move.after}" for move in item.moves or ())
 
 
 def _ids(path: Path, users: Vocabulary) -> list[RawId]:

@@ -13,6 +13,21 @@ from bert4rec.ids import RawId
 
 
 @dataclass(frozen=True)
+class Move:
+    """What a rule did to an item of a list."""
+
+    rule: str
+    """Its name; of several that act together, all names."""
+    before: int
+    """The item's place without the rule, among what the rules before it left."""
+    after: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return dict(vars(self))
+
+
+@dataclass(frozen=True)
 class Recommendation:
     """One item of a list."""
 
@@ -26,10 +41,13 @@ class Recommendation:
     """The mean of the predicted rating distribution, on the data's scale; None for a model without ratings."""
     rating_interval: tuple[float, float] | None = None
     """The lowest and the highest of the fewest neighbouring rating levels that hold 80 % of that distribution."""
+    moves: Sequence[Move] | None = None
+    """The rules that moved it, in their order; None where the request has no rules."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, without what is unknown."""
-        return _without_none(vars(self))
+        moves = {} if self.moves is None else {"moves": [move.to_dict() for move in self.moves]}
+        return {**_without_none(vars(self)), **moves}
 
 
 @dataclass(frozen=True)

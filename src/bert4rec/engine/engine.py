@@ -26,13 +26,15 @@ from bert4rec.engine.answers import (
     EventEffect,
     Explanation,
     Lists,
+    Move,
     Recommendation,
     Recommendations,
     SimilarItem,
 )
 from bert4rec.engine.asking import When, feature_rows, given_history, known_row, plain_id, seconds, stored_history
 from bert4rec.engine.explain import sentence_of, similar_items, with_all_features, without_side_information
-from bert4rec.engine.lists import best_items
+from bert4rec.engine.lists import best_items, listable_scores
+from bert4rec.engine.rules import Rules, place
 from bert4rec.errors import UnknownItem, UnknownUser, UsageError
 from bert4rec.evaluation.attribution import attribute, measured
 from bert4rec.evaluation.calibration import rating_intervals
@@ -106,23 +108,27 @@ class RecommendationEngine:
         request_time: When | None = None,
         user_features: Mapping[str, Any] | None = None,
         ignore_unknown_items: bool = False,
+        rules: Rules | Mapping[str, Any] | None = None,
     ) -> Recommendations:
         """The `k` best items, best first; fewer only if fewer are left. PAD and MASK are never listed.
 
-        With `filter_seen` nothing from the history is listed. Raises UsageError, UnknownUser, UnknownItem as the
-        table of the class says.
+        With `filter_seen` nothing from the history is listed. `rules` say what else may be listed, what is preferred
+        and how alike the list may be; each item then tells which of them moved it. Raises UsageError, UnknownUser,
+        UnknownItem as the table of the class says, and for rules that are not understood or leave nothing.
         """
         k = _count("k", k)
         history = self._history(
             user_id, item_sequence, timestamps, ratings, request_time, user_features, ignore_unknown_items
         )
-        listed = self._list(history, k, filter_seen)
-        ratings_K = self._ratings(history, [item for item, _ in listed])
+        listed = self._list(history, k, filter_seen, None if rules is None else Rules.of(rules))
+        ratings_K = self._ratings(history, [item for item, *_ in listed])
         return Recommendations(
             plain_id(user_id),
             [
-                Recommendation(self.dataset.items.raw(item), rank, score, self._title(item), *rating)
-                for rank, ((item, score), rating) in enumerate(zip(listed, ratings_K, strict=True), 1)
+                Recommendation(self.dataset.items.raw(item), rank, score, self._title(item), rating, interval, moves)
+                for rank, ((item, score, moves), (rating, interval)) in enumerate(
+                    zip(listed, ratings_K, strict=True), 1
+                )
             ],
         )
 
@@ -291,11 +297,18 @@ class RecommendationEngine:
             user_features=feature_rows(self.dataset, {} if user_features is None else user_features),
         )
 
-    def _list(self, history: Histories, k: int, filter_seen: bool) -> list[tuple[int, float]]:
-        """The best item rows and their scores."""
-        item_1K, score_1K = best_items(self.scorer, history, k, filter_seen)
-        found = zip(item_1K[0].tolist(), score_1K[0].tolist(), strict=True)
-        return [(item, score) for item, score in found if score > NEVER]
+    def _list(
+        self, history: Histories, k: int, filter_seen: bool, rules: Rules | None
+    ) -> list[tuple[int, float, Sequence[Move] | None]]:
+        """The best item rows, their scores, and what rules did to them."""
+        if rules is None:
+            item_1K, score_1K = best_items(self.scorer, history, k, filter_seen)
+            found = zip(item_1K[0].tolist(), score_1K[0].tolist(), strict=True)
+            return [(item, score, None) for item, score in found if score > NEVER]
+        score_V = listable_scores(self.scorer, history, filter_seen)[0].cpu().numpy()
+        items, vectors = self.dataset.items, self.scorer.item_VD.cpu()
+        placed = place(rules, score_V, k, self.dataset, vectors, lambda raw: known_row(items, raw))
+        return [(one.item, float(score_V[one.item]), one.moves) for one in placed]
 
     def _events(self, history: Histories, item: int, method: str) -> list[EventEffect]:
         """What each event that is read does, the most important first."""

@@ -66,12 +66,12 @@ def place_of_target(scorer: Scorer, histories: Histories, target_B: Tensor) -> I
 
     A target that was seen before stays a candidate: the question is where it stands, not whether it may be asked.
     """
-    score_BV = _candidate_scores(scorer, histories, target_B)
+    score_BV = candidate_scores(scorer, histories, target_B)
     return rank_of(score_BV, target_B.to(score_BV.device)).cpu().numpy()
 
 
-def _candidate_scores(scorer: Scorer, histories: Histories, target_B: Tensor) -> Tensor:
-    """On whatever device the scorer scores."""
+def candidate_scores(scorer: Scorer, histories: Histories, target_B: Tensor) -> Tensor:
+    """The scores `[B, V]`, NEVER for what is seen but for the target, on whatever device the scorer scores."""
     score_BV = scorer.score(histories)
     device = score_BV.device
     target_B = target_B.to(device)
@@ -158,7 +158,7 @@ class _Answers:
 def _ask(scorer: Scorer, dataset: PreparedDataset, piece: Cases, request_time: bool, traits: ItemTraits) -> _Answers:
     histories = piece.histories(dataset, request_time)
     target_B = torch.from_numpy(dataset.item_N[piece.target_C].astype(np.int64))
-    score_BV = _candidate_scores(scorer, histories, target_B)
+    score_BV = candidate_scores(scorer, histories, target_B)
     best_BK, score_BK = top_k(score_BV, min(LISTED, dataset.num_items))
     item_BK: Ints = (
         best_BK.where(score_BK > NEVER, PAD).cpu().numpy()

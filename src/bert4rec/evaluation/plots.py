@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bert4rec.evaluation.calibration import BINS, Reliability
+from bert4rec.evaluation.dial import DialCurve
 from bert4rec.evaluation.fidelity import KS, MEASURES, Fidelity
 from bert4rec.evaluation.report import Report
 from bert4rec.files import write_picture
@@ -39,9 +40,8 @@ def _bars(axis: Axes, reports: Sequence[Report], metric: str) -> None:
     places = range(len(reports))
     values = [report.metrics[metric] for report in reports]
     edges = [report.intervals.get(metric, (value, value)) for report, value in zip(reports, values, strict=True)]
-    whiskers = [[abs(edge[side] - value) for value, edge in zip(values, edges, strict=True)] for side in (0, 1)]
     axis.barh(places, values, color=[_FIRST, *[_OTHERS] * (len(reports) - 1)], height=0.62)
-    axis.errorbar(values, places, xerr=whiskers, fmt="none", ecolor=_INK, elinewidth=1.1, capsize=3)
+    axis.errorbar(values, places, xerr=_whiskers(values, edges), fmt="none", ecolor=_INK, elinewidth=1.1, capsize=3)
     for place, value, (_, high) in zip(places, values, edges, strict=True):
         axis.annotate(f"{value:.4f}", (high, place), (5, 0), textcoords="offset points", va="center", fontsize=9)
     name, _, k = metric.partition("@")
@@ -87,6 +87,34 @@ def plot_fidelity(explained: Fidelity, path: Path) -> None:
     remark = f"{explained.users:,} users, request time {known}; bands: 95 % bootstrap over users"
     figure.supxlabel(f"number of events K\n{remark}", fontsize=8, color="#666666")
     write_picture(path, figure, dpi=130)
+
+
+def plot_dial(curve: DialCurve, path: Path) -> None:
+    """Accuracy against variety, a point for each setting of the diversity dial; whiskers are intervals. A PNG."""
+    named = {"distance@10": "distance of item vectors in a list", "diversity@10": "unlikeness of values in a list"}
+    shown = {name: title for name, title in named.items() if all(name in found for found in curve.values.values())}
+    figure = Figure(figsize=(4.8 * len(shown), 4.0), layout="constrained")
+    panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
+    for axis, (name, title) in zip(panels, shown.items(), strict=True):
+        x, x_edges = zip(*(found[name] for found in curve.values.values()), strict=True)
+        y, y_edges = zip(*(found["ndcg@10"] for found in curve.values.values()), strict=True)
+        axis.errorbar(x, y, _whiskers(y, y_edges), _whiskers(x, x_edges), color=_FIRST, ecolor=_OTHERS, marker="o")
+        for setting, place in zip(curve.values, zip(x, y, strict=True), strict=True):
+            axis.annotate(
+                f"{setting:g}", place, (6, 5), textcoords="offset points", fontsize=8, color=_INK, rotation=45
+            )
+        axis.set_title(f"{title} ({name})", fontsize=9, loc="left")
+        _plain(axis)
+    panels[0].set_ylabel("NDCG@10", fontsize=9)
+    panels[0].set_ylim(bottom=0)
+    known = "known" if curve.request_time else "unknown"
+    remark = f"numbers: the dial; {curve.users:,} users, request time {known}; whiskers: 95 % bootstrap over users"
+    figure.supxlabel(remark, fontsize=8, color="#666666")
+    write_picture(path, figure, dpi=130)
+
+
+def _whiskers(values: Sequence[float], edges: Sequence[tuple[float, float]]) -> list[list[float]]:
+    return [[abs(edge[side] - value) for value, edge in zip(values, edges, strict=True)] for side in (0, 1)]
 
 
 def plot_reliability(report: Report, path: Path) -> None:

@@ -18,11 +18,10 @@ from bert4rec.training.losses import Losses
 
 
 def is_captured(run: RunConfig, device: torch.device) -> bool:
-    """Whether this run's steps can be recorded: one GPU, plain arithmetic, nobody else's networks in it."""
+    """Whether this run's steps can be recorded: one GPU, plain arithmetic."""
     training = run.training
-    alone = training.devices == 1 and not training.teacher
     plain = training.precision == "32-true" and not run.model.gradient_checkpointing
-    return training.cuda_graphs and device.type == "cuda" and alone and plain
+    return training.cuda_graphs and device.type == "cuda" and training.devices == 1 and plain
 
 
 class CapturedStep:
