@@ -94,6 +94,7 @@ def test_pages_say_what_their_sources_say() -> None:
     made = runpy.run_path(str(ROOT / "docs" / "generate.py"))
     assert made["commands_page"]() == (ROOT / "docs" / "cli.md").read_text(encoding="utf-8"), "run 'make docs'"
     assert made["model_page"]() == (ROOT / "docs" / "model.md").read_text(encoding="utf-8"), "run 'make docs'"
+    assert made["evaluation_page"]() == (ROOT / "docs" / "evaluation.md").read_text(encoding="utf-8"), "run 'make docs'"
     assert made["readme_with_results"]() == (ROOT / "README.md").read_text(encoding="utf-8"), "run 'make docs'"
 
 

@@ -3,7 +3,8 @@
 All else in the network works token by token on `[T, D]`. Attention alone needs rectangles, so sequences of similar
 length share a `Grid`, and little of it is padding.
 
-Legend: T tokens, D width, H heads, E width of a head; in one grid t tokens, b sequences, L places.
+Legend: T tokens, B sequences, X tokens that ask (all, or one a sequence), D width, H heads, E width of a head; in one
+grid t tokens, b sequences, L places, A query places.
 """
 
 from __future__ import annotations
@@ -100,7 +101,7 @@ class Part:
     rows: slice
     reach: int
     bias: Tensor
-    """`[b or 1, H or 1, rows or 1, reach]`, added to the scores; NEVER where the query may not see the key."""
+    """`[b or 1, H or 1, A or 1, reach]`, added to the scores; NEVER where the query may not see the key."""
 
 
 @dataclass
@@ -112,8 +113,10 @@ class Look:
     """Those of each grid."""
     plain: bool
     """Whether tokens see all that came before them and nothing is added to their scores."""
-    seen_T: Tensor
-    """How many places each token sees."""
+    seen_X: Tensor
+    """How many places each token that asks sees."""
+    asked_B: Tensor | None = None
+    """The one token of each sequence that asks, where not all of them do."""
     record: list[list[Tensor]] | None = field(default=None)
     """Where attention weights are kept, per layer and grid, when someone wants to look at them."""
 
@@ -121,6 +124,10 @@ class Look:
     def tokens(self) -> list[int]:
         """How many tokens each grid has; together they are all."""
         return [len(grid.slot_t) for grid in self.grids]
+
+    def asking(self, x_TD: Tensor) -> Tensor:
+        """The tokens that ask, `[X, D]`."""
+        return x_TD if self.asked_B is None else x_TD[self.asked_B]
 
 
 class AttentionBias(nn.Module):
@@ -142,23 +149,20 @@ class AttentionBias(nn.Module):
         """Whether there is any bias."""
         return self.distance_WH is not None or self.time_WH is not None
 
-    def forward(
-        self, sequences: Sequences, grid: Grid, rows: slice = slice(None), reach: int | None = None
-    ) -> Tensor | None:
-        """The bias `[b or 1, H, rows, reach]` of a part of one grid, None where neither kind is on."""
+    def forward(self, sequences: Sequences, grid: Grid, asked_bA: Tensor, reach: int) -> Tensor | None:
+        """The bias `[b or 1, H, A, reach]` of some query places of one grid, None where neither kind is on."""
         kinds = []
         if self.distance_WH is not None:
-            place_L = torch.arange(grid.shape[1], device=sequences.item_T.device)
-            distance_LL = place_L[rows, None] - place_L[:reach]
-            distance_LL = distance_LL.clamp(1 - self.reach, self.reach - 1) + self.reach
-            kinds.append(_by_bucket(self.distance_WH, distance_LL[None]))
+            distance_bAL = asked_bA[:, :, None] - torch.arange(reach, device=asked_bA.device)
+            distance_bAL = distance_bAL.clamp(1 - self.reach, self.reach - 1) + self.reach
+            kinds.append(_by_bucket(self.distance_WH, distance_bAL))
         if self.time_WH is not None:
-            kinds.append(_by_bucket(self.time_WH, _time_buckets(sequences, grid, rows, reach)))
+            kinds.append(_by_bucket(self.time_WH, _time_buckets(sequences, grid, asked_bA, reach)))
         return sum(kinds[1:], kinds[0]) if kinds else None
 
 
 def _by_bucket(table_WH: Tensor, bucket_bLL: Tensor) -> Tensor:
-    """The bias `[b, H, L, L]` of each bucket."""
+    """The bias `[b, H, A, L]` of each bucket."""
     return _selected(table_WH, bucket_bLL) if bucket_bLL.device.type == "cpu" else _gathered(table_WH, bucket_bLL)
 
 
@@ -176,16 +180,17 @@ def _gathered(table_WH: Tensor, bucket_bLL: Tensor) -> Tensor:
     return table_bHLW.gather(3, bucket_bLL[:, None].expand(b, H, L, places))
 
 
-def _time_buckets(sequences: Sequences, grid: Grid, rows: slice, reach: int | None) -> Tensor:
+def _time_buckets(sequences: Sequences, grid: Grid, asked_bA: Tensor, reach: int) -> Tensor:
     """0 unknown; then half-octaves into the past, then into the future; all again where no request time is known."""
     time_t, request_t = sequences.time_T[grid.tokens], sequences.request_time_T[grid.tokens]
-    asked_bL = _lay(grid, torch.where(request_t < 0, time_t, request_t))[:, rows]
+    asked_bA = asked_bA.expand(grid.shape[0], -1)
+    now_bA = _lay(grid, torch.where(request_t < 0, time_t, request_t)).gather(1, asked_bA)
     time_bL = _lay(grid, time_t)[:, :reach]
-    unasked_bL = _lay(grid, (request_t < 0).long()).clamp(min=0)[:, rows]
-    apart_bLL = asked_bL[:, :, None] - time_bL[:, None, :]
-    bucket_bLL = half_octave(apart_bLL.abs()) + HALF_OCTAVES * (apart_bLL < 0)
-    known_bLL = (asked_bL >= 0)[:, :, None] & (time_bL >= 0)[:, None, :]
-    return bucket_bLL * known_bLL + 2 * HALF_OCTAVES * unasked_bL[:, :, None]
+    unasked_bA = _lay(grid, (request_t < 0).long()).clamp(min=0).gather(1, asked_bA)
+    apart_bAL = now_bA[:, :, None] - time_bL[:, None, :]
+    bucket_bAL = half_octave(apart_bAL.abs()) + HALF_OCTAVES * (apart_bAL < 0)
+    known_bAL = (now_bA >= 0)[:, :, None] & (time_bL >= 0)[:, None, :]
+    return bucket_bAL * known_bAL + 2 * HALF_OCTAVES * unasked_bA[:, :, None]
 
 
 def _lay(grid: Grid, value_t: Tensor) -> Tensor:
@@ -199,24 +204,46 @@ def look(sequences: Sequences, causal: bool, bias: AttentionBias, record: bool =
 
     Where weights are recorded, or tokens see what comes after them, each grid is one part.
     """
-    cut = cutting(sequences.item_T.device)
+    cut, device = cutting(sequences.item_T.device), sequences.item_T.device
     grids = make_grids(sequences, cut)
-    length_B = sequences.length_B
+    rows_at_once = cut.rows if causal and not record else max(sequences.lengths, default=1)
 
     def part(grid: Grid, rows: slice, reach: int) -> Part:
-        visible = _visible(grid, rows, reach, length_B[grid.rows], causal)
-        learned = bias(sequences, grid, rows, reach)
-        blank = torch.zeros(visible.shape, device=visible.device) if learned is None else learned
-        return Part(rows, reach, blank.masked_fill(~visible, NEVER))
+        asked_1A = torch.arange(grid.shape[1], device=device)[None, rows]
+        return Part(rows, reach, _bias(sequences, grid, asked_1A, reach, causal, bias))
 
-    rows_at_once = cut.rows if causal and not record else max(sequences.lengths, default=1)
     return Look(
         grids=grids,
         parts=[[part(grid, rows, reach) for rows, reach in _parts(grid.shape[1], rows_at_once)] for grid in grids],
         plain=causal and not bias.learns,
-        seen_T=sequences.position_T + 1 if causal else length_B.clamp(min=1)[sequences.row_T],
+        seen_X=_seen(sequences, causal),
         record=[] if record else None,
     )
+
+
+def last_look(sequences: Sequences, causal: bool, bias: AttentionBias, grids: list[Grid]) -> Look:
+    """The same where the last token of each sequence alone asks: each grid is one part with one query a sequence."""
+    place_B1 = (sequences.length_B - 1).clamp(min=0)[:, None]
+
+    def part(grid: Grid) -> Part:
+        reach = grid.shape[1]
+        return Part(slice(None), reach, _bias(sequences, grid, place_B1[grid.rows], reach, causal, bias))
+
+    asked_B = sequences.last_B
+    return Look(grids, [[part(grid)] for grid in grids], False, _seen(sequences, causal)[asked_B], asked_B)
+
+
+def _bias(sequences: Sequences, grid: Grid, asked_bA: Tensor, reach: int, causal: bool, bias: AttentionBias) -> Tensor:
+    """What is learned, or zeros; NEVER where the query may not see the key."""
+    visible = _visible(asked_bA, reach, sequences.length_B[grid.rows], causal)
+    learned = bias(sequences, grid, asked_bA, reach)
+    blank = torch.zeros(visible.shape, device=visible.device) if learned is None else learned
+    return blank.masked_fill(~visible, NEVER)
+
+
+def _seen(sequences: Sequences, causal: bool) -> Tensor:
+    """How many places each token sees."""
+    return sequences.position_T + 1 if causal else sequences.length_B.clamp(min=1)[sequences.row_T]
 
 
 def _parts(length: int, rows: int) -> list[tuple[slice, int]]:
@@ -225,10 +252,10 @@ def _parts(length: int, rows: int) -> list[tuple[slice, int]]:
     return [(slice(first, stop), stop) for first, stop in zip([0, *stops], stops, strict=False)]
 
 
-def _visible(grid: Grid, rows: slice, reach: int, length_b: Tensor, causal: bool) -> Tensor:
-    place_L = torch.arange(grid.shape[1], device=length_b.device)
+def _visible(asked_bA: Tensor, reach: int, length_b: Tensor, causal: bool) -> Tensor:
+    place_L = torch.arange(reach, device=length_b.device)
     if causal:  # padding lies behind every token, where a causal look never goes
-        return (place_L[rows, None] >= place_L[:reach])[None, None]
+        return (asked_bA[:, :, None] >= place_L)[:, None]
     return (place_L < length_b[:, None])[:, None, None]
 
 
@@ -245,8 +272,9 @@ class SoftmaxAttention(nn.Module):
         self.project_out = nn.Linear(config.hidden_size, config.hidden_size)
 
     def forward(self, x_TD: Tensor, at: Look) -> Tensor:
-        """Every token's mixture of the values it sees."""
-        return self.project_out(_over_grids(self.project_in(x_TD), self.num_heads, at, _softmax_attention))
+        """The mixture of the values that each token that asks sees, `[X, D]`."""
+        asking, others = _projected(self.project_in, x_TD, at, alone=x_TD.shape[1])
+        return self.project_out(_over_grids(asking, others, self.num_heads, at, _softmax_attention))
 
 
 class GatedAttention(nn.Module):
@@ -263,26 +291,51 @@ class GatedAttention(nn.Module):
         self.project_out = nn.Linear(config.hidden_size, config.hidden_size)
 
     def forward(self, x_TD: Tensor, at: Look) -> Tensor:
-        """Every token's gated mixture of the values it sees."""
-        gate_TD, qkv_TD = F.silu(self.project_in(x_TD)).tensor_split([x_TD.shape[1]], dim=1)
-        mixed_TD = _over_grids(qkv_TD, self.num_heads, at, _pointwise_attention) / at.seen_T[:, None]
-        return self.project_out(self.norm(mixed_TD) * gate_TD)
+        """The gated mixture of the values that each token that asks sees, `[X, D]`."""
+        D = x_TD.shape[1]
+        asking, others = _projected(self.project_in, x_TD, at, alone=2 * D)
+        if asking is None:
+            gate_XD, qkv_TD = F.silu(others).tensor_split([D], dim=1)
+            mixed_XD = _over_grids(None, qkv_TD, self.num_heads, at, _pointwise_attention)
+        else:
+            gate_XD, q_XD = F.silu(asking).tensor_split([D], dim=1)
+            mixed_XD = _over_grids(q_XD, F.silu(others), self.num_heads, at, _pointwise_attention)
+        return self.project_out(self.norm(mixed_XD / at.seen_X[:, None]) * gate_XD)
 
 
-def _over_grids(qkv_TD: Tensor, num_heads: int, at: Look, attend: _Attend) -> Tensor:
-    """Attention grid by grid over packed queries, keys and values (`[T, 3 · H · E]`)."""
+def _projected(project: nn.Linear, x_TD: Tensor, at: Look, alone: int) -> tuple[Tensor | None, Tensor]:
+    """The first `alone` columns for the tokens that ask, if not all do, and the rest for all; else all for all."""
+    if at.asked_B is None:
+        return None, project(x_TD)
+    weight, bias = project.weight, project.bias
+    return F.linear(at.asking(x_TD), weight[:alone], bias[:alone]), F.linear(x_TD, weight[alone:], bias[alone:])
+
+
+def _over_grids(q_BD: Tensor | None, qkv_TD: Tensor, num_heads: int, at: Look, attend: _Attend) -> Tensor:
+    """Attention grid by grid over packed queries, keys and values (`[T, 3 · H · E]`).
+
+    Where one token of each sequence asks, over its query (`[B, H · E]`), and all keys and values (`[T, 2 · H · E]`).
+    """
     kept: list[Tensor] | None = [] if at.record is not None else None
     pieces = []
     # The grids follow one another: the gradient of a split is one concatenation, that of slices a full row for each.
     for grid, parts, qkv_tD in zip(at.grids, at.parts, qkv_TD.split(at.tokens), strict=True):
-        q_bHLE, k_bHLE, v_bHLE = (
-            part.transpose(1, 2) for part in grid.spread(qkv_tD).unflatten(2, (3, num_heads, -1)).unbind(2)
-        )
-        out_bHLE = attend(q_bHLE, k_bHLE, v_bHLE, at, parts, kept)
-        pieces.append(grid.collect(out_bHLE.transpose(1, 2)))
+        if q_BD is None:
+            q_bHLE, k_bHLE, v_bHLE = _heads(grid.spread(qkv_tD), 3, num_heads)
+            out_bHLE = attend(q_bHLE, k_bHLE, v_bHLE, at, parts, kept)
+            pieces.append(grid.collect(out_bHLE.transpose(1, 2)))
+        else:
+            (q_bH1E,) = _heads(q_BD[grid.rows, None], 1, num_heads)
+            k_bHLE, v_bHLE = _heads(grid.spread(qkv_tD), 2, num_heads)
+            pieces.append(attend(q_bH1E, k_bHLE, v_bHLE, at, parts, kept).flatten(1))
     if at.record is not None and kept is not None:
         at.record.append(kept)
     return torch.cat(pieces)
+
+
+def _heads(x_bLD: Tensor, kinds: int, num_heads: int) -> list[Tensor]:
+    """Each kind as `[b, H, L, E]`."""
+    return [part.transpose(1, 2) for part in x_bLD.unflatten(2, (kinds, num_heads, -1)).unbind(2)]
 
 
 def _softmax_attention(

@@ -1,4 +1,4 @@
-"""The two blocks a network is stacked from. Legend: T tokens, D width."""
+"""The two blocks a network is stacked from. Legend: T tokens, X tokens that ask, D width."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class TransformerBlock(nn.Module):
         self.dropout = Dropout(config.dropout)
 
     def forward(self, x_TD: Tensor, at: Look) -> Tensor:
-        """The tokens after looking at the others, then at themselves."""
-        x_TD = x_TD + self.dropout(self.attention(self.attention_norm(x_TD), at))
-        return x_TD + self.dropout(self.feed_forward(self.feed_forward_norm(x_TD)))
+        """The tokens that ask, after looking at the others, then at themselves."""
+        x_XD = at.asking(x_TD) + self.dropout(self.attention(self.attention_norm(x_TD), at))
+        return x_XD + self.dropout(self.feed_forward(self.feed_forward_norm(x_XD)))
 
 
 class GatedBlock(nn.Module):
@@ -36,8 +36,8 @@ class GatedBlock(nn.Module):
         self.dropout = Dropout(config.dropout)
 
     def forward(self, x_TD: Tensor, at: Look) -> Tensor:
-        """The tokens after looking at the others."""
-        return x_TD + self.dropout(self.attention(self.norm(x_TD), at))
+        """The tokens that ask, after looking at the others."""
+        return at.asking(x_TD) + self.dropout(self.attention(self.norm(x_TD), at))
 
 
 BLOCKS: dict[str, type[TransformerBlock] | type[GatedBlock]] = {"transformer": TransformerBlock, "gated": GatedBlock}

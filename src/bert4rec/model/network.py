@@ -20,7 +20,7 @@ from bert4rec.config import ModelConfig, TaskWeights
 from bert4rec.data.batches import Batch, Coming, Sequences, Supervised
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.ids import FIRST_ITEM, NO_RATING, NO_TIME, PAD
-from bert4rec.model.attention import AttentionBias, Look, look
+from bert4rec.model.attention import AttentionBias, Look, last_look, look
 from bert4rec.model.blocks import BLOCKS
 from bert4rec.model.dropout import Dropout
 from bert4rec.model.embeddings import UserAttention, position_embedding
@@ -142,10 +142,12 @@ class Bert4Rec(nn.Module):
         causal: bool,
         record: dict[str, list[Tensor]] | None = None,
         shown_T: Tensor | None = None,
+        last: bool = False,
     ) -> Tensor:
         """The state of every token, `[T, D]`. `record` collects attention weights for those who want to look.
 
-        `shown_T` is how much of each token is shown, from 0 to 1: what explanations by gradients differentiate.
+        `shown_T` is how much of each token is shown, from 0 to 1: what explanations by gradients differentiate. With
+        `last` the states are those of each sequence's last token, `[B, D]`: the last block computes no others.
         """
         x_TD = self._tokens(sequences, item_VD)
         x_TD = self.dropout(x_TD if shown_T is None else x_TD * shown_T[:, None])
@@ -153,8 +155,10 @@ class Bert4Rec(nn.Module):
             context_TD = self.request(sequences.request_time_T, sequences.time_T)
             x_TD = x_TD + self.dropout(self._of_user(self.user, context_TD, x_TD, sequences, record))
         at = look(sequences, causal, self.attention_bias, record is not None)
-        for block in self.blocks:
+        *others, final = self.blocks
+        for block in others:
             x_TD = self._through(block, x_TD, at)
+        x_TD = self._through(final, x_TD, last_look(sequences, causal, self.attention_bias, at.grids) if last else at)
         if record is not None and at.record is not None:
             record["layers"] = [weight for kept in at.record for weight in kept]
         return self.norm(x_TD)

@@ -147,8 +147,8 @@ class NetworkScorer:
             event_T = sequences.item_T >= FIRST_ITEM
             shown_T = torch.ones(len(event_T), device=event_T.device)
             shown_T = shown_T.masked_scatter(event_T, shown_E[len(shown_E) - int(event_T.sum()) :])
-            state_TD = self.network.encode(sequences, self.item_VD, causal, shown_T=shown_T)
-            scores.append(self.network.item_head.scores(state_TD[sequences.last_B], self.key_VD)[0, item])
+            state_1D = self.network.encode(sequences, self.item_VD, causal, shown_T=shown_T, last=True)
+            scores.append(self.network.item_head.scores(state_1D, self.key_VD)[0, item])
         return torch.stack(scores).mean()
 
     @torch.no_grad()
@@ -165,9 +165,9 @@ class NetworkScorer:
         """The state of each history's last token. Histories of similar length go together, for the least padding."""
         by_length_B = np.argsort(-histories.length_B, kind="stable")
         sequences, causal = self._sequences(histories.take(by_length_B), reading)
-        state_TD = self.network.encode(sequences, self.item_VD, causal)
-        back_B = torch.from_numpy(np.argsort(by_length_B, kind="stable")).to(state_TD.device)
-        return state_TD[sequences.last_B][back_B]
+        state_BD = self.network.encode(sequences, self.item_VD, causal, last=True)
+        back_B = torch.from_numpy(np.argsort(by_length_B, kind="stable")).to(state_BD.device)
+        return state_BD[back_B]
 
     def _sequences(self, histories: Histories, reading: str) -> tuple[Sequences, bool]:
         if not self.reads_request_time:

@@ -16,6 +16,7 @@ from bert4rec.model.attention import (
     GatedAttention,
     SoftmaxAttention,
     cutting,
+    last_look,
     look,
     make_grids,
 )
@@ -95,6 +96,13 @@ def plain(attend: SoftmaxAttention | GatedAttention, x_LD: Tensor, causal: bool,
     return attend.project_out(attend.norm(mixed_LD) * gate_LD if gated else mixed_LD)
 
 
+def everywhere(bias: AttentionBias, sequences: Sequences) -> torch.Tensor | None:
+    """The bias of every place of the first grid, `[b or 1, H, L, L]`."""
+    grid = make_grids(sequences)[0]
+    places = grid.shape[1]
+    return bias(sequences, grid, torch.arange(places)[None], places)
+
+
 def test_attention_is_the_formula_of_its_paper(attend: nn.Module, causal: bool) -> None:
     x_LD = tokens(7)
     mine = attend(x_LD, look(packed(7), causal, AttentionBias(SMALL)))
@@ -104,7 +112,7 @@ def test_attention_is_the_formula_of_its_paper(attend: nn.Module, causal: bool) 
 def test_a_learned_bias_is_added_to_the_scores(attend: nn.Module, causal: bool, bias: AttentionBias) -> None:
     x_LD, sequences = tokens(7), timed(7)
     at = look(sequences, causal, bias)
-    learned_1HLL = bias(sequences, at.grids[0])
+    learned_1HLL = everywhere(bias, sequences)
     assert learned_1HLL is not None
     mine = attend(x_LD, at)
     torch.testing.assert_close(mine, plain(attend, x_LD, causal, learned_1HLL[0]), atol=1e-5, rtol=1e-4)
@@ -129,6 +137,19 @@ def test_how_sequences_are_cut_into_rectangles_changes_nothing(
     monkeypatch.setattr(attention, "cutting", lambda device: small)
     assert [grid.shape for grid in make_grids(sequences, small)] == [(2, 8), (2, 8)]
     torch.testing.assert_close(attend(x_TD, look(sequences, causal, bias)), in_one, atol=1e-5, rtol=1e-4)
+
+
+def test_what_the_last_token_learns_is_the_same_when_it_alone_asks(
+    attend: nn.Module, causal: bool, bias: AttentionBias, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x_TD, sequences = tokens(*LENGTHS), timed(*LENGTHS)
+    monkeypatch.setattr(attention, "cutting", lambda device: replace(SMALL_PIECES, scores=2 * 8 * 8, rows=3))
+    for learned in (bias, AttentionBias(SMALL)):
+        everybody = look(sequences, causal, learned)
+        at = last_look(sequences, causal, learned, everybody.grids)
+        alone_BD, all_TD = attend(x_TD, at), attend(x_TD, everybody)
+        assert len(alone_BD) == len(LENGTHS)
+        torch.testing.assert_close(alone_BD, all_TD[sequences.last_B], atol=1e-5, rtol=1e-4)
 
 
 def test_the_parts_of_a_causal_look_change_nothing(
@@ -220,7 +241,7 @@ def buckets(bias: AttentionBias, sequences: Sequences) -> list[list[int]]:
     """Of a bias whose every row is its own number: the rows that query places (down) and key places (across) take."""
     for parameter in bias.parameters():
         parameter.data = torch.arange(float(len(parameter)))[:, None].expand_as(parameter)
-    found = bias(sequences, make_grids(sequences)[0])
+    found = everywhere(bias, sequences)
     assert found is not None
     return found[0, 0].long().tolist()
 
@@ -277,4 +298,4 @@ def test_both_biases_add_up() -> None:
 
 def test_without_either_bias_there_is_none() -> None:
     sequences = packed(3)
-    assert AttentionBias(SMALL)(sequences, make_grids(sequences)[0]) is None
+    assert everywhere(AttentionBias(SMALL), sequences) is None

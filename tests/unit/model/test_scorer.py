@@ -151,7 +151,7 @@ def test_scores_and_ratings_of_the_same_histories_read_them_once(
     scorer = NetworkScorer(network_of(world), run("auto"))
     read, other = [], histories.take(np.array([0, 1]))
     encode = scorer.network.encode
-    monkeypatch.setattr(scorer.network, "encode", lambda *given: read.append(given) or encode(*given))
+    monkeypatch.setattr(scorer.network, "encode", lambda *given, **how: read.append(given) or encode(*given, **how))
     item_B = torch.full((3,), FIRST_ITEM)
     score_BV, likely_BR = scorer.score(histories), scorer.rating_distribution(histories, item_B)
     assert len(read) == 1
