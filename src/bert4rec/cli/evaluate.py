@@ -53,7 +53,7 @@ def add_flags(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--diversity", action="store_true", help="Measure what the diversity dial of lists costs.")
     parser.add_argument("--output", type=Path, help="A folder for the reports (JSON, Markdown) and the pictures.")
-    parser.add_argument("--batch_size", type=int, default=256, help="Users scored at once.")
+    parser.add_argument("--batch_size", type=int, default=64, help="Users scored at once.")
     add_json(parser)
 
 

@@ -42,7 +42,7 @@ from bert4rec.evaluation.gradients import integrated_gradients
 from bert4rec.ids import FIRST_ITEM, FIRST_USER, RawId
 from bert4rec.ranking import NEVER
 
-USERS_AT_ONCE = 1024
+USERS_AT_ONCE = 128
 SCORES_AT_ONCE = 2**22
 """Of all users of a piece together: what bounds the memory of large catalogues."""
 
@@ -140,7 +140,7 @@ class RecommendationEngine:
         *,
         request_time: When | None = None,
     ) -> Iterator[Lists]:
-        """The `k` best items of each user from their stored histories, some hundred users at a time: memory is bounded.
+        """The `k` best items of each user from their stored histories, a hundred users at a time: memory is bounded.
 
         Without `user_ids` of all users. Raises UsageError and UnknownUser, before the first list.
         """

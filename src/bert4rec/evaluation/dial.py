@@ -69,7 +69,7 @@ def dial_curve(
     split: Split,
     *,
     cases: Literal["validation", "test"] = "test",
-    batch_size: int = 256,
+    batch_size: int = 64,
     seed: int = 0,
     progress: Callable[[Iterator[Cases], int], Iterator[Cases]] = lambda pieces, _: pieces,
 ) -> DialCurve:

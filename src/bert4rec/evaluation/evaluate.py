@@ -90,7 +90,7 @@ def evaluate(
     *,
     cases: Literal["validation", "test"] = "test",
     request_time: bool = True,
-    batch_size: int = 256,
+    batch_size: int = 64,
     seed: int = 0,
 ) -> Report:
     """Asks the scorer every case of a split, over the whole catalogue, the user's whole history filtered.
@@ -127,7 +127,7 @@ def evaluate(
 
 
 def evaluate_rows(
-    scorer: Scorer, dataset: PreparedDataset, split: Split, cases: Literal["validation", "test"], batch_size: int = 256
+    scorer: Scorer, dataset: PreparedDataset, split: Split, cases: Literal["validation", "test"], batch_size: int = 64
 ) -> dict[str, Report]:
     """The reports of a model, the request time known first; unknown alone where data or model do without."""
     known = {"request_time_on": True} if can_know_the_time(scorer, dataset) else {}
