@@ -167,6 +167,10 @@ class PreparedDataset:
         """The items' titles in row order from the first real item, None where the source had none."""
         return self.names.titles
 
+    def features_of(self, user_B: Ints) -> dict[str, Any]:
+        """The users' value rows (numbers as they are stored), by feature."""
+        return {name: np.asarray(table)[user_B] for name, (_, table) in self.user_features.items()}
+
     def histories(
         self, user_B: Ints, stop_B: Ints, request_time_B: Ints | None = None, start_B: Ints | None = None
     ) -> Histories:
