@@ -161,6 +161,11 @@ def training_counts(dataset: PreparedDataset, split: Split) -> Ints:
     return np.bincount(dataset.item_N[trains_N], minlength=dataset.item_rows)
 
 
+def untrained_users(split: Split, dataset: PreparedDataset) -> Ints:
+    """The rows of the users of whom no event trains."""
+    return np.flatnonzero(np.asarray(split.train_stop_U) <= np.asarray(dataset.start_U1[:-1]))
+
+
 def training_events(dataset: PreparedDataset, split: Split) -> Ints:
     """The indices of the events that train."""
     start_U, stop_U = np.asarray(dataset.start_U1[:-1]), np.asarray(split.train_stop_U)

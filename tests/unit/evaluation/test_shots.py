@@ -101,7 +101,9 @@ def test_demographics_alone_beat_popularity_and_the_model_without_them(tmp_path:
         SplitConfig("cold-users", fold=2),
     )
     model = load(train(dataset, run, tmp_path / "cold", report=lambda line: None))
-    curves = shot_curves(model.scorer(), model.dataset, make_split(model.dataset, run.split))
+    split = make_split(model.dataset, run.split)
+    assert (model.network.user.user.weight[split.test.user_C] == model.network.user.user.weight[UNKNOWN]).all()
+    curves = shot_curves(model.scorer(), model.dataset, split)
     name = next(iter(curves.values))
     at_none = {other: curve[0]["hit@10"] for other, curve in curves.minus.items()}
     for other in (f"{name}, demographics hidden", "popularity"):

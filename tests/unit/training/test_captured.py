@@ -109,11 +109,11 @@ GPU = torch.device("cuda")
 def test_only_plain_steps_of_one_gpu_are_recorded() -> None:
     run = settings()
     assert is_captured(run, GPU)
+    assert is_captured(RunConfig.from_dict({**run.to_dict(), "teacher": ["runs/teacher"]}), GPU)
     assert not is_captured(run, torch.device("cpu"))
     for changes in (
         {"cuda_graphs": False},
         {"devices": 2},
-        {"teacher": ["runs/teacher"]},
         {"precision": "bf16-mixed"},
         {"gradient_checkpointing": True},
     ):
