@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from bert4rec.data.prepare import Report
     from bert4rec.data.prepared import PreparedDataset
     from bert4rec.engine.engine import RecommendationEngine
-    from bert4rec.ids import Vocabulary
 
 
 @dataclass(frozen=True)
@@ -105,12 +104,14 @@ class HistoryFlags:
     """Demographics in place of the stored ones: gender=F,age_group=25-34."""
     ignore_unknown_items: bool = False
     """Leave unknown items of --item_sequence out."""
+    forget: str | None = None
+    """Items of the history, separated by commas, to answer as if their events had never been."""
 
     def arguments(self, engine: "RecommendationEngine", user_id: str | None) -> dict[str, Any]:
         """The engine's arguments: words as the ids and numbers that they mean."""
         return {
             "user_id": None if user_id is None else engine.dataset.users.parse(user_id),
-            "item_sequence": None if self.item_sequence is None else self._items(engine.dataset.items),
+            "item_sequence": None if self.item_sequence is None else item_ids(self.item_sequence, engine),
             "ratings": None if self.ratings is None else [_number("ratings", word) for word in _words(self.ratings)],
             "timestamps": None
             if self.timestamps is None
@@ -118,10 +119,8 @@ class HistoryFlags:
             "request_time": self.moment(),
             "user_features": None if self.user_features is None else dict(map(_pair, _words(self.user_features))),
             "ignore_unknown_items": self.ignore_unknown_items,
+            **({} if self.forget is None else {"forget": item_ids(self.forget, engine)}),
         }
-
-    def _items(self, items: "Vocabulary") -> list[Any]:
-        return [items.parse(word) for word in _words(self.item_sequence or "")]
 
     def moment(self) -> Any:
         """When the list is asked for, None where it is not said."""
@@ -149,16 +148,20 @@ class RuleFlags:
 
     def rules(self, engine: "RecommendationEngine") -> dict[str, Any] | None:
         """The rules of the engine that are set; None where none is."""
-        items = engine.dataset.items
         given = {
-            "allow": None if self.allow is None else [items.parse(word) for word in _words(self.allow)],
-            "deny": None if self.deny is None else [items.parse(word) for word in _words(self.deny)],
+            "allow": None if self.allow is None else item_ids(self.allow, engine),
+            "deny": None if self.deny is None else item_ids(self.deny, engine),
             "where": self.where,
             "boosts": None if self.boosts is None else dict(map(_boost, _words(self.boosts, ";"))),
             "at_most": None if self.at_most is None else dict(map(_cap, _words(self.at_most))),
             "diversity": self.diversity or None,
         }
         return {name: value for name, value in given.items() if value is not None} or None
+
+
+def item_ids(text: str | None, engine: "RecommendationEngine") -> list[Any]:
+    """Ids separated by commas, in the data's type."""
+    return [engine.dataset.items.parse(word) for word in _words(text or "")]
 
 
 def _boost(word: str) -> tuple[str, float]:

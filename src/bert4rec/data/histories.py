@@ -76,6 +76,17 @@ class Histories:
             user_features={name: row_B[row_X] for name, row_B in self.user_features.items()},
         )
 
+    def without_items(self, item_X: Ints) -> Histories:
+        """The same people, as if events of these items had never been."""
+        kept_N = ~np.isin(self.item_N, item_X)
+        return replace(
+            self,
+            start_B1=offsets(np.bincount(self.row_N[kept_N], minlength=len(self))),
+            item_N=self.item_N[kept_N],
+            time_N=self.time_N[kept_N],
+            rating_N=self.rating_N[kept_N],
+        )
+
     def of_strangers(self, user_features: Mapping[str, Ints]) -> Histories:
         """The same events, of people of whom these features are known and no id."""
         return replace(self, user_B=np.full(len(self), UNKNOWN), user_features=user_features)

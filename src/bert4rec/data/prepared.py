@@ -58,6 +58,12 @@ class Feature:
         """Rows of an embedding table of this feature, the unknown one included."""
         return len(self.values) + 1
 
+    @property
+    def decades(self) -> list[int]:
+        """The decades of the values, ascending, where each value is a year; else none."""
+        years = [value for value in self.values if isinstance(value, int) and 1800 <= value < 2200]
+        return sorted({year // 10 * 10 for year in years}) if len(years) == len(self.values) else []
+
     @classmethod
     def from_dict(cls, entry: Mapping[str, Any]) -> Feature:
         """The feature that `asdict` described."""

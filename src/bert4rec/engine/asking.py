@@ -64,6 +64,18 @@ def given_history(
     )
 
 
+def forgotten(dataset: PreparedDataset, history: Histories, items: Sequence[RawId]) -> Histories:
+    """The history of one user without the events of some items, which must be in it."""
+    row_X = [known_row(dataset.items, item) for item in items]
+    unknown = [plain_id(item) for item, row in zip(items, row_X, strict=True) if row is None]
+    if unknown:
+        raise UnknownItem(unknown)
+    absent = [plain_id(item) for item, row in zip(items, row_X, strict=True) if row not in history.item_N]
+    if absent:
+        raise UsageError(f"forget: {', '.join(map(str, absent))} cannot be forgotten: not in the history")
+    return history.without_items(np.array(row_X))
+
+
 def plain_id(raw: Any) -> Any:
     """An id without numpy's types around it."""
     return raw.item() if isinstance(raw, np.generic) else raw

@@ -31,7 +31,16 @@ from bert4rec.engine.answers import (
     Recommendations,
     SimilarItem,
 )
-from bert4rec.engine.asking import When, feature_rows, given_history, known_row, plain_id, seconds, stored_history
+from bert4rec.engine.asking import (
+    When,
+    feature_rows,
+    forgotten,
+    given_history,
+    known_row,
+    plain_id,
+    seconds,
+    stored_history,
+)
 from bert4rec.engine.explain import sentence_of, similar_items, with_all_features, without_side_information
 from bert4rec.engine.lists import best_items, listable_scores
 from bert4rec.engine.rules import Rules, place
@@ -109,18 +118,22 @@ class RecommendationEngine:
         user_features: Mapping[str, Any] | None = None,
         ignore_unknown_items: bool = False,
         rules: Rules | Mapping[str, Any] | None = None,
+        forget: Sequence[RawId] = (),
     ) -> Recommendations:
         """The `k` best items, best first; fewer only if fewer are left. PAD and MASK are never listed.
 
         With `filter_seen` nothing from the history is listed. `rules` say what else may be listed, what is preferred
-        and how alike the list may be; each item then tells which of them moved it. Raises UsageError, UnknownUser,
-        UnknownItem as the table of the class says, and for rules that are not understood or leave nothing.
+        and how alike the list may be; each item then tells which of them moved it. The list is made as if the events of
+        the items to `forget` had never been; they stay seen. Raises UsageError, UnknownUser, UnknownItem as the table
+        of the class says, and for rules that are not understood or leave nothing.
         """
         k = _count("k", k)
         history = self._history(
             user_id, item_sequence, timestamps, ratings, request_time, user_features, ignore_unknown_items
         )
-        listed = self._list(history, k, filter_seen, None if rules is None else Rules.of(rules))
+        seen = history if filter_seen else None
+        history = forgotten(self.dataset, history, forget)
+        listed = self._list(history, k, seen, None if rules is None else Rules.of(rules))
         ratings_K = self._ratings(history, [item for item, *_ in listed])
         return Recommendations(
             plain_id(user_id),
@@ -158,7 +171,7 @@ class RecommendationEngine:
         for first in range(0, len(user_X), at_once):
             user_B = user_X[first : first + at_once]
             histories = self.dataset.histories(user_B, stop_U[user_B], np.full(len(user_B), moment))
-            item_BK, score_BK = best_items(self.scorer, histories, k, filter_seen)
+            item_BK, score_BK = best_items(self.scorer, histories, k, histories if filter_seen else None)
             row_L, place_L = np.nonzero(score_BK > NEVER)
             yield Lists(
                 user_id=users[user_B[row_L] - FIRST_USER],
@@ -185,13 +198,15 @@ class RecommendationEngine:
         user_features: Mapping[str, Any] | None = None,
         ignore_unknown_items: bool = False,
         method: Literal["measured", "gradients"] = "measured",
+        forget: Sequence[RawId] = (),
     ) -> Explanation:
         """Why an item stands where it stands; any known item may be asked about, also one that was seen.
 
         Every effect is measured: the item's score with everything minus its score without that one event or piece of
         information, the rest unchanged. Scores are logits; effects do not add up to the score. With the method
         `gradients` those of the events are estimated instead (integrated gradients, by Captum), which is faster.
-        Raises UsageError, UnknownUser, UnknownItem as the table of the class says, UnknownItem for the item itself too.
+        Items to `forget` are as in `get_recommendations`. Raises UsageError, UnknownUser, UnknownItem as the table of
+        the class says, UnknownItem for the item itself too.
         """
         if method not in ("measured", "gradients"):
             raise UsageError(f"method is {method!r}: there are measured and gradients")
@@ -203,9 +218,10 @@ class RecommendationEngine:
         history = self._history(
             user_id, item_sequence, timestamps, ratings, request_time, user_features, ignore_unknown_items
         )
+        seen_N, history = history.item_N, forgotten(self.dataset, history, forget)
         spelled_out = with_all_features(history, self.dataset)
         hidden = without_side_information(spelled_out)
-        found = measured(self.scorer, [spelled_out, *hidden.values()], history.item_N, item)
+        found = measured(self.scorer, [spelled_out, *hidden.values()], seen_N, item)
         ((expected_rating, rating_interval),) = self._ratings(history, [item])
         explained = Explanation(
             user_id=plain_id(user_id),
@@ -213,7 +229,7 @@ class RecommendationEngine:
             title=self._title(item),
             score=float(found.score_X[0]),
             rank=int(found.place_X[0]),
-            seen=item in history.item_N,
+            seen=item in seen_N,
             events=self._events(spelled_out, item, method),
             side_information=dict(zip(hidden, (found.score_X[0] - found.score_X[1:]).tolist(), strict=True)),
             item_information=self.scorer.worth_of_features(history, item),
@@ -233,6 +249,7 @@ class RecommendationEngine:
         request_time: When | None = None,
         user_features: Mapping[str, Any] | None = None,
         ignore_unknown_items: bool = False,
+        forget: Sequence[RawId] = (),
     ) -> AttentionMaps:
         """The attention weights of one reading, by block and head; `plot_attention` draws them.
 
@@ -242,6 +259,7 @@ class RecommendationEngine:
         history = self._history(
             user_id, item_sequence, timestamps, ratings, request_time, user_features, ignore_unknown_items
         )
+        history = forgotten(self.dataset, history, forget)
         found = self.scorer.attention(history)
         layers = [weight_1HLL[0].cpu().numpy() for weight_1HLL in found["layers"]]
         user_HS = found["user"][0][-1].T.cpu().numpy() if "user" in found else np.empty((0, 0), dtype=np.float32)
@@ -254,16 +272,17 @@ class RecommendationEngine:
         events = [self._name(int(item)) for item in history.item_N[len(history.item_N) - (count - 1) :]]
         return ["start", *events] if causal else [*events, "request"]
 
-    def get_user_profile(self, user_id: RawId) -> dict[str, Any]:
-        """What is known and predicted of a stored user.
+    def get_user_profile(self, user_id: RawId, *, forget: Sequence[RawId] = ()) -> dict[str, Any]:
+        """What is known and predicted of a stored user, as if the events of the items to `forget` had never been.
 
         Demographics come first, under the data's own names (`{'gender': 'M', 'age_group': '25-34', 'occupation_code':
         7, …}`; None where unknown), then what a code means (`occupation`), `user_id`, the activity (`num_events`,
-        `first_event`, `last_event`, `mean_rating`), `favourite_<feature>` of each multi-valued item feature in the
-        history, and `predicted_<feature>`, the values that the preference head expects in the coming events. Plain
-        values, ready for JSON. Raises UnknownUser.
+        `first_event`, `last_event`, `active_days`, `mean_rating`, `ratings`), `favourite_<feature>` of each
+        multi-valued item feature in the history and of the decades of each year, with the items that show it and the
+        `condition` by which `rules` boost it, and `predicted_<feature>`, the values that the preference head expects in
+        the coming events. Plain values, ready for JSON. Raises UnknownUser, UnknownItem and UsageError.
         """
-        history = stored_history(self.dataset, user_id)
+        history = forgotten(self.dataset, stored_history(self.dataset, user_id), forget)
         likely = {name: likely_BW[0].cpu().numpy() for name, likely_BW in self.scorer.preference(history).items()}
         return {
             **profile.demographics(self.dataset, int(history.user_B[0])),
@@ -298,14 +317,14 @@ class RecommendationEngine:
         )
 
     def _list(
-        self, history: Histories, k: int, filter_seen: bool, rules: Rules | None
+        self, history: Histories, k: int, seen: Histories | None, rules: Rules | None
     ) -> list[tuple[int, float, Sequence[Move] | None]]:
         """The best item rows, their scores, and what rules did to them."""
         if rules is None:
-            item_1K, score_1K = best_items(self.scorer, history, k, filter_seen)
+            item_1K, score_1K = best_items(self.scorer, history, k, seen)
             found = zip(item_1K[0].tolist(), score_1K[0].tolist(), strict=True)
             return [(item, score, None) for item, score in found if score > NEVER]
-        score_V = listable_scores(self.scorer, history, filter_seen)[0].cpu().numpy()
+        score_V = listable_scores(self.scorer, history, seen)[0].cpu().numpy()
         items, vectors = self.dataset.items, self.scorer.item_VD.cpu()
         placed = place(rules, score_V, k, self.dataset, vectors, lambda raw: known_row(items, raw))
         return [(one.item, float(score_V[one.item]), one.moves) for one in placed]

@@ -27,8 +27,7 @@ TOLD_EVENTS = 3
 
 def with_all_features(history: Histories, dataset: PreparedDataset) -> Histories:
     """The same with the stored demographics spelled out, so that each can be hidden alone."""
-    stored = {name: np.asarray(table)[history.user_B] for name, (_, table) in dataset.user_features.items()}
-    return replace(history, user_features={**stored, **history.user_features})
+    return replace(history, user_features={**dataset.features_of(history.user_B), **history.user_features})
 
 
 def without_side_information(history: Histories) -> dict[str, Histories]:

@@ -68,7 +68,7 @@ def latency(
 
     def seconds(histories: Histories) -> float:
         started = time.perf_counter()
-        best_items(scorer, histories, k)
+        best_items(scorer, histories, k, histories)
         return time.perf_counter() - started
 
     singles = [seconds(some_users(1)) for _ in range(WARMING_REQUESTS + requests)][WARMING_REQUESTS:]

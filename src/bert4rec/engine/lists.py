@@ -15,15 +15,14 @@ from bert4rec.evaluation.metrics import Floats
 from bert4rec.ranking import exclude, top_k
 
 
-def best_items(scorer: Scorer, histories: Histories, k: int, filter_seen: bool = True) -> tuple[Ints, Floats]:
+def best_items(scorer: Scorer, histories: Histories, k: int, seen: Histories | None = None) -> tuple[Ints, Floats]:
     """The best item rows of each user and their scores, `[B, K]`; NEVER where nothing is left to list."""
-    item_BK, best_BK = top_k(listable_scores(scorer, histories, filter_seen), k)
+    item_BK, best_BK = top_k(listable_scores(scorer, histories, seen), k)
     return item_BK.cpu().numpy(), best_BK.cpu().numpy()
 
 
-def listable_scores(scorer: Scorer, histories: Histories, filter_seen: bool) -> Tensor:
-    """The scores `[B, V]`, NEVER for what may not be listed."""
+def listable_scores(scorer: Scorer, histories: Histories, seen: Histories | None) -> Tensor:
+    """The scores `[B, V]` of who has these histories, NEVER for what may not be listed: what is in `seen` of each."""
     score_BV = scorer.score(histories)
-    device, seen = score_BV.device, slice(None) if filter_seen else slice(0)
-    row_N, item_N = torch.from_numpy(histories.row_N[seen]), torch.from_numpy(histories.item_N[seen].astype(np.int64))
-    return exclude(score_BV, row_N.to(device), item_N.to(device))
+    row_N, item_N = (np.empty(0, np.int64),) * 2 if seen is None else (seen.row_N, seen.item_N.astype(np.int64))
+    return exclude(score_BV, torch.from_numpy(row_N).to(score_BV.device), torch.from_numpy(item_N).to(score_BV.device))

@@ -5,7 +5,7 @@ Legend: N events, M values an item may have.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,9 +13,11 @@ import numpy as np
 
 from bert4rec.data.histories import Histories, Ints
 from bert4rec.data.prepared import Feature, Kind, PreparedDataset
-from bert4rec.ids import NO_RATING, NO_TIME, UNKNOWN
+from bert4rec.ids import NO_RATING, NO_TIME, UNKNOWN, RawId
 
 SHOWN_VALUES = 5
+SHOWN_ITEMS = 3
+DAY = 86_400
 
 
 def demographics(dataset: PreparedDataset, user: int) -> dict[str, Any]:
@@ -44,35 +46,67 @@ def activity(dataset: PreparedDataset, history: Histories) -> dict[str, Any]:
     facts: dict[str, Any] = {"num_events": len(history.item_N)}
     if len(history.time_N) and history.time_N[0] != NO_TIME:
         facts["first_event"], facts["last_event"] = (_date(history.time_N[place]) for place in (0, -1))
-    rated_N = history.rating_N[history.rating_N != NO_RATING]
+        facts["active_days"] = len(np.unique(history.time_N[history.time_N != NO_TIME] // DAY))
+    rated_N = np.asarray(history.rating_N[history.rating_N != NO_RATING])
     if len(rated_N):
-        facts["mean_rating"] = float(dataset.rating_levels[np.asarray(rated_N) - 1].mean())
+        facts["mean_rating"] = float(dataset.rating_levels[rated_N - 1].mean())
+        count_R = np.bincount(rated_N, minlength=len(dataset.rating_levels) + 1)[1:].tolist()
+        facts["ratings"] = {f"{level:g}": count for level, count in zip(dataset.rating_levels, count_R, strict=True)}
     return facts
 
 
 def favourites(dataset: PreparedDataset, history: Histories) -> dict[str, list[dict[str, Any]]]:
-    """For each multi-valued item feature the values most often in the history: share of events, mean rating."""
+    """What is most often in the history: values of multi-valued item features, and decades where there are years."""
     if not len(history.item_N):
         return {}
-    level_of_row = np.append(np.nan, dataset.rating_levels)
-    rating_N = level_of_row[history.rating_N]
-    return {
-        f"favourite_{name}": _most_frequent(feature, np.asarray(table)[history.item_N], rating_N)
-        for name, (feature, table) in dataset.item_features.items()
-        if feature.kind is Kind.MULTI
-    }
+    found = {}
+    for name, (feature, table) in dataset.item_features.items():
+        value_V = np.asarray(table)
+        if feature.kind is Kind.MULTI:
+            conditions = [(value, f"{value!r} in {name}") for value in feature.values]
+            found[f"favourite_{name}"] = _most_frequent(dataset, history, value_V, conditions)
+        elif feature.decades:
+            decade_V = np.array([0, *feature.values])[value_V] // 10 * 10
+            row_VM = np.searchsorted([0, *feature.decades], decade_V)[:, None]
+            conditions = [(f"{decade}s", f"{decade} <= {name} < {decade + 10}") for decade in feature.decades]
+            found[f"favourite_{name}_decade"] = _most_frequent(dataset, history, row_VM, conditions)
+    return found
 
 
-def _most_frequent(feature: Feature, value_NM: Ints, rating_N: np.ndarray[Any, Any]) -> list[dict[str, Any]]:
-    count_W = np.bincount(value_NM.ravel(), minlength=feature.rows)
+def _most_frequent(
+    dataset: PreparedDataset, history: Histories, row_VM: Ints, conditions: Sequence[tuple[RawId, str]]
+) -> list[dict[str, Any]]:
+    """Of each value: its share of the events, their mean rating, the items that show it, and the rule that steers it.
+
+    Value v has row v + 1; each comes with the condition of `engine.where` that is true of its items.
+    """
+    row_NM = row_VM[history.item_N]
+    rating_N = np.append(np.nan, dataset.rating_levels)[history.rating_N]
+    count_W = np.bincount(row_NM.ravel(), minlength=len(conditions) + 1)
     count_W[UNKNOWN] = 0
     order = np.argsort(-count_W, kind="stable")[:SHOWN_VALUES]
     found = []
-    for row in order[count_W[order] > 0]:
-        rated_N = rating_N[(value_NM == row).any(1) & ~np.isnan(rating_N)]
-        entry = {"value": feature.values[row - 1], "share": float(count_W[row] / len(value_NM))}
-        found.append(entry | ({"mean_rating": float(rated_N.mean())} if len(rated_N) else {}))
+    for row in order[count_W[order] > 0].tolist():
+        has_N = (row_NM == row).any(1)
+        rated_N = rating_N[has_N & ~np.isnan(rating_N)]
+        value, condition = conditions[row - 1]
+        found.append(
+            {
+                "value": value,
+                "share": float(count_W[row] / len(row_NM)),
+                "events": int(has_N.sum()),
+                **({"mean_rating": float(rated_N.mean())} if len(rated_N) else {}),
+                "items": [dataset.items.raw(item) for item in _best_liked(history.item_N[has_N], rating_N[has_N])],
+                "condition": condition,
+            }
+        )
     return found
+
+
+def _best_liked(item_N: Ints, rating_N: np.ndarray[Any, Any]) -> list[int]:
+    """The items with the highest ratings, of equal ones the latest."""
+    order = np.lexsort((-np.arange(len(item_N)), -np.nan_to_num(rating_N, nan=-np.inf)))
+    return list(dict.fromkeys(item_N[order].tolist()))[:SHOWN_ITEMS]
 
 
 def predicted(dataset: PreparedDataset, likely: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, list[dict[str, Any]]]:

@@ -96,10 +96,9 @@ def _by_value(feature: Feature, value_C: Ints) -> Iterator[tuple[str, str, Any]]
 
 
 def _by_value_or_decade(feature: Feature, value_C: Ints) -> Iterator[tuple[str, str, Any]]:
-    years = [value for value in feature.values if isinstance(value, int) and 1800 <= value < 2200]
-    if len(years) == len(feature.values) > 0:
-        year_C = np.array([0, *years])[value_C]
-        for decade in sorted({year // 10 * 10 for year in years}):
+    if feature.decades:
+        year_C = np.array([0, *feature.values])[value_C]
+        for decade in feature.decades:
             yield feature.name, f"{decade}s", year_C // 10 * 10 == decade
         yield feature.name, "unknown", value_C == UNKNOWN
     elif feature.rows <= MOST_VALUES:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bert4rec.cli.asking import HistoryFlags
+from bert4rec.cli.asking import HistoryFlags, RuleFlags
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.errors import UsageError
 
@@ -25,6 +25,31 @@ def test_words_become_what_the_data_has(world: PreparedDataset) -> None:
         "ratings": [3.0, 4.5, 5.0],
         "timestamps": [1, 2000, 3000],
     }
+
+
+def test_what_is_to_be_forgotten_is_ids_too(world: PreparedDataset) -> None:
+    assert asked(world, "7", forget="101,105") == {"user_id": 7, "forget": [101, 105]}
+
+
+def test_rules_become_those_of_the_engine(world: PreparedDataset) -> None:
+    flags = {
+        "allow": "101, 105",
+        "where": "year > 1991",
+        "boosts": "year == 1992 = 0.5; price < 9 = -1",
+        "at_most": "genres=2",
+    }
+    engine = SimpleNamespace(dataset=world)
+    assert RuleFlags(**flags, diversity=0.3).rules(engine) == {
+        "allow": [101, 105],
+        "where": "year > 1991",
+        "boosts": {"year == 1992": 0.5, "price < 9": -1.0},
+        "at_most": {"genres": 2},
+        "diversity": 0.3,
+    }
+    assert RuleFlags().rules(engine) is None
+    for wrong in ({"boosts": "x"}, {"boosts": "year > 1 = much"}, {"at_most": "genres"}, {"at_most": "genres=two"}):
+        with pytest.raises(UsageError, match=f"--{next(iter(wrong))}: "):
+            RuleFlags(**wrong).rules(engine)
 
 
 def test_an_empty_sequence_is_a_sequence_and_none_is_none(world: PreparedDataset) -> None:

@@ -293,3 +293,35 @@ def test_a_model_that_reads_no_user_answers_everyone_alike(world_folder: Path) -
     plain = RecommendationEngine(Artefact(world_folder, RunConfig(config), network, dataset, {}, {}))
     given = {"item_sequence": [101], "user_features": {"gender": "F"}}
     assert scores(plain, **given) == scores(plain, user_id=USER, item_sequence=[101])
+
+
+def test_a_list_is_made_as_if_forgotten_events_had_never_been(engine: RecommendationEngine) -> None:
+    history = history_of(engine, USER)
+    gone = history[-1]
+    kept = [item for item in history if item != gone]
+    forgetful = scores(engine, user_id=USER, item_sequence=history, forget=[gone])
+    assert forgetful == pytest.approx(scores(engine, user_id=USER, item_sequence=kept))
+    assert forgetful != pytest.approx(scores(engine, user_id=USER, item_sequence=history))
+
+
+def test_what_is_forgotten_stays_seen(engine: RecommendationEngine) -> None:
+    gone = history_of(engine, USER)[-1]
+    assert gone not in engine.get_recommendations(USER, k=ALL_ITEMS, forget=[gone]).item_ids
+    assert gone in engine.get_recommendations(USER, k=ALL_ITEMS, forget=[gone], filter_seen=False).item_ids
+
+
+def test_forgetting_what_a_recommendation_rests_on_lowers_its_score(engine: RecommendationEngine) -> None:
+    (best,) = engine.get_recommendations(USER, k=1)
+    explained = engine.explain_recommendation(USER, recommended_item_id=best.item_id)
+    reason = max(explained.events, key=lambda event: event.effect)
+    after = engine.explain_recommendation(USER, recommended_item_id=best.item_id, forget=[reason.item_id])
+    assert after.score < best.score
+    assert reason.item_id not in [event.item_id for event in after.events]
+
+
+def test_only_what_is_in_the_history_can_be_forgotten(engine: RecommendationEngine) -> None:
+    absent = next(item for item in engine.dataset.items.ids if item not in history_of(engine, USER))
+    with pytest.raises(UsageError, match=f"forget: {absent} cannot be forgotten: not in the history"):
+        engine.get_recommendations(USER, forget=[absent])
+    with pytest.raises(UnknownItem, match="9999"):
+        engine.explain_recommendation(USER, recommended_item_id=101, forget=[9999])

@@ -14,7 +14,9 @@ from bert4rec.data.prepared import Feature, Kind, PreparedDataset
 from bert4rec.data.synthetic import GROUPS
 from bert4rec.engine import profile
 from bert4rec.engine.engine import RecommendationEngine
+from bert4rec.engine.where import items_where
 from bert4rec.errors import UnknownUser
+from small_worlds import dataset_of
 
 USER = 2
 
@@ -65,6 +67,56 @@ def test_the_preference_head_expects_the_liked_group(engine: RecommendationEngin
 def test_a_profile_is_plain_values(engine: RecommendationEngine) -> None:
     known = engine.get_user_profile(np.int64(USER))  # type: ignore[arg-type]
     assert json.loads(json.dumps(known)) == known
+
+
+def test_habits_are_those_of_the_stored_history(engine: RecommendationEngine) -> None:
+    data, row = engine.dataset, engine.dataset.users.row(USER)
+    events = slice(data.start_U1[row], data.start_U1[row + 1])
+    known = engine.get_user_profile(USER)
+    assert known["ratings"] == {str(level): int((data.rating_N[events] == level).sum()) for level in range(1, 6)}
+    assert known["active_days"] == len({int(time) // 86_400 for time in data.time_N[events]})
+
+
+def test_a_favourite_shows_its_events_and_the_rule_that_steers_it(engine: RecommendationEngine) -> None:
+    """The condition of each entry is true of exactly the events that it counts, and of the items that it names."""
+    data, row = engine.dataset, engine.dataset.users.row(USER)
+    item_N = data.item_N[data.start_U1[row] : data.start_U1[row + 1]]
+    known = engine.get_user_profile(USER)
+    for name in ("favourite_genres", "favourite_year_decade"):
+        assert known[name]
+        for entry in known[name]:
+            meets_V = items_where(entry["condition"], data)
+            assert entry["events"] == meets_V[item_N].sum()
+            assert 0 < len(entry["items"]) <= 3
+            assert all(meets_V[data.items.row(item)] and data.items.row(item) in item_N for item in entry["items"])
+    assert [entry["value"] for entry in known["favourite_year_decade"]] == ["1990s"]
+
+
+def test_the_items_of_a_favourite_are_the_best_liked_and_of_those_the_latest() -> None:
+    dataset = dataset_of([0, 1, 2, 3, 4], genres=[[1]] * 5, ratings=[[3, 5, 5, 4, 1]])
+    (entry,) = profile.favourites(dataset, dataset.histories(np.array([1]), np.array([5])))["favourite_genres"]
+    assert entry["items"] == [2, 1, 3]
+
+
+def test_less_of_a_favourite_is_a_rule(engine: RecommendationEngine) -> None:
+    def number(condition: str, rules: dict[str, object] | None = None) -> int:
+        meets_V = items_where(condition, engine.dataset)
+        found = engine.get_recommendations(USER, k=6, rules=rules)
+        return sum(bool(meets_V[engine.dataset.items.row(item)]) for item in found.item_ids)
+
+    favourites = engine.get_user_profile(USER)["favourite_genres"]
+    condition = max((entry["condition"] for entry in favourites), key=number)
+    assert number(condition, {"boosts": {condition: -5.0}}) < number(condition)
+
+
+def test_forgotten_events_are_in_no_profile(engine: RecommendationEngine) -> None:
+    data, row = engine.dataset, engine.dataset.users.row(USER)
+    item_N = data.item_N[data.start_U1[row] : data.start_U1[row + 1]]
+    gone = data.items.raw(int(item_N[0]))
+    before, after = engine.get_user_profile(USER), engine.get_user_profile(USER, forget=[gone])
+    assert after["num_events"] == before["num_events"] - (item_N == item_N[0]).sum()
+    assert all(gone not in entry["items"] for entry in after["favourite_genres"])
+    assert after["predicted_genres"] != before["predicted_genres"]
 
 
 def test_an_unknown_user_has_no_profile(engine: RecommendationEngine) -> None:
