@@ -105,26 +105,17 @@ class TaskWeights:
             raise ConfigError("task_weights: item_prediction and next_item are both 0: nothing learns to recommend")
 
 
-FOLDS = 5
-"""Parts that users are dealt into where each part tests in its turn."""
-
-
 @dataclass(frozen=True)
 class SplitConfig:
     """What trains and what is asked for."""
 
-    split: Literal["leave-one-out", "global-time", "cold-users"] = "leave-one-out"
-    """leave-one-out: each user's last event tests; global-time: each user's last event after a date; cold-users: the
-    20th event of a fifth of the users tests, of whom nothing trains."""
+    split: Literal["leave-one-out", "global-time"] = "leave-one-out"
+    """leave-one-out: each user's last event tests; global-time: each user's last event after a date."""
     test_share: float = 0.1
     """global-time: the share of all events after the test date (and of the rest after the validation date)."""
-    fold: int = 0
-    """cold-users: which of the five fifths tests; the next one validates."""
 
     def __post_init__(self) -> None:
         _require(0 < self.test_share < 1, self, "test_share", "between 0 and 1")
-        _require(self.fold in range(FOLDS), self, "fold", f"from 0 to {FOLDS - 1}")
-        _require(not self.fold or self.split == "cold-users", self, "fold", "0 but for split cold-users")
 
 
 @dataclass(frozen=True)

@@ -161,10 +161,6 @@ def split(run: RunConfig, _: Path) -> str:
     return make_split(WORLD, run.split).checksum
 
 
-def split_of_long_histories(run: RunConfig, _: Path) -> str:
-    return make_split(synthetic_dataset(seed=0, num_users=24, events_per_user=20), run.split).checksum
-
-
 REACH: dict[str, Reach] = {
     # ModelConfig
     "hidden_size": Reach(16, width("item.weight")),
@@ -228,7 +224,6 @@ REACH: dict[str, Reach] = {
     "use_wandb": Reach(True, trainer(loggers)),
     # SplitConfig
     "split": Reach("global-time", split),
-    "fold": Reach(1, split_of_long_histories, {"split": "cold-users"}),
     "test_share": Reach(0.3, split, {"split": "global-time"}),
 }
 

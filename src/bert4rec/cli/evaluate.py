@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from bert4rec.evaluation.evaluate import Scorer
     from bert4rec.evaluation.fidelity import Explained, Fidelity
     from bert4rec.evaluation.report import Report
-    from bert4rec.evaluation.shots import ShotCurves
 
 LISTS = ("hit@10", "ndcg@10", "mrr", "coverage@10")
 RATINGS = ("rating_rmse", "rating_mae", "rating_ece", "rating_ece_chance")
@@ -78,9 +77,8 @@ def run(args: Namespace) -> None:
     ratings = rating_baselines(dataset, split, getattr(split, args.cases)) if args.baselines else {}
     explained = explanations(scorer, dataset, split, args) if args.explanations else None
     curve = diversity(scorer, dataset, split, args) if args.diversity else None
-    shots = few_shots(scorer, dataset, split, args) if getattr(split, args.cases).strangers else None
     if args.output:
-        write_reports(args.output, rows, baselines, explained, curve, shots)
+        write_reports(args.output, rows, baselines, explained, curve)
     if args.json:
         first = next(iter(rows.values())).to_dict()
         show_json(
@@ -91,7 +89,6 @@ def run(args: Namespace) -> None:
                 "rating_baselines": ratings,
                 **({} if explained is None else {"explanations": explained.to_dict()}),
                 **({} if curve is None else {"diversity": curve.to_dict()}),
-                **({} if shots is None else {"shots": shots.to_dict()}),
             }
         )
         return
@@ -100,8 +97,6 @@ def run(args: Namespace) -> None:
         _show_explanations(explained)
     if curve is not None:
         _show_dial(curve)
-    if shots is not None:
-        _show_shots(shots)
     if args.output:
         print(f"reports and pictures: {args.output}")
 
@@ -158,26 +153,15 @@ def diversity(scorer: Scorer, dataset: PreparedDataset, split: Split, args: Name
     return dial_curve(scorer, dataset, split, cases=args.cases, batch_size=args.batch_size, progress=progress)
 
 
-def few_shots(scorer: Scorer, dataset: PreparedDataset, split: Split, args: Namespace) -> ShotCurves:
-    """What people get who are new, by how many of their events are visible."""
-    from bert4rec.evaluation.shots import shot_curves
-
-    def progress(pieces: Iterator[Cases], total: int) -> Iterator[Cases]:
-        return bar(pieces, "asking strangers", total)
-
-    return shot_curves(scorer, dataset, split, cases=args.cases, batch_size=args.batch_size, progress=progress)
-
-
 def write_reports(
     folder: Path,
     rows: dict[str, Report],
     baselines: list[Report],
     explained: Fidelity | None = None,
     curve: DialCurve | None = None,
-    shots: ShotCurves | None = None,
 ) -> None:
     """In an existing folder: a JSON file for each report (`compare` reads them), one table, and the pictures."""
-    from bert4rec.evaluation.plots import plot_comparison, plot_dial, plot_fidelity, plot_reliability, plot_shots
+    from bert4rec.evaluation.plots import plot_comparison, plot_dial, plot_fidelity, plot_reliability
     from bert4rec.evaluation.report import save_report, to_markdown
     from bert4rec.files import write_whole
 
@@ -197,9 +181,6 @@ def write_reports(
     if curve is not None:
         write_whole(folder / "diversity.json", json.dumps(curve.to_dict(), indent=1).encode())
         plot_dial(curve, folder / "diversity.png")
-    if shots is not None:
-        write_whole(folder / "shots.json", json.dumps(shots.to_dict(), indent=1).encode())
-        plot_shots(shots, folder / "shots.png")
 
 
 def _show(rows: dict[str, Report], baselines: list[Report], ratings: dict[str, dict[str, float]]) -> None:
@@ -252,20 +233,6 @@ def _show_dial(curve: DialCurve) -> None:
             for setting, found in curve.values.items()
         ],
     )
-
-
-def _show_shots(curves: ShotCurves) -> None:
-    from bert4rec.evaluation.shots import METRICS, SHOTS
-
-    model = next(iter(curves.values))
-    told = {**curves.values, **{f"{model} − {name}": found for name, found in curves.minus.items()}}
-    for metric in METRICS:
-        print()
-        show_table(
-            f"{metric} of {curves.users:,} people whom nothing trained, by visible events",
-            ["events", *map(str, SHOTS)],
-            [[name, *(_margin(*curve[shots][metric], digits=3) for shots in SHOTS)] for name, curve in told.items()],
-        )
 
 
 def show_metrics(

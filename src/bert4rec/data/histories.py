@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from bert4rec.ids import NO_TIME, UNKNOWN
+from bert4rec.ids import NO_TIME
 
 Ints = NDArray[np.integer]
 
@@ -86,18 +86,6 @@ class Histories:
             time_N=self.time_N[kept_N],
             rating_N=self.rating_N[kept_N],
         )
-
-    def of_strangers(self, user_features: Mapping[str, Ints]) -> Histories:
-        """The same events, of people of whom these features are known and no id."""
-        return replace(self, user_B=np.full(len(self), UNKNOWN), user_features=user_features)
-
-    def without_user_features(self) -> Histories:
-        """The same, with nothing known of the people that was known by `user_features`."""
-        unknown = {
-            name: np.full_like(row_B, np.nan if row_B.dtype.kind == "f" else UNKNOWN)
-            for name, row_B in self.user_features.items()
-        }
-        return replace(self, user_features=unknown)
 
     def without_request_time(self) -> Histories:
         """The same, asked at an unknown time."""

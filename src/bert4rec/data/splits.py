@@ -1,8 +1,8 @@
 """Which events train and which are asked for: every protocol is a `Split`.
 
 A user's events are sorted by time, so what trains is a prefix of them, and what is known at a request is the stretch
-`start : target` before the event asked for. That form holds leave-one-out, global-time and cold users (nothing of whom
-trains, a bounded `start`).
+`start : target` before the event asked for. That form holds leave-one-out and global-time, and has room for
+cold users (nothing trains, a bounded `start`).
 
 Legend: U user rows, C cases.
 """
@@ -11,19 +11,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bert4rec.config import FOLDS, SplitConfig
+from bert4rec.config import SplitConfig
 from bert4rec.data.histories import Histories, Ints
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.errors import ConfigError, DataError
 from bert4rec.ids import NO_TIME
-
-COLD_TARGET = 19
-"""The event of a cold user that is asked for, from 0: the 20th."""
 
 
 @dataclass(frozen=True)
@@ -36,29 +33,22 @@ class Cases:
     """Index of the first event that is visible."""
     target_C: Ints
     """Index of the event asked for; what is visible ends just before it."""
-    strangers: bool = False
-    """Whether nothing of the users trained: they are asked without an id, by what is known of them otherwise."""
 
     def __len__(self) -> int:
         return len(self.user_C)
 
     def __getitem__(self, part: slice | NDArray[np.bool_] | Ints) -> Cases:
-        return replace(self, user_C=self.user_C[part], start_C=self.start_C[part], target_C=self.target_C[part])
+        return Cases(self.user_C[part], self.start_C[part], self.target_C[part])
 
     def pieces(self, size: int) -> Iterator[Cases]:
         """The cases in order, `size` at a time."""
         for first in range(0, len(self), size):
             yield self[first : first + size]
 
-    def with_shots(self, number: int) -> Cases:
-        """The same questions where no more than the last `number` events before each are visible."""
-        return replace(self, start_C=np.maximum(self.start_C, self.target_C - number))
-
     def histories(self, dataset: PreparedDataset, request_time: bool) -> Histories:
         """What is known when the cases are asked, with or without the time of the request (the target's)."""
         asked_at_C = dataset.time_N[self.target_C] if request_time else np.full(len(self), NO_TIME)
-        histories = dataset.histories(self.user_C, self.target_C, asked_at_C, self.start_C)
-        return histories.of_strangers(dataset.features_of(self.user_C)) if self.strangers else histories
+        return dataset.histories(self.user_C, self.target_C, asked_at_C, self.start_C)
 
 
 @dataclass(frozen=True)
@@ -77,9 +67,7 @@ def make_split(dataset: PreparedDataset, config: SplitConfig) -> Split:
     """The split that the configuration names. A user too short for it trains and is not asked."""
     train_stop_U, validation, test = _RULES[config.split](dataset, config)
     if not len(test):
-        raise DataError(
-            f"{dataset.name}: split {config.split!r} leaves nobody to ask; it needs users with {_FEWEST[config.split]}"
-        )
+        raise DataError(f"{dataset.name}: split {config.split!r} leaves nobody to ask; it needs users with 3 events")
     if not (train_stop_U > np.asarray(dataset.start_U1[:-1])).any():
         raise DataError(f"{dataset.name}: split {config.split!r} leaves nothing to train on; take 'leave-one-out'")
     return Split(config.split, train_stop_U, validation, test, _checksum(dataset, train_stop_U, validation, test))
@@ -120,28 +108,6 @@ def _global_time(dataset: PreparedDataset, config: SplitConfig) -> tuple[Ints, C
     )
 
 
-def _cold_users(dataset: PreparedDataset, config: SplitConfig) -> tuple[Ints, Cases, Cases]:
-    """Of a fifth of the users nothing trains, and their 20th event is asked for; of the next fifth likewise.
-
-    A fixed target: what the first k events tell must be asked of the same event for every k (`with_shots`). Users are
-    dealt into fifths by chance, once for all; who has no 20th event trains.
-    """
-    start_U, stop_U = np.asarray(dataset.start_U1[:-1]), np.asarray(dataset.start_U1[1:])
-    able_U = np.flatnonzero(stop_U - start_U > COLD_TARGET)
-    fold_U = np.full(len(start_U), -1)
-    fold_U[np.random.default_rng(0).permutation(able_U)] = np.arange(len(able_U)) % FOLDS
-
-    def cases(fold: int) -> Cases:
-        user_C = np.flatnonzero(fold_U == fold % FOLDS)
-        return Cases(user_C, start_U[user_C], start_U[user_C] + COLD_TARGET, strangers=True)
-
-    validation, test = cases(config.fold + 1), cases(config.fold)
-    train_stop_U = stop_U.copy()
-    for cold in (validation, test):
-        train_stop_U[cold.user_C] = start_U[cold.user_C]
-    return train_stop_U, validation, test
-
-
 def _first_event_from(dataset: PreparedDataset, date: np.int64) -> Ints:
     """For each user row the index of its first event at or after the date."""
     before_N1 = np.concatenate([[0], np.cumsum(dataset.time_N < date)])
@@ -161,11 +127,6 @@ def training_counts(dataset: PreparedDataset, split: Split) -> Ints:
     return np.bincount(dataset.item_N[trains_N], minlength=dataset.item_rows)
 
 
-def untrained_users(split: Split, dataset: PreparedDataset) -> Ints:
-    """The rows of the users of whom no event trains."""
-    return np.flatnonzero(np.asarray(split.train_stop_U) <= np.asarray(dataset.start_U1[:-1]))
-
-
 def training_events(dataset: PreparedDataset, split: Split) -> Ints:
     """The indices of the events that train."""
     start_U, stop_U = np.asarray(dataset.start_U1[:-1]), np.asarray(split.train_stop_U)
@@ -175,15 +136,9 @@ def training_events(dataset: PreparedDataset, split: Split) -> Ints:
     return np.flatnonzero(np.cumsum(mark_N1)[:-1])
 
 
-_FEWEST = {
-    "leave-one-out": "3 events",
-    "global-time": "events before and after its dates",
-    "cold-users": f"{COLD_TARGET + 1} events",
-}
 _RULES: dict[str, Callable[[PreparedDataset, SplitConfig], tuple[Ints, Cases, Cases]]] = {
     "leave-one-out": _leave_one_out,
     "global-time": _global_time,
-    "cold-users": _cold_users,
 }
 
 

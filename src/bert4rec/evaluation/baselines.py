@@ -16,12 +16,11 @@ import torch
 from torch import Tensor
 
 from bert4rec.data.histories import Histories, Ints, offsets, stretches
-from bert4rec.data.prepared import Kind, PreparedDataset
+from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import Split, training_counts
 from bert4rec.evaluation.counts import owned_pairs, training_pairs
 from bert4rec.evaluation.evaluate import Scorer
 from bert4rec.evaluation.metrics import Floats
-from bert4rec.ids import UNKNOWN
 
 EVENTS_IN_PIECE = 2**18
 """Events whose followers are counted at once; an item with more makes a piece of its own."""
@@ -43,46 +42,6 @@ class Popularity:
     def score(self, histories: Histories) -> Tensor:
         """The counts, the same for all."""
         return self.count_V.repeat(len(histories), 1)
-
-
-class GroupPopularity:
-    """Everybody gets what people like them had: of the same gender and age, or of the same first two features.
-
-    The group's training counts, and the shares of all as of so many more events (Jelinek-Mercer's idea, by counts).
-    """
-
-    name = "popularity by age and gender"
-    prior = 1000.0
-
-    def __init__(self, dataset: PreparedDataset, split: Split) -> None:
-        self.features = grouping(dataset)
-        self.stored = dataset.features_of(np.arange(dataset.user_rows))
-        self.value_GX, group_U = self._groups()
-        user_N, item_N = training_pairs(dataset, split)
-        shape = len(self.value_GX), dataset.item_rows
-        count_GV = np.bincount(group_U[user_N] * shape[1] + item_N, minlength=shape[0] * shape[1]).reshape(shape)
-        share_V = count_GV.sum(0) / max(1, count_GV.sum())
-        # Who is of no known group is of the last one, that of all.
-        self.score_GV = torch.from_numpy(np.vstack([count_GV + self.prior * share_V, share_V]).astype(np.float32))
-
-    def _groups(self) -> tuple[Ints, Ints]:
-        value_UX = np.stack([self.stored[name] for name in self.features], axis=1)
-        found, group_U = np.unique(value_UX, axis=0, return_inverse=True)
-        return found, group_U.reshape(-1)
-
-    def score(self, histories: Histories) -> Tensor:
-        """The counts of each user's group."""
-        values = {name: row_U[histories.user_B] for name, row_U in self.stored.items()} | dict(histories.user_features)
-        value_BX = np.stack([values[name] for name in self.features], axis=1)
-        same_BG = (value_BX[:, None] == self.value_GX).all(2)
-        group_B = np.where(same_BG.any(1) & (value_BX != UNKNOWN).all(1), same_BG.argmax(1), len(self.value_GX))
-        return self.score_GV[torch.from_numpy(group_B)]
-
-
-def grouping(dataset: PreparedDataset) -> list[str]:
-    """The features that make a group; none where the data has none that tell people apart by value."""
-    categorical = [name for name, (feature, _) in dataset.user_features.items() if feature.kind is Kind.CATEGORICAL]
-    return [name for name in ("gender", "age_group") if name in categorical] or categorical[:2]
 
 
 class SequentialRules:

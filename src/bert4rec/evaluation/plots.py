@@ -14,12 +14,10 @@ from bert4rec.evaluation.calibration import BINS, Reliability
 from bert4rec.evaluation.dial import DialCurve
 from bert4rec.evaluation.fidelity import KS, MEASURES, Fidelity
 from bert4rec.evaluation.report import Report
-from bert4rec.evaluation.shots import METRICS, SHOTS, ShotCurves
 from bert4rec.files import write_picture
 
 _TITLES = {"hit": "Hit", "ndcg": "NDCG", "mrr": "MRR"}
 _FIRST, _OTHERS, _INK = "#2b6cb0", "#b8c2cc", "#333333"
-SHOT_COLOURS = (_FIRST, "#7fb2e5", "#4f9d69", "#dd8452", _OTHERS)
 FIDELITY_COLOURS = (_FIRST, _OTHERS, "#dd8452", "#4f9d69")
 
 FEWEST_SHOWN = 10
@@ -112,27 +110,6 @@ def plot_dial(curve: DialCurve, path: Path) -> None:
     known = "known" if curve.request_time else "unknown"
     remark = f"numbers: the dial; {curve.users:,} users, request time {known}; whiskers: 95 % bootstrap over users"
     figure.supxlabel(remark, fontsize=8, color="#666666")
-    write_picture(path, figure, dpi=130)
-
-
-def plot_shots(curves: ShotCurves, path: Path) -> None:
-    """A panel for each metric: it against the number of visible events, a line for each scorer; bands are intervals."""
-    figure = Figure(figsize=(9.6, 4.4), layout="constrained")
-    panels = figure.subplots(1, len(METRICS))
-    for axis, metric in zip(panels, METRICS, strict=True):
-        for (name, curve), colour in zip(curves.values.items(), SHOT_COLOURS, strict=False):
-            values, edges = zip(*(curve[shots][metric] for shots in SHOTS), strict=True)
-            places = range(len(SHOTS))
-            axis.plot(places, values, color=colour, marker="o", label=name)
-            axis.fill_between(places, *zip(*edges, strict=True), color=colour, alpha=0.2, linewidth=0)
-        axis.set_xticks(range(len(SHOTS)), list(map(str, SHOTS)))
-        axis.set_title(_TITLES[metric.partition("@")[0]] + "@10", fontsize=11, loc="left")
-        axis.set_ylim(bottom=0)
-        _plain(axis)
-    panels[0].legend(frameon=False, fontsize=8)
-    known = "known" if curves.request_time else "unknown"
-    remark = f"{curves.users:,} people whom nothing trained, request time {known}; bands: 95 % bootstrap over users"
-    figure.supxlabel(f"visible events\n{remark}", fontsize=8, color="#666666")
     write_picture(path, figure, dpi=130)
 
 

@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import lightning.pytorch as pl
-import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import (
     Callback,
@@ -36,7 +35,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from bert4rec import artefact
 from bert4rec.config import RunConfig, TrainingConfig
 from bert4rec.data.prepared import PreparedDataset
-from bert4rec.data.splits import Split, make_split, untrained_users
+from bert4rec.data.splits import Split, make_split
 from bert4rec.errors import ArtefactError, Bert4RecError, ConfigError, UsageError
 from bert4rec.evaluation.evaluate import evaluate_rows
 from bert4rec.files import write_whole
@@ -384,9 +383,7 @@ def _finish(
     kept = f"best after epoch {figures['best_epoch']}, {duration(figures['seconds_to_best'])}"
     rate = f"{figures['events_per_second']:,.0f} events/s, peak memory {megabytes(figures['peak_memory_mb'])}"
     report(f"trained {figures['epochs']} epochs in {duration(figures['seconds'])} ({kept}); {rate}")
-    network = module.network.cpu()
-    network.make_strangers(torch.from_numpy(untrained_users(split, dataset)))
-    scorer = NetworkScorer(network, run, name=output.name)
+    scorer = NetworkScorer(module.network.cpu(), run, name=output.name)
     reports = {
         f"{asked}_{name}": row.to_dict()
         for asked in cases
@@ -394,7 +391,7 @@ def _finish(
     }
     _draw(figures, output / "losses.png", report)
     card = model_card(output.name, run, dataset.manifest, reports, figures)
-    artefact.save(output, network, run, dataset, split, metrics=reports, training=figures, card=card)
+    artefact.save(output, module.network, run, dataset, split, metrics=reports, training=figures, card=card)
     _drop_checkpoints(output / "training")
     report(f"model folder: {output}")
 
