@@ -186,6 +186,10 @@ class PreparedDataset:
             request_time_B=np.full(len(user_B), NO_TIME) if request_time_B is None else request_time_B,
         )
 
+    def values_of_users(self, user_B: Ints) -> dict[str, NDArray[Any]]:
+        """The users' features by name, a value row (or number) each: what a stranger may say of themselves."""
+        return {name: np.asarray(table)[user_B] for name, (_, table) in self.user_features.items()}
+
     @classmethod
     def open(cls, folder: str | Path) -> PreparedDataset:
         """The dataset of a prepared folder; arrays are mapped, not read."""
