@@ -14,6 +14,9 @@ from typing import Any, Literal
 
 from bert4rec.errors import ConfigError
 
+FOLDS = 5
+"""cold-users: parts that the users are dealt into."""
+
 
 @dataclass(frozen=True)
 class ModelConfig:
@@ -109,13 +112,21 @@ class TaskWeights:
 class SplitConfig:
     """What trains and what is asked for."""
 
-    split: Literal["leave-one-out", "global-time"] = "leave-one-out"
-    """leave-one-out: each user's last event tests; global-time: each user's last event after a date."""
+    split: Literal["leave-one-out", "global-time", "cold-users"] = "leave-one-out"
+    """leave-one-out: each user's last event tests; global-time: each user's last event after a date; cold-users: the
+    20th event of users who do not train."""
     test_share: float = 0.1
     """global-time: the share of all events after the test date (and of the rest after the validation date)."""
+    fold: int = 0
+    """cold-users: which of the 5 parts of the users tests; the next one validates, the others train."""
 
     def __post_init__(self) -> None:
         _require(0 < self.test_share < 1, self, "test_share", "between 0 and 1")
+        _require(0 <= self.fold < FOLDS, self, "fold", f"a whole number from 0 to {FOLDS - 1}")
+        if self.fold and self.split != "cold-users":
+            raise ConfigError(
+                f"fold {self.fold} is of the split 'cold-users', not of {self.split!r}: leave one of them out"
+            )
 
 
 @dataclass(frozen=True)
@@ -136,6 +147,9 @@ class TrainingConfig:
     """sliding: all windows of a history; random: one a user and epoch at a random offset; last: the most recent."""
     window_stride: int = 0
     """Events between two sliding windows; 0 is half of seq_length."""
+    late_starts: float = 0.0
+    """Share of windows that begin at a random event of theirs: what came before is unknown, as it is of somebody
+    new."""
     mask_probability: float = 0.2
     """Share of events that are masked for item_prediction; the last one always is."""
     exclude_seen: bool = True
@@ -202,6 +216,7 @@ class TrainingConfig:
             _require(getattr(self, name) >= 0, self, name, "0 or more")
         for name in ("ema_decay", "beta2"):
             _require(0 <= getattr(self, name) < 1, self, name, "0 or more and below 1")
+        _require(0 <= self.late_starts <= 1, self, "late_starts", "between 0 and 1")
         _require(0 < self.mask_probability < 1, self, "mask_probability", "between 0 and 1")
         for name in ("learning_rate", "rating_learning_rate", "distillation_temperature"):
             _require(getattr(self, name) > 0, self, name, "above 0")

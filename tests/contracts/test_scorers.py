@@ -13,7 +13,7 @@ from bert4rec.config import ModelConfig, RunConfig, SplitConfig, TaskWeights, Tr
 from bert4rec.data.histories import Histories
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import Split, make_split
-from bert4rec.evaluation.baselines import ItemNeighbours, Popularity, SequentialRules
+from bert4rec.evaluation.baselines import ItemNeighbours, Popularity, PopularityByGroup, SequentialRules
 from bert4rec.evaluation.evaluate import RatingScorer, Scorer
 from bert4rec.ids import FIRST_ITEM, UNKNOWN
 from bert4rec.model.ensemble import EnsembleScorer
@@ -37,6 +37,7 @@ def network(**settings: object) -> Fit:
 
 SCORERS: dict[str, Fit] = {
     "popularity": Popularity,
+    "popularity by group": PopularityByGroup,
     "sequential rules": SequentialRules,
     "item kNN": ItemNeighbours,
     "network": network(),

@@ -28,6 +28,7 @@ from small_networks import SMALL
 from small_runs import last_checkpoint
 
 WORLD = synthetic_dataset(seed=0, num_users=24, num_items=12, events_per_user=16)
+LONGER = synthetic_dataset(seed=0, num_users=24, num_items=12, events_per_user=20)
 
 BASE = RunConfig(
     replace(SMALL, num_layers=1, hidden_size=8, seq_length=4),
@@ -198,6 +199,7 @@ REACH: dict[str, Reach] = {
     "task_weights.user_preference": Reach(0.9, trained),
     "windows": Reach("last", in_batch(lambda batch: sequences(batch).item_T.tolist())),
     "window_stride": Reach(1, lambda run, _: len(batches(run)), {"windows": "sliding"}),
+    "late_starts": Reach(1.0, in_batch(lambda batch: sequences(batch).lengths)),
     "mask_probability": Reach(0.8, in_batch(masked_tokens)),
     "exclude_seen": Reach(False, trained),
     "teacher": Reach(["teacher"], taught),
@@ -225,6 +227,7 @@ REACH: dict[str, Reach] = {
     # SplitConfig
     "split": Reach("global-time", split),
     "test_share": Reach(0.3, split, {"split": "global-time"}),
+    "fold": Reach(1, lambda run, _: make_split(LONGER, run.split).checksum, {"split": "cold-users"}),
 }
 
 

@@ -18,6 +18,12 @@ rules = st.sampled_from(["leave-one-out", "global-time"])
 quick = settings(max_examples=150, deadline=None)
 
 
+lengths = st.builds(
+    list.__add__, st.lists(st.integers(20, 26), min_size=5, max_size=10), st.lists(st.integers(1, 19), max_size=6)
+).flatmap(st.permutations)
+"""Of histories, enough of which have a 20th event."""
+
+
 def world(histories: list[list[tuple[int, int]]]) -> PreparedDataset:
     return dataset_of(
         *([item for item, _ in history] for history in histories),
@@ -50,6 +56,29 @@ def test_no_target_trains_and_every_case_sees_the_whole_past(histories: list, ru
     test_target = dict(zip(split.test.user_C.tolist(), split.test.target_C.tolist(), strict=True))
     for user, target in zip(split.validation.user_C[both].tolist(), split.validation.target_C[both], strict=True):
         assert target < test_target[user]
+
+
+@given(lengths, st.integers(0, 4))
+@quick
+def test_cold_users_train_nothing_and_everybody_is_asked_in_one_fold(lengths: list, fold: int) -> None:
+    dataset = world([[(place % 7, place) for place in range(length)] for length in lengths])
+    splits = [make_split(dataset, SplitConfig("cold-users", fold=number)) for number in range(5)]
+    split = splits[fold]
+    user_N = np.repeat(np.arange(dataset.user_rows), np.diff(dataset.start_U1))
+    trains = set(user_N[training_events(dataset, split)].tolist())
+    for cases in (split.validation, split.test):
+        assert cases.stranger_C.all()
+        assert not trains & set(cases.user_C.tolist())
+        assert (cases.target_C - dataset.start_U1[cases.user_C] == 19).all()
+        assert (cases.start_C == dataset.start_U1[cases.user_C]).all()
+        assert (np.diff(cases.user_C) > 0).all()
+    assert not set(split.validation.user_C.tolist()) & set(split.test.user_C.tolist())
+    others = set(range(1, dataset.user_rows)) - set(split.validation.user_C.tolist()) - set(split.test.user_C.tolist())
+    assert trains == others
+    assert len(training_events(dataset, split)) == sum(lengths[user - 1] for user in others)  # all their events
+    tested = [user for each in splits for user in each.test.user_C.tolist()]
+    assert sorted(tested) == [user for user, length in enumerate(lengths, 1) if length >= 20]
+    assert len({each.checksum for each in splits}) == 5
 
 
 @given(users)

@@ -172,6 +172,20 @@ def test_random_windows_depend_on_the_seed_and_the_epoch_alone() -> None:
     assert drawn(1) != drawn(2)
 
 
+def test_late_starts_begin_at_any_event_of_a_window_and_end_where_it_ends() -> None:
+    drawn = [stretches(windows_of(one_user(12), epoch, windows="last", late_starts=1.0)) for epoch in range(60)]
+    assert {windows[0] for windows in drawn} == {(first, 10) for first in range(5, 10)}
+    everybody = dataset_of(*[range(7)] * 400)
+    late_W = [start % 7 > 0 for start, _ in stretches(windows_of(everybody, windows="last", late_starts=0.5))]
+    assert np.mean(late_W) == pytest.approx(0.5 * 4 / 5, abs=0.08)  # of 5 events one is the first
+
+
+def test_windows_stay_where_they_are_without_late_starts() -> None:
+    many = dataset_of(*[range(12)] * 20)
+    at_all = [stop for _, stop in stretches(windows_of(many, windows="random", late_starts=1.0))]
+    assert [stop for _, stop in stretches(windows_of(many, windows="random"))] == at_all
+
+
 def test_a_user_with_one_training_event_takes_part() -> None:
     windows = windows_of(dataset_of([0, 1, 2], [3]))
     assert (windows.user_W.tolist(), stretches(windows)) == ([1, 2], [(0, 1), (3, 4)])

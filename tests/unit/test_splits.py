@@ -5,9 +5,9 @@ import pytest
 
 from bert4rec.config import SplitConfig
 from bert4rec.data.prepared import PreparedDataset
-from bert4rec.data.splits import Cases, make_split, training_counts, training_events
+from bert4rec.data.splits import Cases, Split, make_split, training_counts, training_events
 from bert4rec.errors import ConfigError, DataError
-from bert4rec.ids import FIRST_ITEM, NO_TIME
+from bert4rec.ids import FIRST_ITEM, NO_TIME, UNKNOWN
 from small_worlds import dataset_of, leave_one_out
 
 TIMES = [[10, 20, 30, 90, 95], [15, 25, 75], [80, 92, 99], [5, 6, 7, 8, 9]]
@@ -70,6 +70,79 @@ def test_global_time_without_times_is_refused() -> None:
 def test_a_date_before_which_nothing_happened_is_refused() -> None:
     with pytest.raises(DataError, match="leaves nothing to train on; take 'leave-one-out'"):
         make_split(dataset_of([0, 1, 2], [1, 2, 0], times=[[5] * 3] * 2), SplitConfig("global-time"))
+
+
+LONG = [*range(19), 25, *range(20, 24)]
+"""24 events, of which the 20th is item 25."""
+
+
+def cold(fold: int = 0, short: int = 2) -> tuple[PreparedDataset, Split]:
+    """Ten users with 24 events, and before them some with 19."""
+    dataset = dataset_of(*[LONG[:19]] * short, *[LONG] * 10, num_items=26, gender=[1] * short + [2] * 10)
+    return dataset, make_split(dataset, SplitConfig("cold-users", fold=fold))
+
+
+def test_cold_users_are_asked_for_their_20th_event_and_train_nothing() -> None:
+    dataset, split = cold()
+    for cases in (split.test, split.validation):
+        assert list(asked(dataset, cases).values()) == [(list(range(19)), 25)] * 2
+        assert (split.train_stop_U[cases.user_C] == dataset.start_U1[cases.user_C]).all()
+    assert len(training_events(dataset, split)) == 2 * 19 + 6 * 24  # the short ones and the six others, all events
+
+
+def test_each_fold_asks_others_and_the_next_one_validates() -> None:
+    splits = [cold(fold)[1] for fold in range(5)]
+    tested = [split.test.user_C.tolist() for split in splits]
+    assert sorted(user for users in tested for user in users) == list(
+        range(3, 13)
+    )  # rows from 1, after the two short users
+    assert [split.validation.user_C.tolist() for split in splits] == [*tested[1:], tested[0]]
+    assert len({split.checksum for split in splits}) == 5
+    assert splits[3].name == "cold-users, fold 3"
+
+
+def test_only_so_many_events_before_the_target_are_seen() -> None:
+    dataset, split = cold()
+    for events in (0, 1, 3, 19, 50):
+        seen = asked(dataset, split.test.seeing(events))
+        assert list(seen.values()) == [(list(range(19))[19 - min(events, 19) :], 25)] * 2
+
+
+def test_a_stranger_has_no_row_but_demographics() -> None:
+    dataset, split = cold()
+    histories = split.test.histories(dataset, request_time=False)
+    assert histories.user_B.tolist() == [UNKNOWN] * 2
+    assert histories.user_features["gender"].tolist() == [2, 2]
+    assert split.test[1:].stranger_C.tolist() == [True]
+
+
+def test_who_trains_nothing_is_a_stranger_under_any_split() -> None:
+    dataset = dataset_of(*ITEMS, times=TIMES, gender=[1, 2, 1, 2])
+    split = make_split(dataset, SplitConfig("global-time", test_share=0.25))
+    histories = split.test.histories(dataset, request_time=False)
+    assert split.test.user_C.tolist() == [1, 3]  # the third user's first event is of after the date
+    assert histories.user_B.tolist() == [1, UNKNOWN]
+    assert histories.user_features["gender"].tolist() == [1, 1]
+    assert split.strangers(dataset).tolist() == [UNKNOWN, 3]
+    everybody = leave_one_out(dataset).test.histories(dataset, request_time=False)
+    assert everybody.user_B.tolist() == [1, 2, 3, 4]
+    assert not everybody.user_features
+
+
+def test_too_few_long_histories_for_the_folds_are_refused() -> None:
+    with pytest.raises(DataError, match="needs 5 users with 20 events, one for each fold; it has 1: take"):
+        make_split(dataset_of(LONG, [0, 1, 2]), SplitConfig("cold-users"))
+
+
+@pytest.mark.parametrize("fold", [-1, 5])
+def test_a_fold_that_there_is_not_is_refused(fold: int) -> None:
+    with pytest.raises(ConfigError, match=f"fold is {fold}: it must be a whole number from 0 to 4"):
+        SplitConfig("cold-users", fold=fold)
+
+
+def test_a_fold_of_a_split_without_folds_is_refused() -> None:
+    with pytest.raises(ConfigError, match="fold 1 is of the split 'cold-users', not of 'leave-one-out'"):
+        SplitConfig(fold=1)
 
 
 def test_pieces_are_the_cases_in_order() -> None:

@@ -1,6 +1,6 @@
 """Evaluates a model, or several as one, over the whole catalogue, beside baselines.
 
-The time of the request is known and unknown in turn.
+The time of the request is known and unknown in turn. A model of the split cold-users is asked after so many events too.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from bert4rec.evaluation.evaluate import Scorer
     from bert4rec.evaluation.fidelity import Explained, Fidelity
     from bert4rec.evaluation.report import Report
+    from bert4rec.evaluation.shots import Shots
 
 LISTS = ("hit@10", "ndcg@10", "mrr", "coverage@10")
 RATINGS = ("rating_rmse", "rating_mae", "rating_ece", "rating_ece_chance")
@@ -77,8 +78,9 @@ def run(args: Namespace) -> None:
     ratings = rating_baselines(dataset, split, getattr(split, args.cases)) if args.baselines else {}
     explained = explanations(scorer, dataset, split, args) if args.explanations else None
     curve = diversity(scorer, dataset, split, args) if args.diversity else None
+    few = shown_few(scorer, dataset, split, args, say) if models[0].run.split.split == "cold-users" else None
     if args.output:
-        write_reports(args.output, rows, baselines, explained, curve)
+        write_reports(args.output, rows, baselines, explained, curve, few)
     if args.json:
         first = next(iter(rows.values())).to_dict()
         show_json(
@@ -89,6 +91,7 @@ def run(args: Namespace) -> None:
                 "rating_baselines": ratings,
                 **({} if explained is None else {"explanations": explained.to_dict()}),
                 **({} if curve is None else {"diversity": curve.to_dict()}),
+                **({} if few is None else {"shots": few.to_dict()}),
             }
         )
         return
@@ -97,6 +100,8 @@ def run(args: Namespace) -> None:
         _show_explanations(explained)
     if curve is not None:
         _show_dial(curve)
+    if few is not None:
+        _show_shots(few)
     if args.output:
         print(f"reports and pictures: {args.output}")
 
@@ -153,15 +158,27 @@ def diversity(scorer: Scorer, dataset: PreparedDataset, split: Split, args: Name
     return dial_curve(scorer, dataset, split, cases=args.cases, batch_size=args.batch_size, progress=progress)
 
 
+def shown_few(scorer: Scorer, dataset: PreparedDataset, split: Split, args: Namespace, say: Any) -> Shots:
+    """How strangers are answered after no event, one, three …, beside what counting reaches."""
+    from bert4rec.evaluation.shots import shots
+
+    def progress(steps: Iterator[int], total: int) -> Iterator[int]:
+        return bar(steps, "showing few events", total)
+
+    say("asking with few events shown")
+    return shots(scorer, dataset, split, cases=args.cases, batch_size=args.batch_size, progress=progress)
+
+
 def write_reports(
     folder: Path,
     rows: dict[str, Report],
     baselines: list[Report],
     explained: Fidelity | None = None,
     curve: DialCurve | None = None,
+    few: Shots | None = None,
 ) -> None:
     """In an existing folder: a JSON file for each report (`compare` reads them), one table, and the pictures."""
-    from bert4rec.evaluation.plots import plot_comparison, plot_dial, plot_fidelity, plot_reliability
+    from bert4rec.evaluation.plots import plot_comparison, plot_dial, plot_fidelity, plot_reliability, plot_shots
     from bert4rec.evaluation.report import save_report, to_markdown
     from bert4rec.files import write_whole
 
@@ -171,6 +188,7 @@ def write_reports(
         save_report(report, folder / f"{report.name.replace(' ', '_')}.json")
     first, *others = rows.values()
     tables = [to_markdown([first, *baselines]), *(to_markdown([row]) for row in others)]
+    tables += [few.to_markdown()] if few is not None else []
     write_whole(folder / REPORT_FILE, ("\n\n".join(tables) + "\n").encode())
     plot_comparison([first, *baselines], folder / "comparison.png")
     if first.reliability:
@@ -181,6 +199,9 @@ def write_reports(
     if curve is not None:
         write_whole(folder / "diversity.json", json.dumps(curve.to_dict(), indent=1).encode())
         plot_dial(curve, folder / "diversity.png")
+    if few is not None:
+        write_whole(folder / "shots.json", json.dumps(few.to_dict(), indent=1).encode())
+        plot_shots(few, folder / "shots.png")
 
 
 def _show(rows: dict[str, Report], baselines: list[Report], ratings: dict[str, dict[str, float]]) -> None:
@@ -233,6 +254,22 @@ def _show_dial(curve: DialCurve) -> None:
             for setting, found in curve.values.items()
         ],
     )
+
+
+def _show_shots(few: Shots) -> None:
+    from bert4rec.evaluation.report import COMPARED
+    from bert4rec.evaluation.shots import SHOTS
+
+    pairs = {f"{pair.first} − {pair.second}": pair.values for pair in few.differences}
+    for metric in COMPARED:
+        for title, told in ((f"{metric} after k events", few.values), (f"difference of {metric}", pairs)):
+            lines = [
+                [name, *(_margin(*by_k[k][metric], digits=3) if k in by_k else "–" for k in SHOTS)]
+                for name, by_k in told.items()
+            ]
+            print()
+            show_table(title, ["k", *map(str, SHOTS)], lines)
+    console().print(f"\n{few.protocol_line()}", style="dim")
 
 
 def show_metrics(

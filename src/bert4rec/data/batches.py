@@ -255,7 +255,12 @@ def training_windows(
     elif training.windows == "random":
         random = np.random.default_rng((training.seed, epoch, 1))
         stop_W = stop_W - random.integers(0, spare_W + 1)
-    return Windows(user_W, np.maximum(first_W, stop_W - size), stop_W)
+    first_W = np.maximum(first_W, stop_W - size)
+    if training.late_starts:
+        random = np.random.default_rng((training.seed, epoch, 4))
+        is_late_W = random.random(len(first_W)) < training.late_starts
+        first_W = np.where(is_late_W, random.integers(first_W, stop_W), first_W)
+    return Windows(user_W, first_W, stop_W)
 
 
 class TrainingBatches(Dataset[Batch]):

@@ -173,10 +173,6 @@ class PreparedDataset:
         """The items' titles in row order from the first real item, None where the source had none."""
         return self.names.titles
 
-    def features_of(self, user_B: Ints) -> dict[str, Any]:
-        """The users' value rows (numbers as they are stored), by feature."""
-        return {name: np.asarray(table)[user_B] for name, (_, table) in self.user_features.items()}
-
     def histories(
         self, user_B: Ints, stop_B: Ints, request_time_B: Ints | None = None, start_B: Ints | None = None
     ) -> Histories:
@@ -195,6 +191,10 @@ class PreparedDataset:
             rating_N=self.rating_N[event_N],
             request_time_B=np.full(len(user_B), NO_TIME) if request_time_B is None else request_time_B,
         )
+
+    def values_of_users(self, user_B: Ints) -> dict[str, NDArray[Any]]:
+        """The users' features by name, a value row (or number) each: what a stranger may say of themselves."""
+        return {name: np.asarray(table)[user_B] for name, (_, table) in self.user_features.items()}
 
     @classmethod
     def open(cls, folder: str | Path) -> PreparedDataset:

@@ -1,8 +1,9 @@
 """Which events train and which are asked for: every protocol is a `Split`.
 
 A user's events are sorted by time, so what trains is a prefix of them, and what is known at a request is the stretch
-`start : target` before the event asked for. That form holds leave-one-out and global-time, and has room for
-cold users (nothing trains, a bounded `start`).
+`start : target` before the event asked for. That form holds leave-one-out, global-time and cold users (nothing of
+theirs trains). Who trains nothing is a stranger to every model, under whatever split: the cases say so, and no scorer
+is told a row that it never learned.
 
 Legend: U user rows, C cases.
 """
@@ -11,16 +12,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bert4rec.config import SplitConfig
+from bert4rec.config import FOLDS, SplitConfig
 from bert4rec.data.histories import Histories, Ints
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.errors import ConfigError, DataError
-from bert4rec.ids import NO_TIME
+from bert4rec.ids import NO_TIME, UNKNOWN
+
+COLD_TARGET = 20
+"""cold-users: which of a user's events is asked for, counted from 1. It is the same for everybody, however much of what
+came before is shown: a later target is another question (MovieLens users meet the first films on a sign-up page)."""
+_FOLDS_SEED = 20
+"""Of the shuffle that deals the users into folds: the same for every run."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +40,14 @@ class Cases:
     """Index of the first event that is visible."""
     target_C: Ints
     """Index of the event asked for; what is visible ends just before it."""
+    stranger_C: NDArray[np.bool_]
+    """Whether no event of the user trains."""
 
     def __len__(self) -> int:
         return len(self.user_C)
 
     def __getitem__(self, part: slice | NDArray[np.bool_] | Ints) -> Cases:
-        return Cases(self.user_C[part], self.start_C[part], self.target_C[part])
+        return Cases(self.user_C[part], self.start_C[part], self.target_C[part], self.stranger_C[part])
 
     def pieces(self, size: int) -> Iterator[Cases]:
         """The cases in order, `size` at a time."""
@@ -46,9 +55,20 @@ class Cases:
             yield self[first : first + size]
 
     def histories(self, dataset: PreparedDataset, request_time: bool) -> Histories:
-        """What is known when the cases are asked, with or without the time of the request (the target's)."""
+        """What is known when the cases are asked, with or without the time of the request (the target's).
+
+        Of a stranger that is the events and the demographics; the row is UNKNOWN, as it is for anybody new.
+        """
         asked_at_C = dataset.time_N[self.target_C] if request_time else np.full(len(self), NO_TIME)
-        return dataset.histories(self.user_C, self.target_C, asked_at_C, self.start_C)
+        histories = dataset.histories(self.user_C, self.target_C, asked_at_C, self.start_C)
+        if not self.stranger_C.any():
+            return histories
+        row_C = np.where(self.stranger_C, UNKNOWN, self.user_C)
+        return replace(histories, user_B=row_C, user_features=dataset.values_of_users(self.user_C))
+
+    def seeing(self, events: int) -> Cases:
+        """The same questions with only the last so many events before the target visible."""
+        return replace(self, start_C=np.maximum(self.start_C, self.target_C - events))
 
 
 @dataclass(frozen=True)
@@ -62,31 +82,43 @@ class Split:
     test: Cases
     checksum: str
 
+    def strangers(self, dataset: PreparedDataset) -> Ints:
+        """The rows of the users of whom no event trains."""
+        return np.flatnonzero(np.asarray(self.train_stop_U) <= dataset.start_U1[:-1])
+
 
 def make_split(dataset: PreparedDataset, config: SplitConfig) -> Split:
     """The split that the configuration names. A user too short for it trains and is not asked."""
-    train_stop_U, validation, test = _RULES[config.split](dataset, config)
+    train_stop_U, *asked = _RULES[config.split](dataset, config)
+    start_U = np.asarray(dataset.start_U1[:-1])
+    validation, test = (_cases(start_U, train_stop_U, *of) for of in asked)
     if not len(test):
         raise DataError(f"{dataset.name}: split {config.split!r} leaves nobody to ask; it needs users with 3 events")
-    if not (train_stop_U > np.asarray(dataset.start_U1[:-1])).any():
+    if not (train_stop_U > start_U).any():
         raise DataError(f"{dataset.name}: split {config.split!r} leaves nothing to train on; take 'leave-one-out'")
-    return Split(config.split, train_stop_U, validation, test, _checksum(dataset, train_stop_U, validation, test))
+    name = f"{config.split}, fold {config.fold}" if config.split == "cold-users" else config.split
+    return Split(name, train_stop_U, validation, test, _checksum(dataset, train_stop_U, validation, test))
 
 
-def _leave_one_out(dataset: PreparedDataset, config: SplitConfig) -> tuple[Ints, Cases, Cases]:
+Asked = tuple[Ints, Ints]
+"""Who is asked, `[C]`, and the index of the event asked for, `[C]`."""
+
+
+def _cases(start_U: Ints, train_stop_U: Ints, user_C: Ints, target_C: Ints) -> Cases:
+    """The questions, everything before the target visible."""
+    start_C = start_U[user_C]
+    return Cases(user_C, start_C, target_C, stranger_C=train_stop_U[user_C] <= start_C)
+
+
+def _leave_one_out(dataset: PreparedDataset, config: SplitConfig) -> tuple[Ints, Asked, Asked]:
     """The last event of a user tests, the one before validates, the rest trains; users under 3 events only train."""
     start_U, stop_U = np.asarray(dataset.start_U1[:-1]), np.asarray(dataset.start_U1[1:])
     asked_U = stop_U - start_U >= 3
     user_C = np.flatnonzero(asked_U)
-    start_C, stop_C = start_U[asked_U], stop_U[asked_U]
-    return (
-        np.where(asked_U, stop_U - 2, stop_U),
-        Cases(user_C, start_C, stop_C - 2),
-        Cases(user_C, start_C, stop_C - 1),
-    )
+    return np.where(asked_U, stop_U - 2, stop_U), (user_C, stop_U[user_C] - 2), (user_C, stop_U[user_C] - 1)
 
 
-def _global_time(dataset: PreparedDataset, config: SplitConfig) -> tuple[Ints, Cases, Cases]:
+def _global_time(dataset: PreparedDataset, config: SplitConfig) -> tuple[Ints, Asked, Asked]:
     """Before one date everything trains; after it each user's last event tests.
 
     The last `test_share` of all events lies after the test date, and the same share of what is before it after the
@@ -115,10 +147,31 @@ def _first_event_from(dataset: PreparedDataset, date: np.int64) -> Ints:
     return start_U + before_N1[dataset.start_U1[1:]] - before_N1[start_U]
 
 
-def _last_of(start_U: Ints, from_U: Ints, stop_U: Ints) -> Cases:
-    """One case for each user with an event in `from : stop` and at least one before it: the last one there."""
-    asked_U = (stop_U > from_U) & (stop_U - 1 > start_U)
-    return Cases(np.flatnonzero(asked_U), start_U[asked_U], stop_U[asked_U] - 1)
+def _last_of(start_U: Ints, from_U: Ints, stop_U: Ints) -> Asked:
+    """For each user with an event in `from : stop` and at least one before it: the last one there."""
+    user_C = np.flatnonzero((stop_U > from_U) & (stop_U - 1 > start_U))
+    return user_C, stop_U[user_C] - 1
+
+
+def _cold_users(dataset: PreparedDataset, config: SplitConfig) -> tuple[Ints, Asked, Asked]:
+    """The users of one fold test and those of the next validate, none of them trains; everybody else does.
+
+    Users with enough events are dealt into folds; those with fewer always train.
+    """
+    start_U, stop_U = np.asarray(dataset.start_U1[:-1]), np.asarray(dataset.start_U1[1:])
+    long_X = np.flatnonzero(stop_U - start_U >= COLD_TARGET)
+    if len(long_X) < FOLDS:
+        raise DataError(
+            f"{dataset.name}: split 'cold-users' needs {FOLDS} users with {COLD_TARGET} events, one for each fold; "
+            f"it has {len(long_X)}: take 'leave-one-out'"
+        )
+    folds = np.array_split(np.random.default_rng(_FOLDS_SEED).permutation(long_X), FOLDS)
+    test_C, validation_C = (np.sort(folds[number % FOLDS]) for number in (config.fold, config.fold + 1))
+    train_stop_U = stop_U.copy()
+    for user_C in (test_C, validation_C):
+        train_stop_U[user_C] = start_U[user_C]
+    last = COLD_TARGET - 1
+    return train_stop_U, (validation_C, start_U[validation_C] + last), (test_C, start_U[test_C] + last)
 
 
 def training_counts(dataset: PreparedDataset, split: Split) -> Ints:
@@ -136,9 +189,10 @@ def training_events(dataset: PreparedDataset, split: Split) -> Ints:
     return np.flatnonzero(np.cumsum(mark_N1)[:-1])
 
 
-_RULES: dict[str, Callable[[PreparedDataset, SplitConfig], tuple[Ints, Cases, Cases]]] = {
+_RULES: dict[str, Callable[[PreparedDataset, SplitConfig], tuple[Ints, Asked, Asked]]] = {
     "leave-one-out": _leave_one_out,
     "global-time": _global_time,
+    "cold-users": _cold_users,
 }
 
 

@@ -27,7 +27,7 @@ TOLD_EVENTS = 3
 
 def with_all_features(history: Histories, dataset: PreparedDataset) -> Histories:
     """The same with the stored demographics spelled out, so that each can be hidden alone."""
-    return replace(history, user_features={**dataset.features_of(history.user_B), **history.user_features})
+    return replace(history, user_features={**dataset.values_of_users(history.user_B), **history.user_features})
 
 
 def without_side_information(history: Histories) -> dict[str, Histories]:

@@ -1,14 +1,16 @@
-"""What counting alone reaches: popularity, sequential rules and item neighbours, fitted on the training events.
+"""What counting alone reaches: popularity, of all or of people alike, sequential rules and item neighbours.
 
-Each is a `Scorer`, so it is asked, filtered and ranked exactly as a network is. Nothing of size users × items or
-items × items is held: fitting goes through the items in pieces, scoring through the users one by one.
+All are fitted on the training events. Each is a `Scorer`, so it is asked, filtered and ranked exactly as a network is.
+Nothing of size users × items or items × items is held: fitting goes through the items in pieces, scoring through the
+users one by one.
 
-Legend: B users, N training events, V item rows, P pairs of items, K neighbours, X some of the events.
+Legend: B users, U user rows, N training events, V item rows, P pairs of items, K neighbours, G groups of users, X some
+of the events.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 
 import numpy as np
@@ -16,7 +18,7 @@ import torch
 from torch import Tensor
 
 from bert4rec.data.histories import Histories, Ints, offsets, stretches
-from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.prepared import Kind, PreparedDataset
 from bert4rec.data.splits import Split, training_counts
 from bert4rec.evaluation.counts import owned_pairs, training_pairs
 from bert4rec.evaluation.evaluate import Scorer
@@ -42,6 +44,54 @@ class Popularity:
     def score(self, histories: Histories) -> Tensor:
         """The counts, the same for all."""
         return self.count_V.repeat(len(histories), 1)
+
+
+class PopularityByGroup:
+    """Everybody gets what people of the same gender and age group had most often.
+
+    Without these two features all categorical ones make the groups. To a group's training events come `shrinkage` of
+    everybody's, in their shares: a group of few or none gets the popular items.
+    """
+
+    shrinkage = 1000.0
+
+    def __init__(self, dataset: PreparedDataset, split: Split) -> None:
+        self.table_U = {name: np.asarray(dataset.user_features[name][1]) for name in grouping_features(dataset)}
+        self.name = " ".join(["popularity", *(["by", " and ".join(self.table_U)] if self.table_U else [])])
+        self.rows = dataset.item_rows
+        count_V = training_counts(dataset, split)
+        self.prior_V = self.shrinkage * count_V / max(1, count_V.sum())
+        user_N, item_N = training_pairs(dataset, split)
+        values, group_U = np.unique(self._values(self.table_U, dataset.user_rows), axis=0, return_inverse=True)
+        self.group_of = {tuple(row): group for group, row in enumerate(values.tolist())}
+        group_N = group_U.ravel()[user_N]
+        self.item_N = item_N[np.argsort(group_N, kind="stable")]
+        self.start_G1 = offsets(np.bincount(group_N, minlength=len(values)))
+
+    def score(self, histories: Histories) -> Tensor:
+        """The counts of each user's group, by the features that are given, or else stored."""
+        given = {
+            name: histories.user_features.get(name, table_U[histories.user_B]) for name, table_U in self.table_U.items()
+        }
+        groups, place_B = np.unique(self._values(given, len(histories)), axis=0, return_inverse=True)
+        score_GV = np.stack([self.prior_V + self._counts(tuple(values)) for values in groups.tolist()])
+        return torch.from_numpy(score_GV.astype(np.float32)[place_B.ravel()])
+
+    @staticmethod
+    def _values(values: Mapping[str, Ints], rows: int) -> Ints:
+        """A row for each user; where nothing makes groups all are of one."""
+        return np.stack([np.zeros(rows, dtype=np.int64), *values.values()], axis=1)
+
+    def _counts(self, values: tuple[int, ...]) -> Ints:
+        group = self.group_of.get(values)
+        own_N = self.item_N[:0] if group is None else self.item_N[self.start_G1[group] : self.start_G1[group + 1]]
+        return np.bincount(own_N, minlength=self.rows)
+
+
+def grouping_features(dataset: PreparedDataset) -> list[str]:
+    """The names of the user features that make groups: gender and age group where there is one, or all categorical."""
+    categorical = [name for name, (of, _) in dataset.user_features.items() if of.kind is Kind.CATEGORICAL]
+    return [name for name in categorical if name in ("gender", "age_group")] or categorical
 
 
 class SequentialRules:

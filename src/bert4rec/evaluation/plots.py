@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
@@ -14,6 +15,7 @@ from bert4rec.evaluation.calibration import BINS, Reliability
 from bert4rec.evaluation.dial import DialCurve
 from bert4rec.evaluation.fidelity import KS, MEASURES, Fidelity
 from bert4rec.evaluation.report import Report
+from bert4rec.evaluation.shots import MODEL, SHOTS, Shots
 from bert4rec.files import write_picture
 
 _TITLES = {"hit": "Hit", "ndcg": "NDCG", "mrr": "MRR"}
@@ -110,6 +112,35 @@ def plot_dial(curve: DialCurve, path: Path) -> None:
     known = "known" if curve.request_time else "unknown"
     remark = f"numbers: the dial; {curve.users:,} users, request time {known}; whiskers: 95 % bootstrap over users"
     figure.supxlabel(remark, fontsize=8, color="#666666")
+    write_picture(path, figure, dpi=130)
+
+
+SHOT_COLOURS = (_FIRST, "#7fb2e5", "#1b3a5c", "#dd8452", "#4f9d69", "#999999")
+
+
+def plot_shots(curve: Shots, path: Path) -> None:
+    """Hit@10 and NDCG@10 against the number of events shown, a line for each row; whiskers are intervals. A PNG."""
+    figure = Figure(figsize=(10.4, 5.0), layout="constrained")
+    places = np.arange(len(SHOTS))  # one step each: on a true scale the first few, which matter, would be one point
+    aside = np.linspace(-0.15, 0.15, len(curve.values))  # of each other, or the whiskers would hide one another
+    panels = figure.subplots(1, 2)
+    for axis, (metric, title) in zip(panels, {"hit@10": "Hit@10", "ndcg@10": "NDCG@10"}.items(), strict=True):
+        for (name, by_k), colour, step in zip(curve.values.items(), SHOT_COLOURS, aside, strict=False):
+            values, edges = zip(*(by_k[k][metric] for k in SHOTS), strict=True)
+            style = "o-" if name.startswith(MODEL) else "o--"
+            look: dict[str, Any] = {"color": colour, "markersize": 4, "linewidth": 1.3, "elinewidth": 0.9}
+            axis.errorbar(places + step, values, _whiskers(values, edges), fmt=style, label=name, **look)
+        axis.set_title(title, fontsize=11, loc="left")
+        axis.set_xticks(places, [str(k) for k in SHOTS])
+        axis.set_ylim(bottom=0)
+        _plain(axis)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper left", ncols=3, frameon=False, fontsize=9)
+    protocol = curve.protocol
+    remark = (
+        f"{protocol['dataset']}, {protocol['split']}, {protocol['cases']}, {protocol['users']:,} users the model never "
+        "saw; whiskers: 95 % bootstrap over users"
+    )
+    figure.supxlabel(f"events shown before the one asked for\n{remark}", fontsize=8, color="#666666")
     write_picture(path, figure, dpi=130)
 
 

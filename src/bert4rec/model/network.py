@@ -19,7 +19,7 @@ from torch.utils.checkpoint import checkpoint
 from bert4rec.config import ModelConfig, TaskWeights
 from bert4rec.data.batches import Batch, Coming, Sequences, Supervised
 from bert4rec.data.prepared import PreparedDataset
-from bert4rec.ids import FIRST_ITEM, NO_RATING, NO_TIME, PAD
+from bert4rec.ids import FIRST_ITEM, NO_RATING, NO_TIME, PAD, UNKNOWN
 from bert4rec.model.attention import AttentionBias, Look, last_look, look
 from bert4rec.model.blocks import BLOCKS
 from bert4rec.model.dropout import Dropout
@@ -99,6 +99,15 @@ class Bert4Rec(nn.Module):
             fill_tables(self.metadata.features, dataset.item_features)
         if self.user is not None:
             fill_tables(self.user.features, dataset.user_features)
+
+    @torch.no_grad()
+    def forget(self, user_X: Tensor) -> None:
+        """Makes strangers of users: their rows, which nothing trained, become those of the unknown user."""
+        tables = [] if self.user is None else [self.user.user]
+        if self.rating_head is not None and self.rating_head.factors is not None:
+            tables.append(self.rating_head.factors.user)
+        for table in tables:
+            table.weight[user_X.to(table.weight.device)] = table.weight[UNKNOWN].clone()
 
     def forward(self, batch: Batch) -> Predictions:
         """The answers to one training batch."""

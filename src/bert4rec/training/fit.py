@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import lightning.pytorch as pl
+import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import (
     Callback,
@@ -383,7 +384,9 @@ def _finish(
     kept = f"best after epoch {figures['best_epoch']}, {duration(figures['seconds_to_best'])}"
     rate = f"{figures['events_per_second']:,.0f} events/s, peak memory {megabytes(figures['peak_memory_mb'])}"
     report(f"trained {figures['epochs']} epochs in {duration(figures['seconds'])} ({kept}); {rate}")
-    scorer = NetworkScorer(module.network.cpu(), run, name=output.name)
+    network = module.network.cpu()
+    network.forget(torch.from_numpy(split.strangers(dataset)))  # rows as they were drawn answer nobody
+    scorer = NetworkScorer(network, run, name=output.name)
     reports = {
         f"{asked}_{name}": row.to_dict()
         for asked in cases
@@ -391,7 +394,7 @@ def _finish(
     }
     _draw(figures, output / "losses.png", report)
     card = model_card(output.name, run, dataset.manifest, reports, figures)
-    artefact.save(output, module.network, run, dataset, split, metrics=reports, training=figures, card=card)
+    artefact.save(output, network, run, dataset, split, metrics=reports, training=figures, card=card)
     _drop_checkpoints(output / "training")
     report(f"model folder: {output}")
 

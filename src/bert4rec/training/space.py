@@ -25,7 +25,18 @@ from bert4rec.errors import ConfigError
 if TYPE_CHECKING:
     from optuna.trial import Trial
 
-FIXED = ("split", "test_share", "teacher", "devices", "accelerator", "num_workers", "pin_memory", "logger", "use_wandb")
+FIXED = (
+    "split",
+    "test_share",
+    "fold",
+    "teacher",
+    "devices",
+    "accelerator",
+    "num_workers",
+    "pin_memory",
+    "logger",
+    "use_wandb",
+)
 """Settings that are no matter of a search: they change the question, the machine, or nothing."""
 
 Value = bool | int | float | str

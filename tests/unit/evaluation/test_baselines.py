@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from dataclasses import replace
 from itertools import pairwise
 from math import sqrt
 from pathlib import Path
@@ -16,7 +17,14 @@ from bert4rec.data.prepare import prepare_dataset
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import Split, make_split
 from bert4rec.evaluation import baselines
-from bert4rec.evaluation.baselines import ItemNeighbours, Popularity, SequentialRules, fit_baselines
+from bert4rec.evaluation.baselines import (
+    ItemNeighbours,
+    Popularity,
+    PopularityByGroup,
+    SequentialRules,
+    fit_baselines,
+    grouping_features,
+)
 from bert4rec.evaluation.evaluate import Scorer, evaluate
 from bert4rec.ids import FIRST_ITEM
 from small_worlds import dataset_of, leave_one_out, random_world
@@ -100,6 +108,30 @@ def test_popularity_counts_training_events_and_nothing_else() -> None:
     split = leave_one_out(dataset)
     histories = split.test.histories(dataset, request_time=False)
     assert scores(Popularity(dataset, split), histories).tolist() == [[3, 1, 0, 0, 0]] * 2
+
+
+def test_popularity_by_group_counts_what_people_alike_had_and_a_little_of_everything() -> None:
+    dataset = dataset_of([0, 0, 1, 2, 3], [0, 2, 3], [3, 3, 1, 2], num_items=5, gender=[1, 2, 1])
+    scorer = PopularityByGroup(dataset, leave_one_out(dataset))  # trains on [0, 0, 1], [0], [3, 3]: 3, 1, 0 and 2 of 6
+    assert scorer.name == "popularity by gender"
+    prior = np.array([3, 1, 0, 2, 0]) / 6 * PopularityByGroup.shrinkage
+    histories = leave_one_out(dataset).test.histories(dataset, request_time=False)
+    women, men = [2, 1, 0, 2, 0], [1, 0, 0, 0, 0]
+    assert scores(scorer, histories) == pytest.approx(np.array([women, men, women]) + prior, rel=1e-6)
+    given = replace(histories, user_features={"gender": np.array([2, 0, 1])})
+    assert scores(scorer, given) == pytest.approx(np.array([men, [0] * 5, women]) + prior, rel=1e-6)
+
+
+def test_groups_are_of_gender_and_age_or_of_all_that_is_categorical(world: PreparedDataset) -> None:
+    assert grouping_features(world) == ["gender", "age_group"]
+    other = replace(world, user_features={"occupation_code": world.user_features["occupation_code"]})
+    assert grouping_features(other) == ["occupation_code"]
+    nobody = replace(world, user_features={})
+    scorer, popularity = (of(nobody, make_split(nobody, SplitConfig())) for of in (PopularityByGroup, Popularity))
+    histories = make_split(world, SplitConfig()).test.histories(nobody, request_time=False)
+    assert scorer.name == "popularity"
+    order, expected = (scores(of, histories).argsort(1, kind="stable") for of in (scorer, popularity))
+    assert (order == expected).all()
 
 
 @pytest.mark.parametrize("number", range(3))

@@ -11,7 +11,7 @@ from bert4rec.config import SplitConfig, TrainingConfig
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import make_split
 from bert4rec.evaluation.evaluate import evaluate
-from bert4rec.ids import NO_TIME
+from bert4rec.ids import NO_TIME, UNKNOWN
 from bert4rec.model.scorer import NetworkScorer
 from bert4rec.training.module import (
     TrainingData,
@@ -125,6 +125,14 @@ def test_validation_pieces_hold_every_validation_user_once(world: PreparedDatase
         assert users.tolist() == split.validation.user_C.tolist()
         target_C = torch.cat([target_B for _, target_B, _ in asked])
         assert target_C.tolist() == world.item_N[split.validation.target_C].tolist()
+
+
+def test_validation_asks_people_whom_training_never_saw_as_strangers(world: PreparedDataset) -> None:
+    split = make_split(world, SplitConfig("cold-users"))
+    ((histories, _, _),) = TrainingData(world, split, settings()).val_dataloader()
+    assert (histories.user_B == UNKNOWN).all()
+    _, gender_U = world.user_features["gender"]
+    assert histories.user_features["gender"].tolist() == gender_U[split.validation.user_C].tolist()
 
 
 def test_validation_tells_the_time_of_the_request(world: PreparedDataset) -> None:
