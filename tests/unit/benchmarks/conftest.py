@@ -8,13 +8,16 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import torch
 
 BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
 
 
 @pytest.fixture(scope="module")
 def benchmark_script() -> Iterator[Callable[[str], ModuleType]]:
-    """Imports one of them."""
+    """Imports one of them. What a benchmark says of threads holds for it alone: sums depend on their number."""
+    threads = torch.get_num_threads()
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(BENCHMARKS))
         yield importlib.import_module
+    torch.set_num_threads(threads)
