@@ -43,7 +43,6 @@ from bert4rec.cli.output import console, show_table
 from bert4rec.config import PrepareConfig, RunConfig
 from bert4rec.data.batches import Batch, training_windows
 from bert4rec.data.download import cache_folder
-from bert4rec.data.prepare import prepare_dataset
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import Split, make_split, training_events
 from bert4rec.model.network import Bert4Rec
@@ -116,6 +115,8 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
 
 def prepare_movielens() -> PreparedDataset:
     """ML-1M, found by BERT4REC_DATA or downloaded."""
+    from bert4rec.data.prepare import prepare_dataset  # needs what a machine that only trains may lack
+
     config = PrepareConfig(dataset="ml-1m", output=cache_folder() / "prepared" / "ml-1m")
     return prepare_dataset(config, report=lambda line: None)
 
