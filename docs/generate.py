@@ -10,13 +10,12 @@ import json
 import os
 import runpy
 from collections.abc import Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 from bert4rec.cli.flags import make_parser
-from bert4rec.cli.main import COMMANDS, usage
+from bert4rec.cli.main import COMMANDS, module_of, usage
 from bert4rec.evaluation.report import protocol_line
 
 ROOT = Path(__file__).parents[1]
@@ -81,7 +80,7 @@ def commands_page() -> str:
 
 
 def _help_of(name: str) -> str:
-    command = import_module(f"bert4rec.cli.{name}")
+    command = module_of(name)
     parser = make_parser(f"bert4rec {name}", command.__doc__ or "")
     command.add_flags(parser)
     return parser.format_help()

@@ -7,7 +7,6 @@ import os
 import re
 from argparse import Action
 from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from jsonargparse import ArgumentParser
 import bert4rec
 from bert4rec.cli import documented
 from bert4rec.cli.flags import make_parser
-from bert4rec.cli.main import COMMANDS
+from bert4rec.cli.main import COMMANDS, module_of
 from bert4rec.config import RunConfig
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.training.fit import train
@@ -76,7 +75,7 @@ def test_the_flags_of_every_command_are_those_that_were_promised(monkeypatch: py
     found = {}
     for command in COMMANDS:
         parser = make_parser(f"bert4rec {command}", "")
-        import_module(f"bert4rec.cli.{command}").add_flags(parser)
+        module_of(command).add_flags(parser)
         found[command] = flags_of(parser)
     for script in ("trainer", "inference"):
         found[f"{script}.py"] = flags_of(parser_of_script(script, monkeypatch))

@@ -13,6 +13,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from types import ModuleType
 
 from bert4rec.errors import Bert4RecError, DataError, UsageError
 
@@ -25,6 +26,7 @@ COMMANDS = {
     "recommend": "the best next items for a user",
     "explain": "what makes an item stand where it stands",
     "profile": "what is known and predicted of a user",
+    "add-items": "new items for a trained model, by their metadata",
     "publish": "a model folder without the data, to pass on",
     "compare": "two models or reports on the same users",
     "bench": "how fast a model answers on this machine, with catalogues of any size",
@@ -60,10 +62,15 @@ def run_command(name: str, words: Sequence[str]) -> None:
     """Reads the flags of a verb and runs it."""
     from bert4rec.cli.flags import make_parser, parse
 
-    command = import_module(f"bert4rec.cli.{name}")
+    command = module_of(name)
     parser = make_parser(f"bert4rec {name}", command.__doc__ or "")
     command.add_flags(parser)
     command.run(parse(parser, words))
+
+
+def module_of(name: str) -> ModuleType:
+    """The file of a verb."""
+    return import_module(f"bert4rec.cli.{name.replace('-', '_')}")
 
 
 def usage() -> str:

@@ -138,46 +138,47 @@ def _rating_row(row_of: Mapping[float, int], rating: Any) -> int:
     return row_of[float(rating)]
 
 
-def feature_rows(dataset: PreparedDataset, given: Mapping[str, Any]) -> dict[str, np.ndarray[Any, Any]]:
-    """Raw demographics to value rows for one user; None means unknown."""
+def feature_rows(
+    features: Mapping[str, tuple[Feature, np.ndarray[Any, Any]]], given: Mapping[str, Any], what: str = "user feature"
+) -> dict[str, np.ndarray[Any, Any]]:
+    """Raw features to value rows for one user or item; None means unknown. `what` they are is said in errors."""
     if not isinstance(given, Mapping):
-        raise UsageError(f"user_features is {given!r}; give a mapping of names to values")
+        raise UsageError(f"{what.replace(' ', '_')}s is {given!r}; give a mapping of names to values")
     rows = {}
     for name, value in given.items():
-        if name not in dataset.user_features:
-            known = ", ".join(dataset.user_features) or "none"
-            raise UsageError(f"unknown user feature {name!r}; known are {known}")
-        rows[name] = _feature_row(*dataset.user_features[name], value)
+        if name not in features:
+            raise UsageError(f"unknown {what} {name!r}; known are {', '.join(features) or 'none'}")
+        rows[name] = _feature_row(*features[name], value, what)
     return rows
 
 
-def _feature_row(feature: Feature, table: np.ndarray[Any, Any], value: Any) -> np.ndarray[Any, Any]:
+def _feature_row(feature: Feature, table: np.ndarray[Any, Any], value: Any, what: str) -> np.ndarray[Any, Any]:
     if feature.kind is Kind.NUMERIC:
-        return _number(feature, value)
+        return _number(feature, value, what)
     wanted = [] if value is None else list(value) if isinstance(value, (list, tuple, set)) else [value]
     if feature.kind is Kind.CATEGORICAL and len(wanted) > 1:
-        raise UsageError(f"user feature {feature.name!r} holds one value, not {value!r}")
-    rows = sorted({_value_row(feature, entry) for entry in wanted})
+        raise UsageError(f"{what} {feature.name!r} holds one value, not {value!r}")
+    rows = sorted({_value_row(feature, entry, what) for entry in wanted})
     if feature.kind is Kind.CATEGORICAL:
         return np.array(rows or [UNKNOWN])
     width = max(table.shape[1], len(rows))
     return np.array([rows + [UNKNOWN] * (width - len(rows))])
 
 
-def _value_row(feature: Feature, value: Any) -> int:
+def _value_row(feature: Feature, value: Any, what: str) -> int:
     """By the value's text, so that a command line's '7' is the data's 7."""
     texts = [str(known) for known in feature.values]
     if str(value) not in texts:
         shown = ", ".join(texts[:SHOWN_VALUES]) + (", …" if len(texts) > SHOWN_VALUES else "")
-        raise UsageError(f"user feature {feature.name!r} has no value {value!r}; known are {shown}")
+        raise UsageError(f"{what} {feature.name!r} has no value {value!r}; known are {shown}")
     return texts.index(str(value)) + 1
 
 
-def _number(feature: Feature, value: Any) -> np.ndarray[Any, Any]:
+def _number(feature: Feature, value: Any, what: str) -> np.ndarray[Any, Any]:
     try:
         number = math.nan if value is None else float(value)
     except (TypeError, ValueError):
         number = math.inf
     if math.isinf(number):
-        raise UsageError(f"user feature {feature.name!r} is a number, not {value!r}")
+        raise UsageError(f"{what} {feature.name!r} is a number, not {value!r}")
     return np.array([(number - feature.mean) / feature.scale], dtype=np.float32)

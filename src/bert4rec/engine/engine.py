@@ -21,6 +21,7 @@ from bert4rec.artefact import Artefact
 from bert4rec.data.histories import Histories, Ints
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.engine import profile
+from bert4rec.engine.additions import with_items
 from bert4rec.engine.answers import (
     AttentionMaps,
     EventEffect,
@@ -144,6 +145,14 @@ class RecommendationEngine:
                 )
             ],
         )
+
+    def add_items(self, items: Sequence[Mapping[str, Any]]) -> RecommendationEngine:
+        """Another engine, whose catalogue holds these items too, placed by their metadata; nothing is trained.
+
+        Each is a mapping of `item_id`, `title` where the data has titles, and item features by name: one value, or a
+        list where an item may have several. What was known is scored as before. Raises UsageError (see `with_items`).
+        """
+        return RecommendationEngine(with_items(self.model, items))
 
     def recommend_many(
         self,
@@ -313,7 +322,7 @@ class RecommendationEngine:
         return replace(
             history,
             request_time_B=np.array([seconds(request_time)]),
-            user_features=feature_rows(self.dataset, {} if user_features is None else user_features),
+            user_features=feature_rows(self.dataset.user_features, {} if user_features is None else user_features),
         )
 
     def _list(

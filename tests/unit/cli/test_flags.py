@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
-from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ from jsonargparse import ArgumentParser
 
 from bert4rec.cli import documented
 from bert4rec.cli.flags import make_parser, parse, run_config
-from bert4rec.cli.main import COMMANDS
+from bert4rec.cli.main import COMMANDS, module_of
 from bert4rec.config import RunConfig
 from bert4rec.errors import UsageError
 from command_line import ROOT, Done, environment, run
@@ -27,7 +26,7 @@ class Found(Exception):
 
 
 def parser_of(command: str) -> ArgumentParser:
-    module = import_module(f"bert4rec.cli.{command}")
+    module = module_of(command)
     parser = make_parser(command, "")
     module.add_flags(parser)
     return parser
@@ -140,6 +139,7 @@ PRINTED = {
     "compare": ["a", "b", "--request_time", "false"],
     "doctor": ["--data", "d"],
     "bench": ["--model", "m", "--k", "3"],
+    "add-items": ["--model", "m", "--table", "i.csv", "--output", "o"],
     "publish": ["--model", "m", "--output", "o"],
 }
 

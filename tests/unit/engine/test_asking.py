@@ -100,7 +100,9 @@ def test_what_is_no_moment_is_refused(when: Any) -> None:
 
 
 def test_features_become_value_rows(dataset: PreparedDataset) -> None:
-    rows = feature_rows(dataset, {"gender": "M", "occupation_code": "7", "age": "25", "hobbies": ["tea", "go"]})
+    rows = feature_rows(
+        dataset.user_features, {"gender": "M", "occupation_code": "7", "age": "25", "hobbies": ["tea", "go"]}
+    )
     assert rows["gender"].tolist() == [2]
     assert rows["occupation_code"].tolist() == [3]  # values are compared as text: the command line has no other
     assert rows["age"].tolist() == [-1.5]
@@ -108,12 +110,14 @@ def test_features_become_value_rows(dataset: PreparedDataset) -> None:
 
 
 def test_a_user_may_have_more_values_than_any_stored_one(dataset: PreparedDataset) -> None:
-    assert feature_rows(dataset, {"hobbies": ["tea", "go", "chess", "go"]})["hobbies"].tolist() == [[1, 2, 3]]
-    assert feature_rows(dataset, {"hobbies": "go"})["hobbies"].tolist() == [[2, 0]]
+    assert feature_rows(dataset.user_features, {"hobbies": ["tea", "go", "chess", "go"]})["hobbies"].tolist() == [
+        [1, 2, 3]
+    ]
+    assert feature_rows(dataset.user_features, {"hobbies": "go"})["hobbies"].tolist() == [[2, 0]]
 
 
 def test_none_means_unknown(dataset: PreparedDataset) -> None:
-    rows = feature_rows(dataset, {"gender": None, "age": None, "hobbies": None})
+    rows = feature_rows(dataset.user_features, {"gender": None, "age": None, "hobbies": None})
     assert rows["gender"].tolist() == [0]
     assert np.isnan(rows["age"]).all()
     assert rows["hobbies"].tolist() == [[0, 0]]
@@ -133,5 +137,5 @@ def test_none_means_unknown(dataset: PreparedDataset) -> None:
 )
 def test_what_is_not_known_is_refused_with_what_is(dataset: PreparedDataset, features: Any, said: str) -> None:
     with pytest.raises(UsageError) as refused:
-        feature_rows(dataset, features)
+        feature_rows(dataset.user_features, features)
     assert str(refused.value) == said
