@@ -12,6 +12,8 @@ from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
 
+from bert4rec.cli.asking import open_models
+from bert4rec.cli.flags import add_data
 from bert4rec.errors import ArtefactError, DataError, UsageError
 
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
@@ -22,18 +24,19 @@ def add_flags(parser: ArgumentParser) -> None:
     parser.add_argument("--model", type=Path, required=True, help="The model folder; it stays as it is.")
     parser.add_argument("--table", type=Path, required=True, help="A .csv, .tsv or .parquet with an item a row.")
     parser.add_argument("--output", type=Path, required=True, help="The model folder to make.")
+    add_data(parser)
 
 
 def run(args: Namespace) -> None:
     """Adds the items."""
-    from bert4rec.artefact import TRAINING_FILE, load, save
+    from bert4rec.artefact import TRAINING_FILE, save
     from bert4rec.data.splits import make_split
     from bert4rec.engine.additions import with_items
     from bert4rec.training.card import model_card
 
     if args.output.exists() and any(args.output.iterdir()):
         raise UsageError(f"{args.output}: is not empty; choose another --output")
-    model = load(args.model)
+    (model,) = open_models([args.model], args.data, args.data_dir)
     grown = with_items(model, read_items(args.table, model.dataset))
     number = grown.dataset.num_items - model.dataset.num_items
     figures = json.loads((args.model / TRAINING_FILE).read_text(encoding="utf-8"))
