@@ -147,9 +147,9 @@ class TrainingConfig:
     """sliding: all windows of a history; random: one a user and epoch at a random offset; last: the most recent."""
     window_stride: int = 0
     """Events between two sliding windows; 0 is half of seq_length."""
-    late_starts: float = 0.0
-    """Share of windows that begin at a random event of theirs: what came before is unknown, as it is of somebody
-    new."""
+    stranger_windows: int = 0
+    """Short windows that each window brings into its batch, of 1 to 32 events from anywhere in the user's history and
+    read as if the user were new: so that people of whom little is known are trained for."""
     mask_probability: float = 0.2
     """Share of events that are masked for item_prediction; the last one always is."""
     exclude_seen: bool = True
@@ -207,6 +207,7 @@ class TrainingConfig:
             _require(getattr(self, name) >= 1, self, name, "1 or more")
         for name in (
             "window_stride",
+            "stranger_windows",
             "rating_shrinkage",
             "weight_decay",
             "warmup_steps",
@@ -216,7 +217,6 @@ class TrainingConfig:
             _require(getattr(self, name) >= 0, self, name, "0 or more")
         for name in ("ema_decay", "beta2"):
             _require(0 <= getattr(self, name) < 1, self, name, "0 or more and below 1")
-        _require(0 <= self.late_starts <= 1, self, "late_starts", "between 0 and 1")
         _require(0 < self.mask_probability < 1, self, "mask_probability", "between 0 and 1")
         for name in ("learning_rate", "rating_learning_rate", "distillation_temperature"):
             _require(getattr(self, name) > 0, self, name, "above 0")

@@ -199,7 +199,7 @@ REACH: dict[str, Reach] = {
     "task_weights.user_preference": Reach(0.9, trained),
     "windows": Reach("last", in_batch(lambda batch: sequences(batch).item_T.tolist())),
     "window_stride": Reach(1, lambda run, _: len(batches(run)), {"windows": "sliding"}),
-    "late_starts": Reach(1.0, in_batch(lambda batch: sequences(batch).lengths)),
+    "stranger_windows": Reach(2, in_batch(lambda batch: sequences(batch).lengths)),
     "mask_probability": Reach(0.8, in_batch(masked_tokens)),
     "exclude_seen": Reach(False, trained),
     "teacher": Reach(["teacher"], taught),

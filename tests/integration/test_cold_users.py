@@ -18,7 +18,7 @@ from command_line import run, settings
 
 LEARNS = {
     **{"hidden_size": 32, "num_layers": 1, "seq_length": 20, "feature_size": 8, "user_size": 8, "batch_size": 32},
-    **{"learning_rate": 0.01, "max_epochs": 10, "dropout": 0.0, "user_dropout": 0.4, "late_starts": 0.5},
+    **{"learning_rate": 0.01, "max_epochs": 10, "dropout": 0.0, "user_dropout": 0.4, "stranger_windows": 2},
     "task_weights.item_prediction": 0,
 }
 

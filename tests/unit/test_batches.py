@@ -12,6 +12,7 @@ from torch import Tensor
 from bert4rec.config import RunConfig, SplitConfig
 from bert4rec.data.batches import (
     COMING_EVENTS,
+    STRANGER_EVENTS,
     Batch,
     Coming,
     EpochOrder,
@@ -22,6 +23,7 @@ from bert4rec.data.batches import (
     causal_sequences,
     masked_sequences,
     training_windows,
+    with_strangers,
 )
 from bert4rec.data.histories import Histories
 from bert4rec.data.prepared import PreparedDataset
@@ -172,18 +174,47 @@ def test_random_windows_depend_on_the_seed_and_the_epoch_alone() -> None:
     assert drawn(1) != drawn(2)
 
 
-def test_late_starts_begin_at_any_event_of_a_window_and_end_where_it_ends() -> None:
-    drawn = [stretches(windows_of(one_user(12), epoch, windows="last", late_starts=1.0)) for epoch in range(60)]
-    assert {windows[0] for windows in drawn} == {(first, 10) for first in range(5, 10)}
-    everybody = dataset_of(*[range(7)] * 400)
-    late_W = [start % 7 > 0 for start, _ in stretches(windows_of(everybody, windows="last", late_starts=0.5))]
-    assert np.mean(late_W) == pytest.approx(0.5 * 4 / 5, abs=0.08)  # of 5 events one is the first
+def strangers_of(dataset: PreparedDataset, windows: int, **changes: Any) -> Windows:
+    """Windows of user 0 as if they were new."""
+    run = run_of(windows="last", stranger_windows=windows, **changes)
+    split, random = make_split(dataset, SplitConfig()), np.random.default_rng(0)
+    known = training_windows(dataset, split, run.model, run.training, epoch=0)
+    joined = with_strangers(known, dataset, split, run.model, run.training, random)
+    return joined.take(np.flatnonzero(joined.stranger_W))
 
 
-def test_windows_stay_where_they_are_without_late_starts() -> None:
+def test_windows_of_strangers_begin_at_any_training_event_and_are_of_any_length_up_to_the_longest() -> None:
+    drawn = set(stretches(strangers_of(one_user(12), windows=2000, seq_length=3)))
+    assert drawn == {(first, stop) for first in range(10) for stop in range(first + 1, min(first + 4, 10) + 1)}
+
+
+def test_few_events_are_as_frequent_as_many_in_windows_of_strangers() -> None:
+    windows = strangers_of(one_user(4002), windows=4000, seq_length=100)
+    length_W = windows.stop_W - windows.start_W
+    shares = [np.mean((low <= length_W) & (length_W < 2 * low)) for low in (1, 2, 4, 8, 16)]
+    assert shares == pytest.approx([1 / np.log2(STRANGER_EVENTS + 1)] * 5, abs=0.03)
+
+
+def test_each_window_brings_strangers_who_are_known_by_their_features_alone() -> None:
+    dataset = dataset_of(range(7), range(7), gender=[1, 2])
+    batch = batch_of(dataset, seq_length=4, batch_size=2, windows="last", stranger_windows=3)
+    assert batch.causal is not None
+    assert batch.coming is not None
+    read = batch.causal.sequences
+    assert sorted(read.user_B.tolist()) == [UNKNOWN] * 6 + [1, 2]
+    assert sorted(read.user_features["gender"].tolist()) == [1] * 4 + [2] * 4
+    assert list(read.lengths) == sorted(read.lengths, reverse=True)
+    assert len(batch.coming.token_B) == 8
+
+
+def test_windows_stay_where_they_are_beside_those_of_strangers() -> None:
     many = dataset_of(*[range(12)] * 20)
-    at_all = [stop for _, stop in stretches(windows_of(many, windows="random", late_starts=1.0))]
-    assert [stop for _, stop in stretches(windows_of(many, windows="random"))] == at_all
+    alone, joined = (batch_of(many, stranger_windows=number).causal for number in (0, 2))
+    assert alone is not None
+    assert joined is not None
+    known_B = joined.sequences.user_B != UNKNOWN
+    assert joined.sequences.user_B[known_B].tolist() == alone.sequences.user_B.tolist()
+    assert joined.sequences.length_B[known_B].tolist() == alone.sequences.length_B.tolist()
 
 
 def test_a_user_with_one_training_event_takes_part() -> None:

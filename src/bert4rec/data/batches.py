@@ -29,6 +29,8 @@ from bert4rec.ids import MASK, NO_RATING, NO_TIME, PAD, UNKNOWN
 
 COMING_EVENTS = 10
 """How far the user-preference task looks ahead."""
+STRANGER_EVENTS = 32
+"""The most events of a stranger's window; half, a quarter, … as many are as frequent."""
 
 
 class OnDevice:
@@ -220,18 +222,24 @@ def _long(array: NDArray[Any]) -> Tensor:
 
 @dataclass(frozen=True)
 class Windows:
-    """The stretches of events a training epoch goes over: window w is `start_W[w] : stop_W[w]` of user `user_W[w]`."""
+    """Stretches of events to train on: window w is `start_W[w] : stop_W[w]` of user `user_W[w]`."""
 
     user_W: Ints
     start_W: Ints
     stop_W: Ints
+    stranger_W: NDArray[np.bool_]
+    """Whether it is read as that of somebody new."""
 
     def __len__(self) -> int:
         return len(self.user_W)
 
     def take(self, which: Ints) -> Windows:
         """Some of them, in the order asked for."""
-        return Windows(self.user_W[which], self.start_W[which], self.stop_W[which])
+        return Windows(self.user_W[which], self.start_W[which], self.stop_W[which], self.stranger_W[which])
+
+    def joined_by(self, others: Windows) -> Windows:
+        """These, then others."""
+        return Windows(*(np.concatenate([getattr(part, of.name) for part in (self, others)]) for of in fields(self)))
 
 
 def training_windows(
@@ -256,11 +264,29 @@ def training_windows(
         random = np.random.default_rng((training.seed, epoch, 1))
         stop_W = stop_W - random.integers(0, spare_W + 1)
     first_W = np.maximum(first_W, stop_W - size)
-    if training.late_starts:
-        random = np.random.default_rng((training.seed, epoch, 4))
-        is_late_W = random.random(len(first_W)) < training.late_starts
-        first_W = np.where(is_late_W, random.integers(first_W, stop_W), first_W)
-    return Windows(user_W, first_W, stop_W)
+    return Windows(user_W, first_W, stop_W, np.zeros(len(user_W), dtype=np.bool_))
+
+
+def with_strangers(
+    windows: Windows,
+    dataset: PreparedDataset,
+    split: Split,
+    model: ModelConfig,
+    training: TrainingConfig,
+    random: np.random.Generator,
+) -> Windows:
+    """The windows and those of strangers that they bring: few events from anywhere in the same users' histories.
+
+    The longest are first.
+    """
+    user_W = np.repeat(windows.user_W, training.stranger_windows)
+    first_W, stop_W = np.asarray(dataset.start_U1[:-1])[user_W], np.asarray(split.train_stop_U)[user_W]
+    longest = min(STRANGER_EVENTS, model.seq_length + 1)
+    length_W = np.exp2(random.random(len(user_W)) * np.log2(longest + 1)).astype(np.int64)
+    start_W = random.integers(first_W, stop_W)
+    stop_W = np.minimum(start_W + length_W, stop_W)
+    joined = windows.joined_by(Windows(user_W, start_W, stop_W, np.ones(len(user_W), dtype=np.bool_)))
+    return joined.take(np.argsort(joined.start_W - joined.stop_W, kind="stable"))
 
 
 class TrainingBatches(Dataset[Batch]):
@@ -295,34 +321,33 @@ class TrainingBatches(Dataset[Batch]):
         chosen = np.array_split(self.order, len(self) * self.shards)[number]
         random = np.random.default_rng((self.training.seed, self.epoch, 3, number))
         windows = self.windows.take(chosen)
-        windows = windows.take(np.argsort(windows.start_W - windows.stop_W, kind="stable"))  # longest first
-        user_B, start_B, stop_B = windows.user_W, windows.start_W, windows.stop_W
-        timed_B = random.random(len(user_B)) < _TIMED_SHARE[self.model.request_time]
+        windows = with_strangers(windows, self.dataset, self.split, self.model, self.training, random)
+        timed_B = random.random(len(windows)) < _TIMED_SHARE[self.model.request_time]
         weights = self.training.task_weights
-        causal = self._causal(user_B, start_B, stop_B, timed_B) if weights.next_item else None
-        masked = self._masked(user_B, start_B, stop_B, timed_B, random) if weights.item_prediction else None
+        causal = self._causal(windows, timed_B) if weights.next_item else None
+        masked = self._masked(windows, timed_B, random) if weights.item_prediction else None
         read = causal or masked
         coming = None
         if weights.user_preference and read:
-            coming = self._coming(read.sequences, causal is not None, user_B, stop_B, random)
-        batch = Batch(causal, masked, coming, events=int((stop_B - start_B).sum()))
+            coming = self._coming(read.sequences, causal is not None, windows, random)
+        batch = Batch(causal, masked, coming, events=int((windows.stop_W - windows.start_W).sum()))
         return in_rectangles(batch, self.training.batch_size, self.model.seq_length) if self.rectangular else batch
 
-    def _causal(self, user_B: Ints, start_B: Ints, stop_B: Ints, timed_B: NDArray[np.bool_]) -> Supervised:
+    def _causal(self, windows: Windows, timed_B: NDArray[np.bool_]) -> Supervised:
         """Every token of the causal sequence is asked for the event after it."""
+        start_B, stop_B = windows.start_W, windows.stop_W
         asked_at_B = np.where(timed_B, self.dataset.time_N[stop_B - 1], NO_TIME)
-        histories = self.dataset.histories(user_B, stop_B - 1, asked_at_B, start_B)
+        histories = self.dataset.histories(windows.user_W, stop_B - 1, asked_at_B, start_B, windows.stranger_W)
         sequences = causal_sequences(histories, self.model.seq_length)
         event_T = stretches(start_B, stop_B - start_B)
         return self._asked(sequences, np.arange(len(event_T)), event_T)
 
-    def _masked(
-        self, user_B: Ints, start_B: Ints, stop_B: Ints, timed_B: NDArray[np.bool_], random: np.random.Generator
-    ) -> Supervised:
+    def _masked(self, windows: Windows, timed_B: NDArray[np.bool_], random: np.random.Generator) -> Supervised:
         """Some events, and always the last, are replaced by MASK and asked for; their ratings are hidden."""
-        start_B = np.maximum(start_B, stop_B - self.model.seq_length)
+        stop_B = windows.stop_W
+        start_B = np.maximum(windows.start_W, stop_B - self.model.seq_length)
         length_B = stop_B - start_B
-        histories = self.dataset.histories(user_B, stop_B, start_B=start_B)
+        histories = self.dataset.histories(windows.user_W, stop_B, start_B=start_B, stranger_B=windows.stranger_W)
         hidden_T = random.random(length_B.sum()) < self.training.mask_probability
         hidden_T[np.cumsum(length_B) - 1] = True
         time_T = np.where(hidden_T & ~np.repeat(timed_B, length_B), NO_TIME, histories.time_N)
@@ -346,9 +371,7 @@ class TrainingBatches(Dataset[Batch]):
         item_S, rated_N = self.dataset.item_N[event_S], np.flatnonzero(rating_S != NO_RATING)
         return Supervised(sequences, _long(token_S), _long(item_S), _long(rating_S), _long(rated_N))
 
-    def _coming(
-        self, sequences: Sequences, causal: bool, user_B: Ints, stop_B: Ints, random: np.random.Generator
-    ) -> Coming:
+    def _coming(self, sequences: Sequences, causal: bool, windows: Windows, random: np.random.Generator) -> Coming:
         """One token of each sequence, and the items of its event and of those after it, in training only.
 
         Any token of a causal sequence; of one that is read from both sides the last: only its future is out of sight.
@@ -357,9 +380,9 @@ class TrainingBatches(Dataset[Batch]):
         place_B = random.integers(0, length_B) if causal else length_B - 1
         token_B = np.cumsum(length_B) - length_B + place_B
         # In both readings a token at place p is asked for the event `tokens − p` before the end of the window.
-        event_B = stop_B - length_B + place_B
+        event_B = windows.stop_W - length_B + place_B
         event_BC = event_B[:, None] + np.arange(COMING_EVENTS)
-        end_B1 = np.asarray(self.split.train_stop_U)[user_B][:, None]
+        end_B1 = np.asarray(self.split.train_stop_U)[windows.user_W][:, None]
         item_BC = np.where(event_BC < end_B1, self.dataset.item_N[np.minimum(event_BC, end_B1 - 1)], PAD)
         return Coming(_long(token_B), _long(item_BC))
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from bert4rec.data.histories import Histories, Ints, offsets, stretches
 from bert4rec.errors import PreparedDataError
-from bert4rec.ids import FIRST_ITEM, FIRST_USER, NO_TIME, RawId, Vocabulary
+from bert4rec.ids import FIRST_ITEM, FIRST_USER, NO_TIME, UNKNOWN, RawId, Vocabulary
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
@@ -174,22 +174,30 @@ class PreparedDataset:
         return self.names.titles
 
     def histories(
-        self, user_B: Ints, stop_B: Ints, request_time_B: Ints | None = None, start_B: Ints | None = None
+        self,
+        user_B: Ints,
+        stop_B: Ints,
+        request_time_B: Ints | None = None,
+        start_B: Ints | None = None,
+        stranger_B: NDArray[np.bool_] | None = None,
     ) -> Histories:
         """What is known of the users before the events `stop_B` (indices into the N events).
 
-        `start_B` leaves out everything before it; the whole past is taken without it.
+        `start_B` leaves out everything before it; the whole past is taken without it. Of a stranger the events and the
+        features are known, and the row is UNKNOWN, as it is for anybody new.
         """
         start_B = np.asarray(self.start_U1)[user_B] if start_B is None else start_B
         length_B = stop_B - start_B
         event_N = stretches(start_B, length_B)
+        stranger_B = np.zeros(len(user_B), dtype=np.bool_) if stranger_B is None else stranger_B
         return Histories(
-            user_B=np.asarray(user_B),
+            user_B=np.where(stranger_B, UNKNOWN, user_B),
             start_B1=offsets(length_B),
             item_N=self.item_N[event_N],
             time_N=self.time_N[event_N],
             rating_N=self.rating_N[event_N],
             request_time_B=np.full(len(user_B), NO_TIME) if request_time_B is None else request_time_B,
+            user_features=self.values_of_users(user_B) if stranger_B.any() else {},
         )
 
     def values_of_users(self, user_B: Ints) -> dict[str, NDArray[Any]]:

@@ -21,7 +21,7 @@ from bert4rec.config import FOLDS, SplitConfig
 from bert4rec.data.histories import Histories, Ints
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.errors import ConfigError, DataError
-from bert4rec.ids import NO_TIME, UNKNOWN
+from bert4rec.ids import NO_TIME
 
 COLD_TARGET = 20
 """cold-users: which of a user's events is asked for, counted from 1. It is the same for everybody, however much of what
@@ -55,16 +55,9 @@ class Cases:
             yield self[first : first + size]
 
     def histories(self, dataset: PreparedDataset, request_time: bool) -> Histories:
-        """What is known when the cases are asked, with or without the time of the request (the target's).
-
-        Of a stranger that is the events and the demographics; the row is UNKNOWN, as it is for anybody new.
-        """
+        """What is known when the cases are asked, with or without the time of the request (the target's)."""
         asked_at_C = dataset.time_N[self.target_C] if request_time else np.full(len(self), NO_TIME)
-        histories = dataset.histories(self.user_C, self.target_C, asked_at_C, self.start_C)
-        if not self.stranger_C.any():
-            return histories
-        row_C = np.where(self.stranger_C, UNKNOWN, self.user_C)
-        return replace(histories, user_B=row_C, user_features=dataset.values_of_users(self.user_C))
+        return dataset.histories(self.user_C, self.target_C, asked_at_C, self.start_C, self.stranger_C)
 
     def seeing(self, events: int) -> Cases:
         """The same questions with only the last so many events before the target visible."""

@@ -18,10 +18,11 @@ from bert4rec.training.losses import Losses
 
 
 def is_captured(run: RunConfig, device: torch.device) -> bool:
-    """Whether this run's steps can be recorded: one GPU, plain arithmetic."""
+    """Whether this run's steps can be recorded: one GPU, plain arithmetic, windows of about one length."""
     training = run.training
     plain = training.precision == "32-true" and not run.model.gradient_checkpointing
-    return training.cuda_graphs and device.type == "cuda" and training.devices == 1 and plain
+    alike = not training.stranger_windows  # in rectangles, short windows would cost as much as long ones
+    return training.cuda_graphs and device.type == "cuda" and training.devices == 1 and plain and alike
 
 
 class CapturedStep:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bert4rec.config import ModelConfig, RunConfig, TaskWeights, TrainingConfig
-from bert4rec.data.batches import training_windows
+from bert4rec.data.batches import training_windows, with_strangers
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import Split
 
@@ -59,6 +59,8 @@ def arithmetic(dataset: PreparedDataset, split: Split, run: RunConfig) -> Arithm
     A causal token sees what came before it and itself, a masked one its whole window.
     """
     windows = training_windows(dataset, split, run.model, run.training, epoch=0)
+    random = np.random.default_rng(run.training.seed)
+    windows = with_strangers(windows, dataset, split, run.model, run.training, random)
     causal_W = (windows.stop_W - windows.start_W).astype(float)
     masked_W = np.minimum(causal_W, run.model.seq_length)
     weights = run.training.task_weights

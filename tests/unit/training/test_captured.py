@@ -116,6 +116,7 @@ def test_only_plain_steps_of_one_gpu_are_recorded() -> None:
         {"devices": 2},
         {"precision": "bf16-mixed"},
         {"gradient_checkpointing": True},
+        {"stranger_windows": 2},
     ):
         assert not is_captured(RunConfig.from_dict({**run.to_dict(), **changes}), GPU), changes
 
