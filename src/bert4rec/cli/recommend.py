@@ -77,14 +77,13 @@ def recommend_many(args: Namespace) -> None:
         raise UsageError("--users and --output go together: whose lists, and the file to write them to")
     if args.user_id is not None or history != HistoryFlags(request_time=history.request_time):
         raise UsageError("--users asks stored histories: leave out --user_id, --item_sequence and what goes with them")
-    if settings_of(RuleFlags, args) != RuleFlags():
-        raise UsageError("rules are for one list: leave them out with --users")
     check_format(args.output)
     engine = settings_of(ModelFlags, args).engine()
+    rules = settings_of(RuleFlags, args).rules(engine)
     users = None if args.users == "all" else _ids(Path(args.users), engine.dataset.users)
     total = len(engine.dataset.users) if users is None else len(users)
     started = time.perf_counter()
-    lists = engine.recommend_many(users, args.k, args.filter_seen, request_time=history.moment())
+    lists = engine.recommend_many(users, args.k, args.filter_seen, request_time=history.moment(), rules=rules)
     write_lists(
         bar(lists, "recommending", total, lambda piece: int((piece.rank == 1).sum())), engine.dataset, args.output
     )

@@ -43,8 +43,8 @@ from bert4rec.engine.asking import (
     stored_history,
 )
 from bert4rec.engine.explain import sentence_of, similar_items, with_all_features, without_side_information
-from bert4rec.engine.lists import best_items, listable_scores
-from bert4rec.engine.rules import Rules, place
+from bert4rec.engine.lists import best_items, listable_scores, ruled_items
+from bert4rec.engine.rules import Rules, RulesOfItems
 from bert4rec.errors import UnknownItem, UnknownUser, UsageError
 from bert4rec.evaluation.attribution import attribute, measured
 from bert4rec.evaluation.calibration import rating_intervals
@@ -161,26 +161,35 @@ class RecommendationEngine:
         filter_seen: bool = True,
         *,
         request_time: When | None = None,
+        rules: Rules | Mapping[str, Any] | None = None,
     ) -> Iterator[Lists]:
         """The `k` best items of each user from their stored histories, a hundred users at a time: memory is bounded.
 
-        Without `user_ids` of all users. Raises UsageError and UnknownUser, before the first list.
+        Without `user_ids` of all users. `rules` are those of every list; whose filters leave nothing has none. Raises
+        UsageError, UnknownUser and UnknownItem, before the first list.
         """
         k, moment = _count("k", k), seconds(request_time)
+        placing = None if rules is None else self._rules(Rules.of(rules))
         known = range(FIRST_USER, self.dataset.users.rows)
         user_X = np.array(
             known if user_ids is None else [self._row_of_user(user_id) for user_id in user_ids], dtype=int
         )
-        return self._many(user_X, k, filter_seen, moment)
+        return self._many(user_X, k, filter_seen, moment, placing)
 
-    def _many(self, user_X: Ints, k: int, filter_seen: bool, moment: int) -> Iterator[Lists]:
+    def _many(
+        self, user_X: Ints, k: int, filter_seen: bool, moment: int, rules: RulesOfItems | None
+    ) -> Iterator[Lists]:
         users, items = np.asarray(self.dataset.users.ids), np.asarray(self.dataset.items.ids)
         stop_U = np.asarray(self.dataset.start_U1)[1:]
         at_once = max(1, min(USERS_AT_ONCE, SCORES_AT_ONCE // self.dataset.item_rows))
         for first in range(0, len(user_X), at_once):
             user_B = user_X[first : first + at_once]
             histories = self.dataset.histories(user_B, stop_U[user_B], np.full(len(user_B), moment))
-            item_BK, score_BK = best_items(self.scorer, histories, k, histories if filter_seen else None)
+            seen = histories if filter_seen else None
+            if rules is None:
+                item_BK, score_BK = best_items(self.scorer, histories, k, seen)
+            else:
+                item_BK, score_BK = ruled_items(self.scorer, histories, k, seen, rules)
             row_L, place_L = np.nonzero(score_BK > NEVER)
             yield Lists(
                 user_id=users[user_B[row_L] - FIRST_USER],
@@ -333,10 +342,15 @@ class RecommendationEngine:
             item_1K, score_1K = best_items(self.scorer, history, k, seen)
             found = zip(item_1K[0].tolist(), score_1K[0].tolist(), strict=True)
             return [(item, score, None) for item, score in found if score > NEVER]
+        ready = self._rules(rules)
         score_V = listable_scores(self.scorer, history, seen)[0].cpu().numpy()
-        items, vectors = self.dataset.items, self.scorer.item_VD.cpu()
-        placed = place(rules, score_V, k, self.dataset, vectors, lambda raw: known_row(items, raw))
+        placed = ready.place(score_V, k, self.scorer.item_VD.cpu())
+        if ready.filters and not placed and (score_V > NEVER).any():
+            raise UsageError(f"{ready.filters}: of what the user has not seen no item is left; loosen the rules")
         return [(one.item, float(score_V[one.item]), one.moves) for one in placed]
+
+    def _rules(self, rules: Rules) -> RulesOfItems:
+        return RulesOfItems.of(rules, self.dataset, lambda raw: known_row(self.dataset.items, raw))
 
     def _events(self, history: Histories, item: int, method: str) -> list[EventEffect]:
         """What each event that is read does, the most important first."""

@@ -10,15 +10,32 @@ import torch
 from torch import Tensor
 
 from bert4rec.data.histories import Histories, Ints
+from bert4rec.engine.rules import RulesOfItems
 from bert4rec.evaluation.evaluate import Scorer
 from bert4rec.evaluation.metrics import Floats
-from bert4rec.ranking import exclude, top_k
+from bert4rec.ids import PAD
+from bert4rec.model.scorer import NetworkScorer
+from bert4rec.ranking import NEVER, exclude, top_k
 
 
 def best_items(scorer: Scorer, histories: Histories, k: int, seen: Histories | None = None) -> tuple[Ints, Floats]:
     """The best item rows of each user and their scores, `[B, K]`; NEVER where nothing is left to list."""
     item_BK, best_BK = top_k(listable_scores(scorer, histories, seen), k)
     return item_BK.cpu().numpy(), best_BK.cpu().numpy()
+
+
+def ruled_items(
+    scorer: NetworkScorer, histories: Histories, k: int, seen: Histories | None, rules: RulesOfItems
+) -> tuple[Ints, Floats]:
+    """The same under rules; PAD and NEVER where a list ends early."""
+    score_BV, item_VD = listable_scores(scorer, histories, seen).cpu().numpy(), scorer.item_VD.cpu()
+    shape = len(score_BV), min(k, score_BV.shape[1])
+    item_BK, best_BK = np.full(shape, PAD), np.full(shape, NEVER, dtype=np.float32)
+    for row, score_V in enumerate(score_BV):
+        placed = [one.item for one in rules.place(score_V, k, item_VD)]
+        item_BK[row, : len(placed)] = placed
+        best_BK[row, : len(placed)] = score_V[placed]
+    return item_BK, best_BK
 
 
 def listable_scores(scorer: Scorer, histories: Histories, seen: Histories | None) -> Tensor:

@@ -1,4 +1,4 @@
-"""Rules of one request: what may be listed, what is preferred, and how alike a list may be. And what each rule moved.
+"""Rules of a request: what may be listed, what is preferred, and how alike a list may be. And what each rule moved.
 
     scores ─► allow, deny, where ─► boosts ─► at_most and diversity ─► the list
 
@@ -72,35 +72,63 @@ class Placed:
     moves: Sequence[Move]
 
 
-def place(
-    rules: Rules,
-    score_V: Floats,
-    k: int,
-    dataset: PreparedDataset,
-    item_VD: Tensor,
-    row_of: Callable[[RawId], int | None],
-) -> list[Placed]:
-    """The list of one user. `score_V` is NEVER where nothing may be listed, and `row_of` finds an item's row.
+@dataclass(frozen=True)
+class RulesOfItems:
+    """Rules as they bear on the items of a dataset: read once, they place the lists of any number of users."""
 
-    Raises UnknownItem for ids, UsageError for conditions and features that are not known, and where nothing is left.
-    """
-    orders = [("", _order(score_V))]
-    allowed_V, named = _allowed(rules, dataset, row_of)
-    if named:
-        score_V = np.where(allowed_V, score_V, NEVER)
-        orders.append((named, _order(score_V)))
-        if not len(orders[-1][1]) and len(orders[0][1]):
-            raise UsageError(f"{named}: of what the user has not seen no item is left; loosen the rules")
-    for condition, boost in rules.boosts.items():
-        score_V = score_V + boost * items_where(condition, dataset)
-    if rules.boosts:
-        orders.append(("boosts", _order(score_V)))
-    best = orders[-1][1]
-    chosen = best[:k]
-    if rules.at_most or rules.diversity:
-        chosen = _varied(rules, score_V, best, k, dataset, item_VD)
-        orders.append((" and ".join(name for name in ("at_most", "diversity") if getattr(rules, name)), chosen))
-    return [Placed(int(item), list(_moves(int(item), orders))) for item in chosen]
+    rules: Rules
+    filters: str
+    """The names of the filters that are set."""
+    allowed_V: NDArray[np.bool_]
+    """What the filters leave."""
+    boost_V: Floats
+    """What is added to each score."""
+    value_VW: Tensor
+    """Which values of the capped features each item has."""
+    cap_W: Tensor
+    """How many items of a list may have each of them."""
+
+    @classmethod
+    def of(cls, rules: Rules, dataset: PreparedDataset, row_of: Callable[[RawId], int | None]) -> RulesOfItems:
+        """`row_of` finds an item's row.
+
+        Raises UnknownItem for ids, UsageError for conditions and features that are not known, and for filters that
+        leave nothing.
+        """
+        allowed_V, filters = _allowed(rules, dataset, row_of)
+        boost_V = np.zeros(dataset.item_rows)
+        for condition, boost in rules.boosts.items():
+            boost_V += boost * items_where(condition, dataset)
+        return cls(rules, filters, allowed_V, boost_V, *_capped_values(rules, dataset))
+
+    def place(self, score_V: Floats, k: int, item_VD: Tensor) -> list[Placed]:
+        """The list of one user, empty where the filters leave none of what may be listed: of what is not NEVER."""
+        orders = [("", _order(score_V))]
+        if self.filters:
+            score_V = np.where(self.allowed_V, score_V, NEVER)
+            orders.append((self.filters, _order(score_V)))
+        if self.rules.boosts:
+            score_V = score_V + self.boost_V
+            orders.append(("boosts", _order(score_V)))
+        best = orders[-1][1]
+        chosen = best[:k]
+        varying = [name for name in ("at_most", "diversity") if getattr(self.rules, name)]
+        if varying:
+            chosen = self._varied(score_V, best, k, item_VD)
+            orders.append((" and ".join(varying), chosen))
+        return [Placed(int(item), list(_moves(int(item), orders))) for item in chosen]
+
+    def _varied(self, score_V: Floats, best: NDArray[np.int64], k: int, item_VD: Tensor) -> NDArray[np.int64]:
+        """The list that keeps the caps and trades score for variety; it is full where enough items meet the caps."""
+        number = max(CANDIDATES, 10 * k)
+        while True:
+            item_N = torch.from_numpy(best[:number])
+            score_1N, vector_1ND = torch.from_numpy(score_V[best[:number]])[None], item_VD[item_N][None]
+            place_1K = rerank(score_1N, vector_1ND, k, self.rules.diversity, self.value_VW[item_N][None], self.cap_W)
+            chosen = place_1K[0][place_1K[0] >= 0]
+            if len(chosen) == min(k, len(best)) or number >= len(best):
+                return item_N[chosen].numpy()
+            number *= 4
 
 
 def _order(score_V: Floats) -> NDArray[np.int64]:
@@ -138,22 +166,6 @@ def _rows(items: Sequence[RawId], row_of: Callable[[RawId], int | None]) -> list
     if unknown:
         raise UnknownItem(unknown)
     return [row for row in rows if row is not None]
-
-
-def _varied(
-    rules: Rules, score_V: Floats, best: NDArray[np.int64], k: int, dataset: PreparedDataset, item_VD: Tensor
-) -> NDArray[np.int64]:
-    """The list that keeps the caps and trades score for variety; it is full where enough items meet the caps."""
-    value_VW, cap_W = _capped_values(rules, dataset)
-    number = max(CANDIDATES, 10 * k)
-    while True:
-        item_N = torch.from_numpy(best[:number])
-        score_1N = torch.from_numpy(score_V[best[:number]])[None]
-        place_1K = rerank(score_1N, item_VD[item_N][None], k, rules.diversity, value_VW[item_N][None], cap_W)
-        chosen = place_1K[0][place_1K[0] >= 0]
-        if len(chosen) == min(k, len(best)) or number >= len(best):
-            return item_N[chosen].numpy()
-        number *= 4
 
 
 def _capped_values(rules: Rules, dataset: PreparedDataset) -> tuple[Tensor, Tensor]:

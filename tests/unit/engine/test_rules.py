@@ -12,7 +12,7 @@ import torch.nn.functional as F
 
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.engine.engine import RecommendationEngine
-from bert4rec.engine.rules import Rules, place
+from bert4rec.engine.rules import Rules, RulesOfItems
 from bert4rec.errors import UnknownItem, UsageError
 from bert4rec.ids import FIRST_ITEM
 from bert4rec.ranking import CANDIDATES, NEVER
@@ -109,7 +109,8 @@ def placed(dataset: PreparedDataset, vectors: torch.Tensor | None = None, *, k: 
     score_V = np.concatenate([np.full(FIRST_ITEM, NEVER), -np.arange(dataset.num_items, dtype=float)])
     own = torch.eye(4)[torch.arange(dataset.num_items) % 4] if vectors is None else vectors
     vector_VD = torch.cat([torch.zeros(FIRST_ITEM, own.shape[1]), own])
-    chosen = place(Rules(**rules), score_V, k, dataset, vector_VD, lambda item: int(str(item)) + FIRST_ITEM)
+    ready = RulesOfItems.of(Rules(**rules), dataset, lambda item: int(str(item)) + FIRST_ITEM)
+    chosen = ready.place(score_V, k, vector_VD)
     return [one.item - FIRST_ITEM for one in chosen]
 
 
@@ -145,3 +146,26 @@ def test_rules_that_cannot_be_meant_are_refused(engine: RecommendationEngine, ru
 def test_unknown_items_of_rules_are_named(engine: RecommendationEngine) -> None:
     with pytest.raises(UnknownItem, match="777"):
         ids(engine, deny=[777])
+
+
+def test_many_users_get_the_lists_that_the_rules_give_each_alone(engine: RecommendationEngine) -> None:
+    rules = {"where": "year >= 1980", "at_most": {"genres": 2}, "diversity": 0.3}
+    (many,) = engine.recommend_many([3, USER, 9], k=5, rules=rules)
+    for user in (3, USER, 9):
+        alone = engine.get_recommendations(user, k=5, rules=rules)
+        mask = many.user_id == user
+        assert many.item_id[mask].tolist() == alone.item_ids
+        assert many.rank[mask].tolist() == [item.rank for item in alone]
+        assert many.score[mask].tolist() == pytest.approx([item.score for item in alone], abs=1e-4)
+
+
+def test_of_many_users_those_for_whom_nothing_is_left_have_no_list(engine: RecommendationEngine) -> None:
+    row = engine.dataset.users.row(USER)
+    assert row is not None
+    start_U1 = engine.dataset.start_U1
+    seen = [set(engine.dataset.item_N[start_U1[at] : start_U1[at + 1]].tolist()) for at in (row, row + 1)]
+    only = engine.dataset.items.raw(min(seen[0] - seen[1]))
+    (many,) = engine.recommend_many([USER, USER + 1], k=3, rules={"allow": [only]})
+    assert (many.user_id.tolist(), many.item_id.tolist()) == ([USER + 1], [only])
+    with pytest.raises(UnknownItem):
+        engine.recommend_many(rules={"deny": ["nobody"]})
