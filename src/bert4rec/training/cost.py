@@ -12,7 +12,7 @@ import numpy as np
 from bert4rec.config import ModelConfig, RunConfig, TaskWeights, TrainingConfig
 from bert4rec.data.batches import training_windows
 from bert4rec.data.prepared import PreparedDataset
-from bert4rec.data.splits import Split
+from bert4rec.data.splits import Split, without_cold_events
 
 SMALL = RunConfig(
     model=ModelConfig(
@@ -58,7 +58,7 @@ def arithmetic(dataset: PreparedDataset, split: Split, run: RunConfig) -> Arithm
 
     A causal token sees what came before it and itself, a masked one its whole window.
     """
-    windows = training_windows(dataset, split, run.model, run.training, epoch=0)
+    windows = training_windows(*without_cold_events(dataset, split), run.model, run.training, epoch=0)
     causal_W = (windows.stop_W - windows.start_W).astype(float)
     masked_W = np.minimum(causal_W, run.model.seq_length)
     weights = run.training.task_weights
