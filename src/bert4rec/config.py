@@ -15,7 +15,9 @@ from typing import Any, Literal
 from bert4rec.errors import ConfigError
 
 FOLDS = 5
-"""cold-users: parts that the users are dealt into."""
+"""Parts that users or items are dealt into, where a split has folds."""
+FOLDED = ("cold-users", "cold-items")
+"""The splits that have folds."""
 
 
 @dataclass(frozen=True)
@@ -112,20 +114,22 @@ class TaskWeights:
 class SplitConfig:
     """What trains and what is asked for."""
 
-    split: Literal["leave-one-out", "global-time", "cold-users"] = "leave-one-out"
+    split: Literal["leave-one-out", "global-time", "cold-users", "cold-items"] = "leave-one-out"
     """leave-one-out: each user's last event tests; global-time: each user's last event after a date; cold-users: the
-    20th event of users who do not train."""
+    20th event of users who do not train; cold-items: each user's last event, while a fifth of the items do not train."""
     test_share: float = 0.1
     """global-time: the share of all events after the test date (and of the rest after the validation date)."""
     fold: int = 0
-    """cold-users: which of the 5 parts of the users tests; the next one validates, the others train."""
+    """cold-users: which of the 5 parts of the users tests; the next one validates, the others train. cold-items: which
+    of the 5 parts of the items does not train."""
 
     def __post_init__(self) -> None:
         _require(0 < self.test_share < 1, self, "test_share", "between 0 and 1")
         _require(0 <= self.fold < FOLDS, self, "fold", f"a whole number from 0 to {FOLDS - 1}")
-        if self.fold and self.split != "cold-users":
+        if self.fold and self.split not in FOLDED:
+            named = " and ".join(map(repr, FOLDED))
             raise ConfigError(
-                f"fold {self.fold} is of the split 'cold-users', not of {self.split!r}: leave one of them out"
+                f"fold {self.fold} is of the splits {named}, not of {self.split!r}: leave one of them out"
             )
 
 

@@ -13,7 +13,13 @@ from bert4rec.config import ModelConfig, RunConfig, SplitConfig, TaskWeights, Tr
 from bert4rec.data.histories import Histories
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import Split, make_split
-from bert4rec.evaluation.baselines import ItemNeighbours, Popularity, PopularityByGroup, SequentialRules
+from bert4rec.evaluation.baselines import (
+    ContentNeighbours,
+    ItemNeighbours,
+    Popularity,
+    PopularityByGroup,
+    SequentialRules,
+)
 from bert4rec.evaluation.evaluate import RatingScorer, Scorer
 from bert4rec.ids import FIRST_ITEM, UNKNOWN
 from bert4rec.model.ensemble import EnsembleScorer
@@ -40,6 +46,7 @@ SCORERS: dict[str, Fit] = {
     "popularity by group": PopularityByGroup,
     "sequential rules": SequentialRules,
     "item kNN": ItemNeighbours,
+    "content kNN": lambda dataset, _: ContentNeighbours(dataset),
     "network": network(),
     "network, masked": network(scoring="mask"),
     "network, both readings, gated": network(scoring="average", block="gated", relative_time=True),

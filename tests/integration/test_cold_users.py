@@ -124,7 +124,7 @@ def test_a_fold_that_there_is_not_is_refused(people: Path, tmp_path: Path) -> No
     words = ["train", "--data", people, "--output", tmp_path / "run", *settings(split="cold-users", fold=5)]
     assert "fold is 5: it must be a whole number from 0 to 4" in run(*words).refused(2)
     words = ["train", "--data", people, "--output", tmp_path / "run", *settings(fold=2)]
-    assert "fold 2 is of the split 'cold-users'" in run(*words).refused(2)
+    assert "fold 2 is of the splits 'cold-users' and 'cold-items'" in run(*words).refused(2)
     assert not (tmp_path / "run").exists()
 
 

@@ -81,6 +81,20 @@ def test_cold_users_train_nothing_and_everybody_is_asked_in_one_fold(lengths: li
     assert len({each.checksum for each in splits}) == 5
 
 
+@given(st.lists(st.permutations(range(7)), min_size=5, max_size=8), st.integers(0, 4))
+@quick
+def test_of_cold_items_nothing_trains_and_every_item_is_cold_in_one_fold(histories: list, fold: int) -> None:
+    dataset = world([[(item, place) for place, item in enumerate(history)] for history in histories])
+    splits = [make_split(dataset, SplitConfig("cold-items", fold=number)) for number in range(5)]
+    everything, split = make_split(dataset, SplitConfig()), splits[fold]
+    whole = training_events(dataset, everything)
+    assert training_events(dataset, split).tolist() == whole[~split.cold_V[dataset.item_N[whole]]].tolist()
+    assert split.test.target_C.tolist() == everything.test.target_C.tolist()
+    assert set(split.validation.target_C) <= set(everything.validation.target_C)
+    assert not split.cold_V[dataset.item_N[split.validation.target_C]].any()
+    assert np.sum([each.cold_V for each in splits], axis=0).tolist() == [0, 0, *[1] * 7]
+
+
 @given(users)
 @quick
 def test_by_date_everything_that_trains_is_older_than_everything_asked(histories: list) -> None:

@@ -460,3 +460,20 @@ def test_a_batch_moves_as_one() -> None:
     assert {tensor.device.type for tensor in tensors(moved)} == {"meta"}
     assert isinstance(moved.causal.sequences, Sequences)  # type: ignore[union-attr]
     assert len(tensors(moved)) == len(tensors(batch_of(one_user())))
+
+
+def test_of_cold_items_no_event_is_read_or_asked_for(world: PreparedDataset) -> None:
+    split = make_split(world, SplitConfig("cold-items"))
+    assert split.cold_V is not None
+    batches = TrainingBatches(world, split, settings().model, settings(batch_size=1000).training)
+    assert batches.windows.user_W.max() < world.user_rows
+    (batch,) = [batches[number] for number in range(len(batches))]
+    assert batch.causal is not None
+    assert batch.masked is not None
+    assert batch.coming is not None
+    shown = [*batch.causal.sequences.item_T, *batch.masked.sequences.item_T]
+    asked = [*batch.causal.item_S, *batch.masked.item_S, *batch.coming.item_BC.flatten()]
+    assert not split.cold_V[torch.stack([*shown, *asked])].any()
+    trained = {(int(world.time_N[n]), int(world.item_N[n])) for n in training_events(world, split)}
+    read = batch.causal.sequences
+    assert {(int(t), int(i)) for t, i in zip(read.time_T, read.item_T, strict=True) if i != MASK} <= trained

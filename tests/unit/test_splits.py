@@ -5,7 +5,14 @@ import pytest
 
 from bert4rec.config import SplitConfig
 from bert4rec.data.prepared import PreparedDataset
-from bert4rec.data.splits import Cases, Split, make_split, training_counts, training_events
+from bert4rec.data.splits import (
+    Cases,
+    Split,
+    make_split,
+    training_counts,
+    training_events,
+    without_cold_events,
+)
 from bert4rec.errors import ConfigError, DataError
 from bert4rec.ids import FIRST_ITEM, NO_TIME, UNKNOWN
 from small_worlds import dataset_of, leave_one_out
@@ -141,8 +148,62 @@ def test_a_fold_that_there_is_not_is_refused(fold: int) -> None:
 
 
 def test_a_fold_of_a_split_without_folds_is_refused() -> None:
-    with pytest.raises(ConfigError, match="fold 1 is of the split 'cold-users', not of 'leave-one-out'"):
+    with pytest.raises(
+        ConfigError, match="fold 1 is of the splits 'cold-users' and 'cold-items', not of 'leave-one-out'"
+    ):
         SplitConfig(fold=1)
+
+
+def test_of_cold_items_nothing_trains_and_nothing_validates_but_they_are_asked_for() -> None:
+    dataset = dataset_of(*[[0, 1, 2, 3, 4], [4, 3, 2, 1, 0], [2, 0, 4, 1, 3], [5, 0]] * 5)
+    split = make_split(dataset, SplitConfig("cold-items", fold=2))
+    assert split.name == "cold-items, fold 2"
+    assert split.cold_V is not None
+    (cold,) = np.flatnonzero(split.cold_V)
+    everything, whole = leave_one_out(dataset), training_events(dataset, leave_one_out(dataset))
+    assert training_events(dataset, split).tolist() == [event for event in whole if dataset.item_N[event] != cold]
+    assert training_counts(dataset, split)[cold] == 0
+    assert split.new_items(dataset).tolist() == [cold]
+    assert split.test.target_C.tolist() == everything.test.target_C.tolist()
+    warm = [target for target in everything.validation.target_C if dataset.item_N[target] != cold]
+    assert split.validation.target_C.tolist() == warm
+    assert (asked(dataset, split.test)[0]) == ([0, 1, 2, 3], 4)  # what is cold is visible
+
+
+def test_each_item_of_five_events_is_cold_in_one_fold() -> None:
+    dataset = dataset_of(*[[0, 1, 2, 3, 4, 5, 6]] * 5, [7] * 4)
+    splits = [make_split(dataset, SplitConfig("cold-items", fold=fold)) for fold in range(5)]
+    cold = [item for split in splits for item in np.flatnonzero(split.cold_V)]
+    assert sorted(cold) == list(range(FIRST_ITEM, FIRST_ITEM + 7))
+    assert len({split.checksum for split in splits}) == 5
+
+
+def test_who_has_cold_events_alone_is_a_stranger() -> None:
+    dataset = dataset_of(*[[0, 1, 2, 3, 4]] * 5, *[[item, 0, 1] for item in range(5)])
+    split = make_split(dataset, SplitConfig("cold-items"))
+    assert split.cold_V is not None
+    (cold,) = np.flatnonzero(split.cold_V) - FIRST_ITEM
+    assert split.strangers(dataset).tolist() == [UNKNOWN, 6 + cold]
+    assert split.test.stranger_C.tolist() == [user == 6 + cold for user in split.test.user_C]
+
+
+def test_too_few_items_for_the_folds_are_refused() -> None:
+    with pytest.raises(DataError, match="'cold-items' needs 5 items with 5 events, one for each fold; it has 4: take"):
+        make_split(dataset_of(*[[0, 1, 2, 3]] * 5, [4, 5, 6]), SplitConfig("cold-items"))
+
+
+def test_without_cold_events_what_trains_is_one_stretch() -> None:
+    dataset = dataset_of(
+        *[[0, 1, 2, 3, 4], [4, 3, 2, 1, 0], [2, 0]] * 5, ratings=[[1, 2, 3, 4, 5]] * 2 * 5 + [[1, 2]] * 5
+    )
+    split = make_split(dataset, SplitConfig("cold-items"))
+    warm, view = without_cold_events(dataset, split)
+    trains, seen = training_events(dataset, split), training_events(warm, view)
+    assert not split.new_items(dataset)[0] in warm.item_N
+    for name in ("item_N", "rating_N", "time_N"):
+        assert getattr(warm, name)[seen].tolist() == getattr(dataset, name)[trains].tolist()
+    same = make_split(dataset, SplitConfig())
+    assert without_cold_events(dataset, same) == (dataset, same)
 
 
 def test_pieces_are_the_cases_in_order() -> None:

@@ -1,6 +1,7 @@
 """Evaluates a model, or several as one, over the whole catalogue, beside baselines.
 
-The time of the request is known and unknown in turn. A model of the split cold-users is asked after so many events too.
+The time of the request is known and unknown in turn. A model of the split cold-users is asked after so many events too,
+one of cold-items for cold and warm items apart.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from bert4rec.artefact import Artefact
     from bert4rec.data.prepared import PreparedDataset
     from bert4rec.data.splits import Cases, Split
+    from bert4rec.evaluation.cold import ColdItems
     from bert4rec.evaluation.dial import DialCurve
     from bert4rec.evaluation.evaluate import Scorer
     from bert4rec.evaluation.fidelity import Explained, Fidelity
@@ -79,8 +81,9 @@ def run(args: Namespace) -> None:
     explained = explanations(scorer, dataset, split, args) if args.explanations else None
     curve = diversity(scorer, dataset, split, args) if args.diversity else None
     few = shown_few(scorer, dataset, split, args, say) if models[0].run.split.split == "cold-users" else None
+    cold = for_new_items(scorer, dataset, split, args, say) if models[0].run.split.split == "cold-items" else None
     if args.output:
-        write_reports(args.output, rows, baselines, explained, curve, few)
+        write_reports(args.output, rows, baselines, explained, curve, few, cold)
     if args.json:
         first = next(iter(rows.values())).to_dict()
         show_json(
@@ -92,6 +95,7 @@ def run(args: Namespace) -> None:
                 **({} if explained is None else {"explanations": explained.to_dict()}),
                 **({} if curve is None else {"diversity": curve.to_dict()}),
                 **({} if few is None else {"shots": few.to_dict()}),
+                **({} if cold is None else {"cold_items": cold.to_dict()}),
             }
         )
         return
@@ -102,6 +106,8 @@ def run(args: Namespace) -> None:
         _show_dial(curve)
     if few is not None:
         _show_shots(few)
+    if cold is not None:
+        _show_cold(cold)
     if args.output:
         print(f"reports and pictures: {args.output}")
 
@@ -169,6 +175,17 @@ def shown_few(scorer: Scorer, dataset: PreparedDataset, split: Split, args: Name
     return shots(scorer, dataset, split, cases=args.cases, batch_size=args.batch_size, progress=progress)
 
 
+def for_new_items(scorer: Scorer, dataset: PreparedDataset, split: Split, args: Namespace, say: Any) -> ColdItems:
+    """How items that never trained are ranked, and what that costs the others, beside likeness and chance."""
+    from bert4rec.evaluation.cold import cold_items
+
+    def progress(pieces: Iterator[Cases], total: int) -> Iterator[Cases]:
+        return bar(pieces, "asking for cold and warm items", total)
+
+    say("asking for cold and warm items apart")
+    return cold_items(scorer, dataset, split, cases=args.cases, batch_size=args.batch_size, progress=progress)
+
+
 def write_reports(
     folder: Path,
     rows: dict[str, Report],
@@ -176,6 +193,7 @@ def write_reports(
     explained: Fidelity | None = None,
     curve: DialCurve | None = None,
     few: Shots | None = None,
+    cold: ColdItems | None = None,
 ) -> None:
     """In an existing folder: a JSON file for each report (`compare` reads them), one table, and the pictures."""
     from bert4rec.evaluation.plots import plot_comparison, plot_dial, plot_fidelity, plot_reliability, plot_shots
@@ -188,7 +206,7 @@ def write_reports(
         save_report(report, folder / f"{report.name.replace(' ', '_')}.json")
     first, *others = rows.values()
     tables = [to_markdown([first, *baselines]), *(to_markdown([row]) for row in others)]
-    tables += [few.to_markdown()] if few is not None else []
+    tables += [more.to_markdown() for more in (few, cold) if more is not None]
     write_whole(folder / REPORT_FILE, ("\n\n".join(tables) + "\n").encode())
     plot_comparison([first, *baselines], folder / "comparison.png")
     if first.reliability:
@@ -202,6 +220,8 @@ def write_reports(
     if few is not None:
         write_whole(folder / "shots.json", json.dumps(few.to_dict(), indent=1).encode())
         plot_shots(few, folder / "shots.png")
+    if cold is not None:
+        write_whole(folder / "cold_items.json", json.dumps(cold.to_dict(), indent=1).encode())
 
 
 def _show(rows: dict[str, Report], baselines: list[Report], ratings: dict[str, dict[str, float]]) -> None:
@@ -270,6 +290,17 @@ def _show_shots(few: Shots) -> None:
             print()
             show_table(title, ["k", *map(str, SHOTS)], lines)
     console().print(f"\n{few.protocol_line()}", style="dim")
+
+
+def _show_cold(cold: ColdItems) -> None:
+    from bert4rec.evaluation.cold import COLUMNS, COST
+    from bert4rec.evaluation.report import COMPARED
+
+    for metric in COMPARED:
+        cells = cold.cells(metric, lambda value, edges: _margin(value, edges, digits=3))
+        print()
+        show_table("", [metric, *COLUMNS, COST], [[name, *row] for name, row in cells.items()])
+    console().print(f"\n{cold.protocol_line()}", style="dim")
 
 
 def show_metrics(

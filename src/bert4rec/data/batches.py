@@ -24,7 +24,7 @@ from torch.utils.data import Dataset, Sampler
 from bert4rec.config import ModelConfig, TrainingConfig
 from bert4rec.data.histories import Histories, Ints, offsets, stretches
 from bert4rec.data.prepared import PreparedDataset
-from bert4rec.data.splits import Split
+from bert4rec.data.splits import Split, without_cold_events
 from bert4rec.ids import MASK, NO_RATING, NO_TIME, PAD, UNKNOWN
 
 COMING_EVENTS = 10
@@ -301,7 +301,8 @@ class TrainingBatches(Dataset[Batch]):
         shards: int = 1,
         rectangular: bool = False,
     ) -> None:
-        self.dataset, self.split, self.model, self.training, self.shards = dataset, split, model, training, shards
+        self.dataset, self.split = without_cold_events(dataset, split)
+        self.model, self.training, self.shards = model, training, shards
         self.rectangular = rectangular
         self.start_epoch(0)
 

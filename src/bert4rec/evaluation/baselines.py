@@ -1,11 +1,11 @@
 """What counting alone reaches: popularity, of all or of people alike, sequential rules and item neighbours.
 
-All are fitted on the training events. Each is a `Scorer`, so it is asked, filtered and ranked exactly as a network is.
+All of these are fitted on the training events; content neighbours know items by their features alone. Each is a `Scorer`, so it is asked, filtered and ranked exactly as a network is.
 Nothing of size users × items or items × items is held: fitting goes through the items in pieces, scoring through the
 users one by one.
 
 Legend: B users, U user rows, N training events, V item rows, P pairs of items, K neighbours, G groups of users, X some
-of the events.
+of the events, F values of an item's features, W values that there are.
 """
 
 from __future__ import annotations
@@ -17,12 +17,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bert4rec.data.batches import last_events
 from bert4rec.data.histories import Histories, Ints, offsets, stretches
-from bert4rec.data.prepared import Kind, PreparedDataset
+from bert4rec.data.prepared import Feature, Kind, PreparedDataset
 from bert4rec.data.splits import Split, training_counts
 from bert4rec.evaluation.counts import owned_pairs, training_pairs
 from bert4rec.evaluation.evaluate import Scorer
 from bert4rec.evaluation.metrics import Floats
+from bert4rec.ids import UNKNOWN
 
 EVENTS_IN_PIECE = 2**18
 """Events whose followers are counted at once; an item with more makes a piece of its own."""
@@ -181,6 +183,54 @@ def _common_users(dataset: PreparedDataset, split: Split) -> Iterator[tuple[int,
     for item, owner_X in enumerate(owners):
         owned = item_X[stretches(start_U[owner_X], length_U[owner_X])]
         yield item, np.bincount(owned, minlength=rows), count_V
+
+
+class ContentNeighbours:
+    """Items whose features are like those of the last events: the only one that can tell new items apart.
+
+    Each feature of an item is a vector of length 1, or 0 where it is unknown: one-hot, multi-hot, and of a number, in
+    standard deviations, the point at that angle of a half circle. Likeness is the cosine of all of them side by side.
+    The last 10 events ask, the newest with weight 1, then ½, ⅓, …
+    """
+
+    name = "content kNN"
+    reach = 10
+
+    def __init__(self, dataset: PreparedDataset) -> None:
+        parts = [_values_and_weights(feature, np.asarray(table)) for feature, table in dataset.item_features.values()]
+        first = offsets(np.array([values for _, _, values in parts]))
+        value_VF = np.concatenate([value_VF + start for (value_VF, _, _), start in zip(parts, first, strict=False)], 1)
+        self.value_VF, self.values = torch.from_numpy(value_VF), int(first[-1])
+        self.weight_VF = torch.nn.functional.normalize(torch.from_numpy(np.concatenate([part[1] for part in parts], 1)))
+
+    def score(self, histories: Histories) -> Tensor:
+        """The weighted sum of the likenesses to the last events."""
+        recent = last_events(histories, self.reach)
+        row_N, item_N = torch.from_numpy(recent.row_N), torch.from_numpy(recent.item_N.astype(np.int64))
+        age_N = torch.from_numpy(recent.start_B1[1:][recent.row_N] - np.arange(len(recent.item_N)))
+        asked_BW = torch.zeros(len(recent), self.values)
+        asked_BW.index_put_(
+            (row_N[:, None], self.value_VF[item_N]), self.weight_VF[item_N] / age_N[:, None], accumulate=True
+        )
+        score_BV = torch.zeros(len(recent), len(self.value_VF))
+        for value_V, weight_V in zip(self.value_VF.T, self.weight_VF.T, strict=True):
+            score_BV += asked_BW[:, value_V] * weight_V
+        return score_BV
+
+
+def _values_and_weights(feature: Feature, table: Ints | Floats) -> tuple[Ints, Floats, int]:
+    """A feature's vectors of length 1: which values each item row has `[V, F]`, how much of each, and how many exist."""
+    if feature.kind is Kind.NUMERIC:
+        angle_V1 = np.clip(table, -np.pi / 2, np.pi / 2)[:, None]
+        both_VF = np.broadcast_to(np.arange(2), (len(table), 2))
+        return both_VF, np.nan_to_num(np.concatenate([np.cos(angle_V1), np.sin(angle_V1)], 1)).astype(np.float32), 2
+    value_VF = table.reshape(len(table), -1).astype(np.int64)
+    known_VF = value_VF != UNKNOWN
+    return (
+        value_VF,
+        (known_VF / np.sqrt(np.maximum(known_VF.sum(1, keepdims=True), 1))).astype(np.float32),
+        feature.rows,
+    )
 
 
 def _items_of_each(histories: Histories) -> list[Ints]:

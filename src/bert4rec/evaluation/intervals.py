@@ -33,10 +33,26 @@ def difference_and_interval(
 
     Of metrics, not of cases: the RMSEs of a resample are subtracted after their roots are taken.
     """
+    first, second = _paired_means(first_C, second_C, seed)
+    return {name: _with_edges(mean_of(name, first[name]) - mean_of(name, second[name])) for name in first}
+
+
+def loss_and_interval(
+    before_C: Mapping[str, Floats], after_C: Mapping[str, Floats], seed: int = 0
+) -> dict[str, tuple[float, tuple[float, float]]]:
+    """The share of each of the first's means that the second lacks, likewise; where there is nothing to lose, none."""
+    before, after = _paired_means(before_C, after_C, seed)
+    return {name: _with_edges(1 - after[name] / before[name]) for name in before if (before[name] > 0).all()}
+
+
+def _paired_means(
+    first_C: Mapping[str, Floats], second_C: Mapping[str, Floats], seed: int
+) -> tuple[dict[str, Floats], dict[str, Floats]]:
+    """The means of both over the cases that both know, and those of all resamples."""
     pairs = {name: _where_both_known(column_C, second_C[name]) for name, column_C in first_C.items()}
     pairs = {name: pair for name, pair in pairs.items() if not np.isnan(pair).all()}
     first, second = (_resampled_means({name: pair[side] for name, pair in pairs.items()}, seed) for side in (0, 1))
-    return {name: _with_edges(mean_of(name, first[name]) - mean_of(name, second[name])) for name in pairs}
+    return first, second
 
 
 def _where_both_known(first_C: Floats, second_C: Floats) -> Floats:

@@ -38,6 +38,8 @@ class Predictions:
     key_VD: Tensor
     """The items' side of every score."""
     bias_V: Tensor | None
+    new_X: Tensor | None = None
+    """Rows of new items: in training they are no candidates."""
     causal_SD: Tensor | None = None
     """The states' side of the next-item scores."""
     masked_SD: Tensor | None = None
@@ -84,6 +86,7 @@ class Bert4Rec(nn.Module):
         self.item_head = ItemHead(config, spec)
         self.rating_head = RatingHead(config, spec) if spec.rating_levels and tasks.rating_prediction else None
         self.preference_head = PreferenceHead(config, spec) if tasks.user_preference else None
+        self.register_buffer("new_X", None, persistent=False)
         self._start_small()
 
     @classmethod
@@ -100,14 +103,36 @@ class Bert4Rec(nn.Module):
         if self.user is not None:
             fill_tables(self.user.features, dataset.user_features)
 
+    @property
+    def places_new_items(self) -> bool:
+        """Whether it has learned what to make of an item of which only the metadata is known."""
+        return self.metadata is not None and self.config.id_dropout > 0
+
     @torch.no_grad()
-    def forget(self, user_X: Tensor) -> None:
-        """Makes strangers of users: their rows, which nothing trained, become those of the unknown user."""
-        tables = [] if self.user is None else [self.user.user]
+    def forget(self, user_X: Tensor, item_X: Tensor) -> None:
+        """Makes strangers of users and new items of items, of which nothing trains.
+
+        The users' rows become those of the unknown user. The items' become zero, so that their metadata alone speaks,
+        and they are no candidates in training; a network that knows items by their ids alone keeps them as they are,
+        and learns not to list them.
+        """
+        of_users, of_items = self._learned_rows()
+        device = self.item.weight.device
+        for table in of_users:
+            table[user_X.to(device)] = table[UNKNOWN].clone()
+        if self.places_new_items and len(item_X):
+            self.new_X = item_X.to(device)
+            for table in of_items:
+                table[self.new_X] = 0
+
+    def _learned_rows(self) -> tuple[list[Tensor], list[Tensor]]:
+        """The weights that have a row for each user, and those that have one for each item."""
+        of_users = [] if self.user is None else [self.user.user.weight]
+        of_items = [self.item.weight, *([] if self.item_head.bias_V is None else [self.item_head.bias_V])]
         if self.rating_head is not None and self.rating_head.factors is not None:
-            tables.append(self.rating_head.factors.user)
-        for table in tables:
-            table.weight[user_X.to(table.weight.device)] = table.weight[UNKNOWN].clone()
+            of_users.append(self.rating_head.factors.user.weight)
+            of_items.append(self.rating_head.factors.item.weight)
+        return of_users, of_items
 
     def forward(self, batch: Batch) -> Predictions:
         """The answers to one training batch."""
@@ -125,6 +150,7 @@ class Bert4Rec(nn.Module):
         return Predictions(
             key_VD=self.item_head.keys(item_VD),
             bias_V=self.item_head.bias_V,
+            new_X=self.new_X,
             causal_SD=self.item_head.queries(asked["causal"]) if "causal" in asked else None,
             masked_SD=self.item_head.queries(asked["masked"]) if "masked" in asked else None,
             taste_BD=taste_BD,

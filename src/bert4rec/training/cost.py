@@ -12,7 +12,7 @@ import numpy as np
 from bert4rec.config import ModelConfig, RunConfig, TaskWeights, TrainingConfig
 from bert4rec.data.batches import training_windows, with_strangers
 from bert4rec.data.prepared import PreparedDataset
-from bert4rec.data.splits import Split
+from bert4rec.data.splits import Split, without_cold_events
 
 SMALL = RunConfig(
     model=ModelConfig(
@@ -58,6 +58,7 @@ def arithmetic(dataset: PreparedDataset, split: Split, run: RunConfig) -> Arithm
 
     A causal token sees what came before it and itself, a masked one its whole window.
     """
+    dataset, split = without_cold_events(dataset, split)
     windows = training_windows(dataset, split, run.model, run.training, epoch=0)
     random = np.random.default_rng(run.training.seed)
     windows = with_strangers(windows, dataset, split, run.model, run.training, random)

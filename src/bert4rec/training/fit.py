@@ -129,11 +129,17 @@ def _train(
         _start_folder(output, identity, anew=plan == "start anew")
         for line in said:
             report(line)
+    _forget(network, dataset, split)
     module = TrainingModule(network, run, dataset, teacher)
     figures = _fit(module, dataset, split, output, report)
     if figures is not None and cases is not None:
         _finish(module, dataset, split, output, figures, cases, report)
     return output
+
+
+def _forget(network: Bert4Rec, dataset: PreparedDataset, split: Split) -> None:
+    """Rows as they were drawn, or learned elsewhere, answer nobody of whom nothing trains."""
+    network.forget(*(torch.from_numpy(row_X) for row_X in (split.strangers(dataset), split.new_items(dataset))))
 
 
 def _folders_read(training: TrainingConfig) -> list[tuple[str, str]]:
@@ -385,7 +391,7 @@ def _finish(
     rate = f"{figures['events_per_second']:,.0f} events/s, peak memory {megabytes(figures['peak_memory_mb'])}"
     report(f"trained {figures['epochs']} epochs in {duration(figures['seconds'])} ({kept}); {rate}")
     network = module.network.cpu()
-    network.forget(torch.from_numpy(split.strangers(dataset)))  # rows as they were drawn answer nobody
+    _forget(network, dataset, split)  # the unknown user's row was learned since
     scorer = NetworkScorer(network, run, name=output.name)
     reports = {
         f"{asked}_{name}": row.to_dict()

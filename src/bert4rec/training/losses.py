@@ -3,8 +3,8 @@
 The full softmax over the catalogue is most of a small model's arithmetic. `linear_cross_entropy` makes logits in pieces
 that stay in the cache, takes loss and gradients from each piece while it is there, and never holds `[S, V]`.
 
-Legend: S supervised tokens, N some or the rated ones of them, V item rows, D width, C targets of a token,
-R rating levels, B sequences, T tokens.
+Legend: S supervised tokens, N some or the rated ones of them, V item rows, X some of these, D width, C targets of a
+token, R rating levels, B sequences, T tokens.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def multi_task_loss(
     `value_tables` are the multi-valued item features, `[V, M]` by name, from which coming genres are read.
     With `exclude_seen` the items that a token sees are no candidates of its item task. `taught` is what a teacher says,
     by item task. `rating_shrinkage` times the squares of the rating head's own vectors and biases is a part of the sum,
-    in the weight of the rating task.
+    in the weight of the rating task. New items are no candidates of any task.
     """
     parts, taught = {}, taught or {}
     if predictions.masked_SD is not None and batch.masked is not None:
@@ -139,7 +139,14 @@ def _item_loss(
     """The event that happened is the target, or what a teacher leaves of it."""
     item_S1 = read.item_S[:, None]
     return linear_cross_entropy(
-        query_SD, predictions.key_VD, predictions.bias_V, item_S1, (item_S1 != PAD).float(), seen, soft
+        query_SD,
+        predictions.key_VD,
+        predictions.bias_V,
+        item_S1,
+        (item_S1 != PAD).float(),
+        seen,
+        soft,
+        predictions.new_X,
     )
 
 
@@ -155,7 +162,9 @@ def _preference_loss(predictions: Predictions, item_BC: Tensor, value_tables: Ma
     """The coming items, each an equal share of one target; and the coming events' values of each feature likewise."""
     assert predictions.taste_BD is not None
     share_BC = _shares((item_BC != PAD).float())
-    loss = linear_cross_entropy(predictions.taste_BD, predictions.key_VD, predictions.bias_V, item_BC, share_BC)
+    loss = linear_cross_entropy(
+        predictions.taste_BD, predictions.key_VD, predictions.bias_V, item_BC, share_BC, new_X=predictions.new_X
+    )
     for name, logit_BV in (predictions.values or {}).items():
         value_BX = value_tables[name][item_BC].flatten(1)
         share_BX = _shares((value_BX != UNKNOWN).float())
@@ -182,14 +191,15 @@ def linear_cross_entropy(
     share_SC: Tensor,
     seen: Seen | None = None,
     soft: SoftTargets | None = None,
+    new_X: Tensor | None = None,
 ) -> Tensor:
     """The mean cross-entropy between `softmax(query @ key.T + bias)` over the real items and the targets.
 
     The shares `share_SC` of a row's targets sum to 1, or to 0 where it is asked for nothing: such rows do not count.
-    `soft.weight` of the targets is what a teacher says instead (Hinton et al. 2015). PAD, MASK and what is `seen` are
-    no candidates, neither here nor to the teacher.
+    `soft.weight` of the targets is what a teacher says instead (Hinton et al. 2015). PAD, MASK, what is `seen` and the
+    new items `new_X`, which are never targets, are no candidates, neither here nor to the teacher.
     """
-    return _LinearCrossEntropy.apply(query_SD, key_VD, bias_V, target_SC, share_SC, seen, soft)  # type: ignore[no-untyped-call]
+    return _LinearCrossEntropy.apply(query_SD, key_VD, bias_V, target_SC, share_SC, seen, soft, new_X)  # type: ignore[no-untyped-call]
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
@@ -208,6 +218,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         share_SC: Tensor,
         seen: Seen | None,
         soft: SoftTargets | None,
+        new_X: Tensor | None,
     ) -> Tensor:
         S, device = len(query_SD), query_SD.device.type
         dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else query_SD.dtype
@@ -217,6 +228,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         taught = 0.0 if soft is None else soft.weight
         query_SD, key_VD = query_SD.to(dtype), student.key_VD
         target_SC = (target_SC - FIRST_ITEM).clamp(min=0)
+        new_X = None if new_X is None else new_X - FIRST_ITEM
         learns = any(ctx.needs_input_grad)
         grad_query_SD = torch.empty_like(query_SD) if learns else None
         grad_key_VD = torch.zeros_like(key_VD, dtype=torch.float32) if learns else None
@@ -228,10 +240,10 @@ class _LinearCrossEntropy(torch.autograd.Function):
             weight_N1, share_NC = share_SC[piece].sum(1, keepdim=True), share_SC[piece] * (1 - taught)
             hit_N1 = (logit_NV.gather(1, target_NC) * share_NC).sum(1, keepdim=True)
             if teacher is not None:
-                power_NV, total_N1, _ = _powers(_candidates(teacher.of(piece), seen, piece, target_NC))
+                power_NV, total_N1, _ = _powers(_candidates(teacher.of(piece), seen, new_X, piece, target_NC))
                 soft_NV = power_NV.mul_(taught * weight_N1 / total_N1)
                 hit_N1 += (logit_NV * soft_NV).sum(1, keepdim=True)  # while all scores are finite: 0 · ∞ is none
-            probability_NV, total_N1, top_N1 = _powers(_candidates(logit_NV, seen, piece, target_NC))
+            probability_NV, total_N1, top_N1 = _powers(_candidates(logit_NV, seen, new_X, piece, target_NC))
             loss += (weight_N1 * (total_N1.log2() + top_N1) - hit_N1).sum()
             if grad_query_SD is None or grad_key_VD is None:
                 continue
@@ -260,6 +272,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
             None,
             None,
             None,
+            None,
         )
 
 
@@ -278,13 +291,13 @@ class _Logits:
         return logit_NV if self.bias_V is None else logit_NV.add_(self.bias_V)
 
 
-def _candidates(logit_NV: Tensor, seen: Seen | None, piece: slice, target_NC: Tensor) -> Tensor:
-    """The same, in place: what was seen scores −∞ unless it is a target."""
-    if seen is None:
-        return logit_NV
-    own_NC = logit_NV.gather(1, target_NC)
-    seen.strike_out(logit_NV, piece)
-    return logit_NV.scatter_(1, target_NC, own_NC)
+def _candidates(logit_NV: Tensor, seen: Seen | None, new_X: Tensor | None, piece: slice, target_NC: Tensor) -> Tensor:
+    """The same, in place: what was seen scores −∞ unless it is a target, and so does what is new."""
+    if seen is not None:
+        own_NC = logit_NV.gather(1, target_NC)
+        seen.strike_out(logit_NV, piece)
+        logit_NV.scatter_(1, target_NC, own_NC)
+    return logit_NV if new_X is None else logit_NV.index_fill_(1, new_X, -torch.inf)
 
 
 def _powers(logit_NV: Tensor) -> tuple[Tensor, Tensor, Tensor]:

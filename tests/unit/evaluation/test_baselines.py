@@ -14,10 +14,11 @@ import pytest
 from bert4rec.config import PrepareConfig, SplitConfig
 from bert4rec.data.histories import Histories
 from bert4rec.data.prepare import prepare_dataset
-from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.prepared import Feature, Kind, PreparedDataset
 from bert4rec.data.splits import Split, make_split
 from bert4rec.evaluation import baselines
 from bert4rec.evaluation.baselines import (
+    ContentNeighbours,
     ItemNeighbours,
     Popularity,
     PopularityByGroup,
@@ -141,6 +142,39 @@ def test_no_baseline_learns_from_held_out_events(number: int) -> None:
     histories = one.histories(np.array([1, 2]), one.start_U1[[1, 2]] + 2)
     first, second = (fit_baselines(dataset, leave_one_out(dataset))[number] for dataset in (one, other))
     assert (scores(first, histories) == scores(second, histories)).all()
+
+
+def test_content_neighbours_are_alike_in_each_feature_and_to_the_newest_most() -> None:
+    dataset = dataset_of([0, 1], genres=[[1, 2], [2], [1], [], [3]], years=[1990, 0, 1990, 1990, 1991])
+    half = sqrt(1 / 2)
+    liking = [  # rows of the items' vectors: genres 1, 2, 3, years 1990, 1991; both of length 1, then the whole
+        np.array([half, half, 0, 1, 0]) / sqrt(2),
+        np.array([0, 1, 0, 0, 0]),
+        np.array([1, 0, 0, 1, 0]) / sqrt(2),
+        np.array([0, 0, 0, 1, 0]),
+        np.array([0, 0, 1, 0, 1]) / sqrt(2),
+    ]
+    history = dataset.histories(np.array([1]), dataset.start_U1[[2]])
+    true = [item @ (liking[1] + liking[0] / 2) for item in liking]
+    assert scores(ContentNeighbours(dataset), history)[0] == pytest.approx(true, abs=1e-6)
+
+
+def test_content_neighbours_ask_the_last_ten_events_alone() -> None:
+    dataset = dataset_of([0, *[1] * 10], [0, *[1] * 9], genres=[[1], [2]])
+    histories = dataset.histories(np.array([1, 2]), dataset.start_U1[[2, 3]])
+    assert scores(ContentNeighbours(dataset), histories)[:, 0].tolist() == [0, pytest.approx(1 / 10)]
+
+
+def test_numbers_are_alike_that_are_near() -> None:
+    price_V = np.array([np.nan, np.nan, 0.0, 0.5, -9.0, np.nan], dtype=np.float32)
+    dataset = replace(
+        dataset_of([0], num_items=4), item_features={"price": (Feature("price", Kind.NUMERIC, scale=1.0), price_V)}
+    )
+    history = dataset.histories(np.array([1]), dataset.start_U1[[2]])
+    found = scores(ContentNeighbours(dataset), history)[0]
+    assert found == pytest.approx(
+        [1, np.cos(0.5), 0, 0], abs=1e-6
+    )  # the third as far as can be, of the last nothing is known
 
 
 def test_rules_find_the_rule_of_the_synthetic_world(world: PreparedDataset) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bert4rec.evaluation import intervals
-from bert4rec.evaluation.intervals import difference_and_interval, mean_and_interval
+from bert4rec.evaluation.intervals import difference_and_interval, loss_and_interval, mean_and_interval
 
 
 def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
@@ -76,3 +76,13 @@ def test_little_memory_means_pieces_and_no_other_interval(monkeypatch: pytest.Mo
     whole = mean_and_interval(values)
     monkeypatch.setattr(intervals, "COUNTS_IN_PIECE", 333)
     assert mean_and_interval(values)["x"][1] == pytest.approx(whole["x"][1])
+
+
+def test_a_loss_is_a_share_of_what_there_was_on_the_same_resamples() -> None:
+    before = np.random.default_rng(6).random(300)
+    share, (low, high) = loss_and_interval({"x": before}, {"x": 0.9 * before})["x"]
+    assert (share, low, high) == pytest.approx((0.1, 0.1, 0.1))
+    before[:100] = np.nan  # who has nothing to lose does not count
+    after = np.where(np.arange(300) < 100, 1.0, 0.8 * before)
+    assert loss_and_interval({"x": before}, {"x": after})["x"][0] == pytest.approx(0.2)
+    assert loss_and_interval({"x": np.zeros(9)}, {"x": np.zeros(9)}) == {}

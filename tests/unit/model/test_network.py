@@ -148,7 +148,8 @@ def test_pad_and_mask_are_never_learned_as_answers(world: PreparedDataset) -> No
 
 def test_every_task_has_its_predictions(world: PreparedDataset) -> None:
     predictions = network_of(world)(batch_of(world))
-    assert all(getattr(predictions, name) is not None for name in Predictions.__dataclass_fields__ if name != "bias_V")
+    asked = Predictions.__dataclass_fields__.keys() - {"bias_V", "new_X"}
+    assert all(getattr(predictions, name) is not None for name in asked)
 
 
 OFF = {
@@ -319,3 +320,34 @@ def test_some_users_are_strangers_to_the_rating_factors_in_training_alone(world:
         network.train(mode)(batch)
     assert 0 < (known[0] == UNKNOWN).sum() < len(known[0])
     assert not (known[1] == UNKNOWN).any()
+
+
+@pytest.mark.parametrize("cosine_head", [True, False])
+def test_a_forgotten_item_is_its_metadata_and_no_candidate(cosine_head: bool, world: PreparedDataset) -> None:
+    network = network_of(world, cosine_head=cosine_head, id_dropout=0.1).eval()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.1)
+    before = {name: value.detach().clone() for name, value in network.named_parameters()}
+    saved, new = network.state_dict().keys(), torch.tensor([3, 7])
+    network.forget(torch.tensor([], dtype=torch.long), new)
+    assert network.metadata is not None
+    torch.testing.assert_close(network.item_vectors()[new], network.metadata()[new])
+    after = dict(network.named_parameters())
+    changed = {"item.weight", "rating_head.factors.item.weight", *([] if cosine_head else ["item_head.bias_V"])}
+    assert {name for name in before if not before[name].equal(after[name])} == changed
+    for name in changed:
+        rows = (before[name] != after[name]).reshape(len(before[name]), -1).any(1)
+        assert rows.nonzero().flatten().tolist() == new.tolist()
+        assert not after[name][new].any()
+    assert network(batch_of(world)).new_X.tolist() == new.tolist()  # type: ignore[union-attr]
+    assert network.state_dict().keys() == saved  # which items are new is nothing to be saved
+
+
+@pytest.mark.parametrize("changes", [{"item_features": False, "id_dropout": 0.1}, {"id_dropout": 0.0}])
+def test_who_knows_items_by_their_ids_alone_forgets_none(changes: dict, world: PreparedDataset) -> None:
+    network = network_of(world, **changes)
+    before = network.item.weight.clone()
+    network.forget(torch.tensor([], dtype=torch.long), torch.tensor([3, 7]))
+    assert torch.equal(network.item.weight, before)
+    assert network(batch_of(world)).new_X is None

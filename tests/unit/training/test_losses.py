@@ -167,6 +167,28 @@ def test_seen_items_are_no_candidates_unless_they_are_the_answer(query: Tensor, 
         torch.testing.assert_close(mine, torchs, atol=1e-6, rtol=1e-4)
 
 
+@pytest.mark.usefixtures("pieces")
+@pytest.mark.parametrize("taught", [False, True])
+def test_new_items_are_no_candidates_of_student_or_teacher_and_learn_nothing(
+    taught: bool, query: Tensor, key: Tensor, bias: Tensor
+) -> None:
+    new = torch.tensor([FIRST_ITEM, FIRST_ITEM + 3])  # the first is where PAD among the targets points to
+    known = torch.tensor([row for row in range(V) if row not in new.tolist()])
+    place_V = torch.zeros(V, dtype=torch.long).scatter(0, known, torch.arange(len(known)))
+    item_SC, share_SC = targets()
+    item_SC = torch.where(torch.isin(item_SC, new), FIRST_ITEM + 1, item_SC)
+    teacher = SoftTargets(-query.detach(), key.detach(), bias.detach(), 0.4) if taught else None
+    theirs = replace(teacher, key_VD=key.detach()[known], bias_V=bias.detach()[known]) if teacher else None
+    found = linear_cross_entropy(query, key, bias, item_SC, share_SC, soft=teacher, new_X=new)
+    true = linear_cross_entropy(query, key[known], bias[known], place_V[item_SC], share_SC, soft=theirs)
+    torch.testing.assert_close(found, true)
+    grads = [torch.autograd.grad(loss, [query, key, bias]) for loss in (found, true)]
+    for mine, others in zip(*grads, strict=True):
+        torch.testing.assert_close(mine, others, atol=1e-6, rtol=1e-4)
+    assert not grads[0][1][new].any()
+    assert not grads[0][2][new].any()
+
+
 @pytest.mark.parametrize("name", ["causal", "masked"])
 def test_what_a_gpu_strikes_out_is_what_a_cpu_strikes_out(name: str, world: PreparedDataset) -> None:
     read = getattr(batch_of(world), name)
@@ -192,6 +214,14 @@ def test_a_causal_token_has_seen_what_came_before_and_a_masked_one_the_whole_win
     # 0 of 10; 1 without 0; 2 without 0 and 1; 0 again, without 1 and 2
     assert float(found["next_item"]) == pytest.approx((log(10) + log(9) + log(8) + log(8)) / 4)
     assert float(found["item_prediction"]) == pytest.approx(log(8))  # the last event, 0 again, without 1 and 2
+
+
+def test_new_items_are_candidates_of_no_item_task() -> None:
+    batch = batch_of(dataset_of([0, 1, 2, 0, 4, 5], num_items=10), mask_probability=0.01)
+    alike = replace(everything_alike(batch), new_X=torch.tensor([9, 10, 11]), taste_BD=torch.zeros(1, 1))
+    found = multi_task_loss(alike, batch, ALL_TASKS, {}).parts
+    assert set(found) == {"item_prediction", "next_item", "user_preference"}
+    assert [float(loss) for loss in found.values()] == pytest.approx([log(7)] * 3)
 
 
 def test_otherwise_every_item_is_a_candidate() -> None:
