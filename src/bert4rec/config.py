@@ -116,7 +116,7 @@ class SplitConfig:
 
     split: Literal["leave-one-out", "global-time", "cold-users", "cold-items"] = "leave-one-out"
     """leave-one-out: each user's last event tests; global-time: each user's last event after a date; cold-users: the
-    20th event of users who do not train; cold-items: each user's last event, while a fifth of the items do not train."""
+    20th event of users who do not train; cold-items: each user's last event, when a fifth of the items do not train."""
     test_share: float = 0.1
     """global-time: the share of all events after the test date (and of the rest after the validation date)."""
     fold: int = 0

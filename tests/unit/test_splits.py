@@ -167,7 +167,7 @@ def test_of_cold_items_nothing_trains_and_nothing_validates_but_they_are_asked_f
     assert split.test.target_C.tolist() == everything.test.target_C.tolist()
     warm = [target for target in everything.validation.target_C if dataset.item_N[target] != cold]
     assert split.validation.target_C.tolist() == warm
-    assert (asked(dataset, split.test)[0]) == ([0, 1, 2, 3], 4)  # what is cold is visible
+    assert asked(dataset, split.test)[0] == ([0, 1, 2, 3], 4)  # what is cold is visible
 
 
 def test_each_item_of_five_events_is_cold_in_one_fold() -> None:
@@ -193,13 +193,11 @@ def test_too_few_items_for_the_folds_are_refused() -> None:
 
 
 def test_without_cold_events_what_trains_is_one_stretch() -> None:
-    dataset = dataset_of(
-        *[[0, 1, 2, 3, 4], [4, 3, 2, 1, 0], [2, 0]] * 5, ratings=[[1, 2, 3, 4, 5]] * 2 * 5 + [[1, 2]] * 5
-    )
+    dataset = dataset_of(*[[0, 1, 2, 3, 4], [4, 3, 2, 1, 0]] * 5, ratings=[[1, 2, 3, 4, 5]] * 10)
     split = make_split(dataset, SplitConfig("cold-items"))
     warm, view = without_cold_events(dataset, split)
     trains, seen = training_events(dataset, split), training_events(warm, view)
-    assert not split.new_items(dataset)[0] in warm.item_N
+    assert split.new_items(dataset)[0] not in warm.item_N
     for name in ("item_N", "rating_N", "time_N"):
         assert getattr(warm, name)[seen].tolist() == getattr(dataset, name)[trains].tolist()
     same = make_split(dataset, SplitConfig())

@@ -1,8 +1,8 @@
 """What counting alone reaches: popularity, of all or of people alike, sequential rules and item neighbours.
 
-All of these are fitted on the training events; content neighbours know items by their features alone. Each is a `Scorer`, so it is asked, filtered and ranked exactly as a network is.
-Nothing of size users × items or items × items is held: fitting goes through the items in pieces, scoring through the
-users one by one.
+All of these are fitted on the training events; content neighbours know items by their features alone. Each is a
+`Scorer`, so it is asked, filtered and ranked exactly as a network is. Nothing of size users × items or items × items is
+held: fitting goes through the items in pieces, scoring through the users one by one.
 
 Legend: B users, U user rows, N training events, V item rows, P pairs of items, K neighbours, G groups of users, X some
 of the events, F values of an item's features, W values that there are.
@@ -219,18 +219,15 @@ class ContentNeighbours:
 
 
 def _values_and_weights(feature: Feature, table: Ints | Floats) -> tuple[Ints, Floats, int]:
-    """A feature's vectors of length 1: which values each item row has `[V, F]`, how much of each, and how many exist."""
+    """A feature's vectors of length 1: the values of each item, how much of each `[V, F]`, and how many there are."""
     if feature.kind is Kind.NUMERIC:
-        angle_V1 = np.clip(table, -np.pi / 2, np.pi / 2)[:, None]
-        both_VF = np.broadcast_to(np.arange(2), (len(table), 2))
-        return both_VF, np.nan_to_num(np.concatenate([np.cos(angle_V1), np.sin(angle_V1)], 1)).astype(np.float32), 2
+        angle_V = np.clip(table, -np.pi / 2, np.pi / 2)
+        weight_VF = np.nan_to_num(np.stack([np.cos(angle_V), np.sin(angle_V)], axis=1))
+        return np.broadcast_to(np.arange(2), weight_VF.shape), weight_VF.astype(np.float32), 2
     value_VF = table.reshape(len(table), -1).astype(np.int64)
     known_VF = value_VF != UNKNOWN
-    return (
-        value_VF,
-        (known_VF / np.sqrt(np.maximum(known_VF.sum(1, keepdims=True), 1))).astype(np.float32),
-        feature.rows,
-    )
+    length_V1 = np.sqrt(np.maximum(known_VF.sum(1, keepdims=True), 1))
+    return value_VF, (known_VF / length_V1).astype(np.float32), feature.rows
 
 
 def _items_of_each(histories: Histories) -> list[Ints]:

@@ -172,9 +172,7 @@ def test_numbers_are_alike_that_are_near() -> None:
     )
     history = dataset.histories(np.array([1]), dataset.start_U1[[2]])
     found = scores(ContentNeighbours(dataset), history)[0]
-    assert found == pytest.approx(
-        [1, np.cos(0.5), 0, 0], abs=1e-6
-    )  # the third as far as can be, of the last nothing is known
+    assert found == pytest.approx([1, np.cos(0.5), 0, 0], abs=1e-6)  # one is very far, of one nothing is known
 
 
 def test_rules_find_the_rule_of_the_synthetic_world(world: PreparedDataset) -> None:
