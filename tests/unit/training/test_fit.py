@@ -17,6 +17,7 @@ from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import make_split
 from bert4rec.errors import Bert4RecError, ConfigError, UsageError
 from bert4rec.evaluation.evaluate import evaluate
+from bert4rec.ids import PAD
 from bert4rec.model.network import Bert4Rec
 from bert4rec.training import fit
 from bert4rec.training.alone import alone_in
@@ -413,3 +414,17 @@ def test_a_run_of_before_is_no_run_of_what_came_later(trained: Train, tmp_path: 
     path.write_text(json.dumps(identity))
     with pytest.raises(UsageError, match="was trained with rating_size 0, not 64"):
         trained(max_epochs=1)
+
+
+def test_new_items_are_their_metadata_from_the_first_step_on(
+    world: PreparedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[TrainingModule] = []
+    monkeypatch.setattr(fit, "_fit", lambda module, *_: made.append(module))
+    run = run_of(split="cold-items", fold=2)
+    train(world, run, tmp_path / "run", report=lambda line: None)
+    new, network = make_split(world, run.split).new_items(world), made[0].network
+    assert len(new) == 5
+    assert np.flatnonzero((network.item.weight == 0).all(1)).tolist() == [PAD, *new]
+    assert network.new_X is not None
+    assert network.new_X.tolist() == new.tolist()
