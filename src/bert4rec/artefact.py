@@ -223,6 +223,11 @@ def load_for(folder: str | Path, dataset: PreparedDataset) -> Artefact:
     return load(folder, dataset if is_published(Path(folder)) else None)
 
 
+def run_of(folder: str | Path) -> RunConfig:
+    """The settings of the run that made a model folder."""
+    return RunConfig.from_stored(_read_config(Path(folder))["settings"])
+
+
 def trained_on(folder: str | Path) -> dict[str, str]:
     """Name and checksum of the data that the model of a folder was trained on."""
     return dict(_read_config(Path(folder))["dataset"])

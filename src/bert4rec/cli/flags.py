@@ -60,6 +60,20 @@ def parse(parser: ArgumentParser, words: Sequence[str]) -> Namespace:
         raise
 
 
+def set_defaults(parser: ArgumentParser, settings: Mapping[str, Any]) -> None:
+    """Settings in place of the defaults of their flags."""
+    flat = {name: value for name, value in settings.items() if name != "task_weights"}
+    tasks = {f"task_weights.{name}": value for name, value in settings.get("task_weights", {}).items()}
+    if settings:
+        parser.set_defaults({**flat, **tasks})
+
+
+def word_after(flag: str, words: Sequence[str]) -> str | None:
+    """What a command line says after a flag, before it is parsed; the last time, and None where it does not."""
+    apart = [after for word, after in pairwise(words) if word == flag]
+    return [None, *apart, *(w.partition("=")[2] for w in words if w.startswith(f"{flag}="))][-1]
+
+
 def _configuration_files(words: Sequence[str]) -> list[Path]:
     apart = [after for word, after in pairwise(words) if word == "--config"]
     return [Path(file) for file in (*apart, *(w.partition("=")[2] for w in words if w.startswith("--config=")))]

@@ -60,11 +60,13 @@ def _dispatch(words: list[str]) -> None:
 
 def run_command(name: str, words: Sequence[str]) -> None:
     """Reads the flags of a verb and runs it."""
-    from bert4rec.cli.flags import make_parser, parse
+    from bert4rec.cli.flags import make_parser, parse, set_defaults
 
     command = module_of(name)
     parser = make_parser(f"bert4rec {name}", command.__doc__ or "")
     command.add_flags(parser)
+    if hasattr(command, "defaults"):
+        set_defaults(parser, command.defaults(words))
     command.run(parse(parser, words))
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from pathlib import Path
+from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
 
-from bert4rec.cli.flags import add_settings, run_config
+from bert4rec.cli.flags import add_settings, run_config, word_after
 from bert4rec.cli.output import notes
 from bert4rec.config import ModelConfig, SplitConfig, TrainingConfig
 
@@ -16,7 +17,20 @@ def add_flags(parser: ArgumentParser) -> None:
     """The flags of `train`."""
     parser.add_argument("--data", type=Path, required=True, help="The prepared folder.")
     parser.add_argument("--output", type=Path, required=True, help="The model folder to make.")
+    parser.add_argument(
+        "--from", type=Path, help="A model folder to go on from, on newer data too: its settings, and its weights."
+    )
     add_run_flags(parser)
+
+
+def defaults(words: Sequence[str]) -> dict[str, Any]:
+    """The settings of the model that a command line goes on from, in place of the defaults."""
+    folder = word_after("--from", words)
+    if folder is None:
+        return {}
+    from bert4rec.artefact import run_of
+
+    return {**run_of(folder).to_dict(), "teacher": [], "start_from": str(folder)}
 
 
 def add_run_flags(parser: ArgumentParser, skip: Container[str] = ()) -> None:

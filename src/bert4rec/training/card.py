@@ -20,10 +20,12 @@ def model_card(
     training: Mapping[str, Any],
     note: str = "",
     with_data: bool = True,
+    compared: str = "",
 ) -> str:
     """The text of a model folder's README. `metrics` holds reports by row, `training` the figures of the run.
 
-    `note` is what else there is to know of the data. A folder without its data is loaded with it.
+    `note` is what else there is to know of the data. A folder without its data is loaded with it. `compared` is what
+    the model is worth beside the one that it started from.
     """
     call, flag = ("folder", "") if with_data else ("folder, data=prepared", " --data prepared")
     return "\n".join(
@@ -35,6 +37,7 @@ def model_card(
             f"`RecommendationEngine.load({call})` or `bert4rec recommend --model folder{flag}`.",
             "",
             *_results(metrics),
+            *([f"It is {compared}.", ""] if compared else []),
             *(["## Data", "", note.strip(), ""] if note else []),
             "## Settings that differ from the defaults",
             "",

@@ -39,6 +39,7 @@ from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import Split, make_split
 from bert4rec.errors import ArtefactError, Bert4RecError, ConfigError, UsageError
 from bert4rec.evaluation.evaluate import evaluate_rows
+from bert4rec.evaluation.report import Report, compare
 from bert4rec.files import write_whole
 from bert4rec.model.network import Bert4Rec
 from bert4rec.model.scorer import NetworkScorer, readings_of
@@ -47,13 +48,16 @@ from bert4rec.training.card import model_card
 from bert4rec.training.checkpoints import WholeCheckpoints, read_checkpoint
 from bert4rec.training.module import MONITORED, TrainingData, TrainingModule
 from bert4rec.training.progress import EpochBar, Progress, Reseed, duration, megabytes, seed_epoch
-from bert4rec.training.start import starting_point, take_over
+from bert4rec.training.start import starting_point, take_over, verdict
 from bert4rec.training.teacher import teacher_of
 
 RUN_FILE = "run.json"
 """What is trained on what, in `output/training/`: a run is resumed only with the same."""
 FIGURES_FILE = "training.json"
 """The figures of the run, in `output/training/`; its presence means that training is over."""
+
+COMPARISON_FILE = "comparison.json"
+"""How far the model is from the one that it started from, by row."""
 
 BEST, LAST = "best.ckpt", "last.ckpt"
 """Checkpoints, in `output/training/`: the best weights so far, and everything that a run needs to go on."""
@@ -122,7 +126,7 @@ def _train(
     start = None if goes_on else starting_point(run, dataset, split)
     seed_epoch(run.training.seed, epoch=0)
     network = Bert4Rec.for_dataset(run.model, dataset, run.training.task_weights)
-    said = [] if start is None else [take_over(network, start)]
+    said = [] if start is None else [take_over(network, start, dataset)]
     if teacher is not None:
         said.append(f"learns from {', '.join(run.training.teacher)}: {' and '.join(teacher.tasks)}")
     if plan != "follow":
@@ -181,7 +185,8 @@ def _start_folder(output: Path, identity: dict[str, Any], anew: bool) -> None:
     """Makes the folder ready; what a run left goes where it is to start anew."""
     training = output / "training"
     if anew:
-        (output / artefact.CONFIG_FILE).unlink(missing_ok=True)
+        for name in (artefact.CONFIG_FILE, COMPARISON_FILE):
+            (output / name).unlink(missing_ok=True)
         shutil.rmtree(training, ignore_errors=True)
     training.mkdir(parents=True, exist_ok=True)
     _write_json(training / RUN_FILE, identity)
@@ -393,16 +398,46 @@ def _finish(
     network = module.network.cpu()
     _forget(network, dataset, split)  # the unknown user's row was learned since
     scorer = NetworkScorer(network, run, name=output.name)
-    reports = {
-        f"{asked}_{name}": row.to_dict()
-        for asked in cases
-        for name, row in evaluate_rows(scorer, dataset, split, asked).items()
-    }
+    rows = {asked: evaluate_rows(scorer, dataset, split, asked) for asked in cases}
+    reports = {f"{asked}_{name}": row.to_dict() for asked in cases for name, row in rows[asked].items()}
+    compared = _compared_with_start(run, dataset, split, cases[-1], rows[cases[-1]], output, report)
     _draw(figures, output / "losses.png", report)
-    card = model_card(output.name, run, dataset.manifest, reports, figures)
+    card = model_card(output.name, run, dataset.manifest, reports, figures, compared=compared)
     artefact.save(output, network, run, dataset, split, metrics=reports, training=figures, card=card)
     _drop_checkpoints(output / "training")
     report(f"model folder: {output}")
+
+
+def _compared_with_start(
+    run: RunConfig,
+    dataset: PreparedDataset,
+    split: Split,
+    asked: Literal["validation", "test"],
+    rows: Mapping[str, Report],
+    output: Path,
+    report: Callable[[str], None],
+) -> str:
+    """What the run is worth beside the model that it started from, on the same events; nothing where there is none.
+
+    The model answers as it would without training: new users as strangers, new items by their metadata.
+    """
+    if not run.training.start_from:
+        return ""
+    try:
+        start = starting_point(run, dataset, split)
+    except ArtefactError as problem:  # training needs it no more
+        report(f"not compared with what it started from: {problem}")
+        return ""
+    assert start is not None
+    network = Bert4Rec.for_dataset(run.model, dataset, run.training.task_weights)
+    take_over(network, start, dataset)
+    _forget(network, dataset, split)
+    before = evaluate_rows(NetworkScorer(network, run, name=str(start.source)), dataset, split, asked)
+    found = {name: compare(row, before[name]) for name, row in rows.items()}
+    _write_json(output / COMPARISON_FILE, {name: comparison.to_dict() for name, comparison in found.items()})
+    said = verdict(next(iter(found.values())))
+    report(said)
+    return said
 
 
 def _draw(figures: dict[str, Any], path: Path, report: Callable[[str], None]) -> None:

@@ -12,7 +12,6 @@ import torch
 from bert4rec import artefact
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import make_split
-from bert4rec.data.synthetic import synthetic_dataset
 from bert4rec.errors import ArtefactError, ConfigError
 from bert4rec.model.network import Bert4Rec
 from bert4rec.training.fit import train
@@ -33,7 +32,7 @@ def started(world: PreparedDataset, folder: Path | str, **changes: Any) -> tuple
     model = starting_point(run, world, make_split(world, run.split))
     assert model is not None
     network = Bert4Rec.for_dataset(run.model, world, run.training.task_weights)
-    return network, take_over(network, model)
+    return network, take_over(network, model, world)
 
 
 def test_a_run_starts_from_the_weights_of_the_model_that_is_named(folder: Path, world: PreparedDataset) -> None:
@@ -107,13 +106,6 @@ def test_another_network_or_split_is_refused(
 ) -> None:
     with pytest.raises(ConfigError, match=f"start_from .*first: {message}"):
         started(world, folder, **changes)
-
-
-def test_other_data_is_refused(folder: Path) -> None:
-    with pytest.raises(
-        ConfigError, match=r"was trained on .* this run is on .*; take a model of the same prepared folder"
-    ):
-        started(synthetic_dataset(seed=9, num_users=80, num_items=24, events_per_user=20), folder)
 
 
 def test_a_folder_that_holds_no_model_is_refused_before_anything_is_touched(trained: Train, tmp_path: Path) -> None:
