@@ -274,9 +274,11 @@ class RunConfig:
     @classmethod
     def from_stored(cls, settings: Mapping[str, Any]) -> RunConfig:
         """The settings of a run that this or an earlier version stored: what it did not know of, it did without."""
-        return cls.from_dict({**WITHOUT, **settings})
+        return cls.from_dict({**WITHOUT, **{name: value for name, value in settings.items() if name not in GONE}})
 
 
+GONE = ("late_starts",)
+"""Settings of training that there are no more; a model that was trained with them answers all the same."""
 WITHOUT = {"rating_size": 0}
 """Settings that came later and whose defaults change a network, as a network of before has them."""
 

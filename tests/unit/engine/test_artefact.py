@@ -260,6 +260,7 @@ def test_a_model_of_before_has_what_it_had(world_folder: Path, tmp_path: Path) -
     config = json.loads((tmp_path / "old" / "config.json").read_text())
     for name in ("rating_size", "rating_shrinkage", "start_from"):
         del config["settings"][name]
+    config["settings"]["late_starts"] = 0.5
     (tmp_path / "old" / "config.json").write_text(json.dumps(config))
     found = artefact.load(tmp_path / "old")
     assert found.run.model.rating_size == 0
