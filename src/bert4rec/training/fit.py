@@ -400,7 +400,7 @@ def _finish(
     scorer = NetworkScorer(network, run, name=output.name)
     rows = {asked: evaluate_rows(scorer, dataset, split, asked) for asked in cases}
     reports = {f"{asked}_{name}": row.to_dict() for asked in cases for name, row in rows[asked].items()}
-    compared = _compared_with_start(run, dataset, split, cases[-1], rows[cases[-1]], output, report)
+    compared = _compared_with_start(run, dataset, split, rows, output, report)
     _draw(figures, output / "losses.png", report)
     card = model_card(output.name, run, dataset.manifest, reports, figures, compared=compared)
     artefact.save(output, network, run, dataset, split, metrics=reports, training=figures, card=card)
@@ -412,16 +412,17 @@ def _compared_with_start(
     run: RunConfig,
     dataset: PreparedDataset,
     split: Split,
-    asked: Literal["validation", "test"],
-    rows: Mapping[str, Report],
+    asked: Mapping[Literal["validation", "test"], Mapping[str, Report]],
     output: Path,
     report: Callable[[str], None],
 ) -> str:
-    """What the run is worth beside the model that it started from, on the same events; nothing where there is none.
+    """What the run is worth beside the model that it started from, on the last cases that it was asked.
 
-    The model answers as it would without training: new users as strangers, new items by their metadata.
+    Nothing where there is no such model, or where nothing was asked. That model answers as it would without training:
+    new users as strangers, new items by their metadata.
     """
-    if not run.training.start_from:
+    cases, rows = [*asked.items()][-1] if asked else ("test", {})
+    if not run.training.start_from or not rows:
         return ""
     try:
         start = starting_point(run, dataset, split)
@@ -432,7 +433,7 @@ def _compared_with_start(
     network = Bert4Rec.for_dataset(run.model, dataset, run.training.task_weights)
     take_over(network, start, dataset)
     _forget(network, dataset, split)
-    before = evaluate_rows(NetworkScorer(network, run, name=str(start.source)), dataset, split, asked)
+    before = evaluate_rows(NetworkScorer(network, run, name=str(start.source)), dataset, split, cases)
     found = {name: compare(row, before[name]) for name, row in rows.items()}
     _write_json(output / COMPARISON_FILE, {name: comparison.to_dict() for name, comparison in found.items()})
     said = verdict(next(iter(found.values())))
