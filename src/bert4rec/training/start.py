@@ -98,6 +98,8 @@ def verdict(comparison: Comparison) -> str:
 def _why_not_grown(model: Artefact, dataset: PreparedDataset, split: Split) -> Iterator[str]:
     """Why a run on other data cannot go on from the model."""
     before = model.dataset
+    if model.data["checksum"] != before.checksum:
+        yield "was published without its data, so nobody can tell what it was trained on; take the model that holds it"
     for kind, known, now in (("user", before.users, dataset.users), ("item", before.items, dataset.items)):
         if not any(raw in known for raw in now.ids):
             yield f"knows none of the {kind}s of {dataset.name}; there is nothing to go on from"
@@ -138,8 +140,10 @@ def _answers_that_trained(model: Artefact, dataset: PreparedDataset, split: Spli
     is_known_X = (user_row_U[user_X] != NEW) & (item_row_V[item_X] != NEW)
     asked_pair_X = asked_user_X.astype(np.int64) * dataset.item_rows + dataset.item_N[asked_X]
     met_X = np.flatnonzero(is_known_X & np.isin(pair_X, asked_pair_X))
-    met = set(zip(pair_X[met_X].tolist(), before.time_N[trained_X][met_X].tolist(), strict=True))
-    return sum(pair in met for pair in zip(asked_pair_X.tolist(), dataset.time_N[asked_X].tolist(), strict=True))
+    timed = before.has_times and dataset.has_times  # else the pair alone must do
+    met = set(zip(pair_X[met_X].tolist(), (before.time_N[trained_X][met_X] * timed).tolist(), strict=True))
+    asked = zip(asked_pair_X.tolist(), (dataset.time_N[asked_X] * timed).tolist(), strict=True)
+    return sum(pair in met for pair in asked)
 
 
 def _user_of_events(dataset: PreparedDataset) -> Ints:
