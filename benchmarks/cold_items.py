@@ -8,36 +8,21 @@ writes it (`cold_items.json`, with the folds' own, and `cold_items.md`).
 
 from __future__ import annotations
 
-import argparse
 import json
-from pathlib import Path
 
-from bert4rec import artefact
 from bert4rec.cli.evaluate import data_of
-from bert4rec.data.prepared import PreparedDataset
-from bert4rec.evaluation.cold import ColdItems, cold_items, pooled
-
-
-def table_of(folder: Path, data: PreparedDataset | None) -> ColdItems:
-    """The table of one fold."""
-    model = artefact.load(folder, data)
-    return cold_items(model.scorer(), *data_of(model))
+from bert4rec.evaluation.cold import cold_items, pooled
+from folds import models_of_folds
 
 
 def main() -> None:
     """Evaluates each model on its fold, and pools."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", type=Path, nargs="+", required=True, help="A model folder for each fold.")
-    parser.add_argument("--data", type=Path, help="The prepared folder, for models that were published without.")
-    parser.add_argument("--output", type=Path, required=True, help="The folder for the table.")
-    args = parser.parse_args()
-    data = PreparedDataset.open(args.data) if args.data else None
-    folds = [table_of(folder, data) for folder in args.models]
+    models, output = models_of_folds(__doc__)
+    folds = [cold_items(model.scorer(), *data_of(model)) for model in models]
     together = pooled(folds)
-    args.output.mkdir(parents=True, exist_ok=True)
     content = {**together.to_dict(), "folds": [fold.to_dict() for fold in folds]}
-    (args.output / "cold_items.json").write_text(json.dumps(content, indent=1))
-    (args.output / "cold_items.md").write_text(together.to_markdown() + "\n")
+    (output / "cold_items.json").write_text(json.dumps(content, indent=1))
+    (output / "cold_items.md").write_text(together.to_markdown() + "\n")
     print(together.to_markdown())
 
 

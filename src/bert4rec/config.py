@@ -186,7 +186,7 @@ class TrainingConfig:
     """Decay of the moving average of the weights that is evaluated and saved; 0 turns it off."""
     cuda_graphs: bool = True
     """On one GPU, in 32-true: record a step once and replay it; a small network is then several times as fast.
-    Batches are padded."""
+    Batches are padded; with stranger_windows, whose lengths differ most, no step is recorded."""
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     """Arithmetic of the forward pass."""
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"

@@ -82,6 +82,7 @@ def run(args: Namespace) -> None:
     curve = diversity(scorer, dataset, split, args) if args.diversity else None
     few = shown_few(scorer, dataset, split, args, say) if models[0].run.split.split == "cold-users" else None
     cold = for_new_items(scorer, dataset, split, args, say) if models[0].run.split.split == "cold-items" else None
+    found = {"explanations": explained, "diversity": curve, "shots": few, "cold_items": cold}
     if args.output:
         write_reports(args.output, rows, baselines, explained, curve, few, cold)
     if args.json:
@@ -92,10 +93,7 @@ def run(args: Namespace) -> None:
                 "rows": {name: row.to_dict() for name, row in rows.items()},
                 "baselines": {report.name: report.to_dict() for report in baselines},
                 "rating_baselines": ratings,
-                **({} if explained is None else {"explanations": explained.to_dict()}),
-                **({} if curve is None else {"diversity": curve.to_dict()}),
-                **({} if few is None else {"shots": few.to_dict()}),
-                **({} if cold is None else {"cold_items": cold.to_dict()}),
+                **{name: more.to_dict() for name, more in found.items() if more is not None},
             }
         )
         return

@@ -47,7 +47,7 @@ def add_data(parser: ArgumentParser) -> None:
 
 def parse(parser: ArgumentParser, words: Sequence[str]) -> Namespace:
     """The flags' values; what is wrong with them in one line."""
-    files = _configuration_files(words)
+    files = paths_after("--config", words)
     for file in files:
         _check_file(file)
     try:
@@ -68,15 +68,10 @@ def set_defaults(parser: ArgumentParser, settings: Mapping[str, Any]) -> None:
         parser.set_defaults({**flat, **tasks})
 
 
-def word_after(flag: str, words: Sequence[str]) -> str | None:
-    """What a command line says after a flag, before it is parsed; the last time, and None where it does not."""
+def paths_after(flag: str, words: Sequence[str]) -> list[Path]:
+    """What a command line says after a flag, each time, before it is parsed."""
     apart = [after for word, after in pairwise(words) if word == flag]
-    return [None, *apart, *(w.partition("=")[2] for w in words if w.startswith(f"{flag}="))][-1]
-
-
-def _configuration_files(words: Sequence[str]) -> list[Path]:
-    apart = [after for word, after in pairwise(words) if word == "--config"]
-    return [Path(file) for file in (*apart, *(w.partition("=")[2] for w in words if w.startswith("--config=")))]
+    return [Path(path) for path in (*apart, *(w.partition("=")[2] for w in words if w.startswith(f"{flag}=")))]
 
 
 def _check_file(file: Path) -> None:

@@ -8,9 +8,10 @@ from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
 
-from bert4rec.cli.flags import add_settings, run_config, word_after
+from bert4rec.cli.flags import add_settings, paths_after, run_config
 from bert4rec.cli.output import notes
 from bert4rec.config import ModelConfig, SplitConfig, TrainingConfig
+from bert4rec.errors import UsageError
 
 
 def add_flags(parser: ArgumentParser) -> None:
@@ -25,12 +26,12 @@ def add_flags(parser: ArgumentParser) -> None:
 
 def defaults(words: Sequence[str]) -> dict[str, Any]:
     """The settings of the model that a command line goes on from, in place of the defaults."""
-    folder = word_after("--from", words)
-    if folder is None:
+    folders = paths_after("--from", words)
+    if not folders:
         return {}
     from bert4rec.artefact import run_of
 
-    return {**run_of(folder).to_dict(), "teacher": [], "start_from": str(folder)}
+    return {**run_of(folders[-1]).to_dict(), "teacher": [], "start_from": str(folders[-1])}
 
 
 def add_run_flags(parser: ArgumentParser, skip: Container[str] = ()) -> None:
@@ -43,6 +44,8 @@ def add_run_flags(parser: ArgumentParser, skip: Container[str] = ()) -> None:
 def run(args: Namespace) -> None:
     """Trains."""
     config = run_config(args)
+    if args["from"] and not config.training.start_from:
+        raise UsageError("--from goes on the command line, for a file's settings come after the model's")
     from bert4rec.data.prepared import PreparedDataset
     from bert4rec.training.fit import train
 

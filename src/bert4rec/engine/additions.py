@@ -14,14 +14,13 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from bert4rec.artefact import Artefact
 from bert4rec.data.prepared import Feature, Kind, Names, PreparedDataset
 from bert4rec.engine.asking import feature_rows, plain_id
 from bert4rec.errors import UsageError
 from bert4rec.ids import RawId
+from bert4rec.model.growth import grown_weights
 from bert4rec.model.network import Bert4Rec
 
 OWN_COLUMNS = ("item_id", "title")
@@ -40,20 +39,9 @@ def with_items(model: Artefact, items: Sequence[Mapping[str, Any]]) -> Artefact:
         )
     dataset = _grown(model.dataset, items)
     network = Bert4Rec.for_dataset(model.run.model, dataset, model.run.training.task_weights)
-    before, after = model.network.state_dict(), network.state_dict()
-    grown = {
-        name: weight if name.startswith("metadata.") and name.endswith(".table_R") else _longer(before[name], weight)
-        for name, weight in after.items()
-    }
-    network.load_state_dict(grown)
+    grown = grown_weights(network, model.network, model.dataset, dataset)
+    network.load_state_dict({**network.state_dict(), **grown})
     return replace(model, network=network.eval(), dataset=dataset, metrics={})
-
-
-def _longer(weight: Tensor, wanted: Tensor) -> Tensor:
-    """The weight with rows of zeros behind it, as many as it lacks."""
-    if weight.shape == wanted.shape:
-        return weight
-    return torch.cat([weight, weight.new_zeros(len(wanted) - len(weight), *weight.shape[1:])])
 
 
 def _grown(dataset: PreparedDataset, items: Sequence[Mapping[str, Any]]) -> PreparedDataset:

@@ -22,6 +22,7 @@ from bert4rec.data.splits import Cases, Split
 from bert4rec.errors import DataError
 from bert4rec.evaluation.baselines import ContentNeighbours
 from bert4rec.evaluation.evaluate import Scorer, can_know_the_time, candidate_scores, protocol_of
+from bert4rec.evaluation.folds import protocol_of_folds
 from bert4rec.evaluation.intervals import difference_and_interval, loss_and_interval, mean_and_interval
 from bert4rec.evaluation.metrics import Floats, place_metrics
 from bert4rec.evaluation.report import COMPARED, protocol_line
@@ -143,14 +144,9 @@ def pooled(tables: Sequence[ColdItems], seed: int = 0) -> ColdItems:
     Raises DataError where two tables are of one fold, or not of the same data, users and rows.
     """
     first = tables[0]
-    for part in ("dataset_checksum", "cases", "users", "request_time"):
-        if len({table.protocol[part] for table in tables}) > 1:
-            raise DataError(f"the tables differ in their {part.replace('_', ' ')}; take models of the same data")
-    if any(table.gain_C.keys() != first.gain_C.keys() for table in tables):
-        raise DataError("the tables have other rows; take models with the same settings")
-    folds = [str(table.protocol["split_checksum"]) for table in tables]
-    if len(set(folds)) < len(folds):
-        raise DataError("two models are of the same fold, whose items would count twice; name one model a fold")
+    protocols, rows = [table.protocol for table in tables], [table.gain_C for table in tables]
+    agree = ("dataset_checksum", "cases", "users", "request_time")
+    protocol = protocol_of_folds(protocols, rows, agree, what="tables", whose="items")
     gain_C = {
         name: {
             column: {metric: _mean_of_known([table.gain_C[name][column][metric] for table in tables]) for metric in by}
@@ -158,11 +154,8 @@ def pooled(tables: Sequence[ColdItems], seed: int = 0) -> ColdItems:
         }
         for name, of_row in first.gain_C.items()
     }
-    protocol = {
-        **first.protocol,
-        "split": " + ".join(str(table.protocol["split"]) for table in tables),
-        "split_checksum": " + ".join(folds),
-        "cold_items": sum(table.protocol["cold_items"] for table in tables),
+    protocol |= {
+        "cold_items": sum(of["cold_items"] for of in protocols),
         "cold_targets": _known(gain_C),
     }
     return _table(protocol, gain_C, seed)
@@ -170,7 +163,6 @@ def pooled(tables: Sequence[ColdItems], seed: int = 0) -> ColdItems:
 
 def _table(protocol: Mapping[str, Any], gain_C: Mapping[str, Gains], seed: int) -> ColdItems:
     """What the gains come to."""
-    others = [name for name in (ContentNeighbours.name,) if name in gain_C]
     return ColdItems(
         protocol=protocol,
         values={
@@ -182,7 +174,7 @@ def _table(protocol: Mapping[str, Any], gain_C: Mapping[str, Gains], seed: int) 
             name: {
                 column: difference_and_interval(gain_C[MODEL][column], gain_C[name][column], seed) for column in COLUMNS
             }
-            for name in others
+            for name in gain_C.keys() & {ContentNeighbours.name}
         },
         gain_C=gain_C,
     )

@@ -21,6 +21,7 @@ from bert4rec.data.splits import COLD_TARGET, Cases, Split
 from bert4rec.errors import DataError
 from bert4rec.evaluation.baselines import Popularity, PopularityByGroup, SequentialRules
 from bert4rec.evaluation.evaluate import Scorer, can_know_the_time, place_of_target, protocol_of
+from bert4rec.evaluation.folds import protocol_of_folds
 from bert4rec.evaluation.intervals import difference_and_interval, mean_and_interval
 from bert4rec.evaluation.metrics import Floats, place_metrics
 from bert4rec.evaluation.report import COMPARED, protocol_line, sign_flip_p_value
@@ -133,19 +134,11 @@ def pooled(curves: Sequence[Shots], seed: int = 0) -> Shots:
     Raises DataError where two curves are of one fold, or not of the same data, cases and rows.
     """
     first = curves[0]
-    for part in ("dataset_checksum", "cases", "request_time"):
-        if len({curve.protocol[part] for curve in curves}) > 1:
-            raise DataError(f"the curves differ in their {part.replace('_', ' ')}; take models of the same data")
-    if any(curve.place_C.keys() != first.place_C.keys() for curve in curves):
-        raise DataError("the curves have other rows; take models with the same settings")
-    folds = [str(curve.protocol["split_checksum"]) for curve in curves]
-    if len(set(folds)) < len(folds):
-        raise DataError("two models are of the same fold, whose users would count twice; name one model a fold")
+    protocols, rows = [curve.protocol for curve in curves], [curve.place_C for curve in curves]
+    agree = ("dataset_checksum", "cases", "request_time")
     protocol = {
-        **first.protocol,
-        "split": " + ".join(str(curve.protocol["split"]) for curve in curves),
-        "split_checksum": " + ".join(folds),
-        "users": sum(curve.protocol["users"] for curve in curves),
+        **protocol_of_folds(protocols, rows, agree, what="curves", whose="users"),
+        "users": sum(of["users"] for of in protocols),
     }
     place_C = {
         name: {k: np.concatenate([curve.place_C[name][k] for curve in curves]) for k in by_k}

@@ -30,6 +30,10 @@ from bert4rec.model.rows import rows_of
 from bert4rec.model.spec import DataSpec
 from bert4rec.model.temporal import TemporalEmbedding
 
+OF_USERS = ("user.user.weight", "rating_head.factors.user.weight")
+OF_ITEMS = ("item.weight", "item_head.bias_V", "rating_head.factors.item.weight")
+"""The weights that have a row for each user, and for each item."""
+
 
 @dataclass(frozen=True)
 class Predictions:
@@ -116,23 +120,13 @@ class Bert4Rec(nn.Module):
         and they are no candidates in training; a network that knows items by their ids alone keeps them as they are,
         and learns not to list them.
         """
-        of_users, of_items = self._learned_rows()
-        device = self.item.weight.device
-        for table in of_users:
+        tables, device = dict(self.named_parameters()), self.item.weight.device
+        for table in (tables[name] for name in OF_USERS if name in tables):
             table[user_X.to(device)] = table[UNKNOWN].clone()
         if self.places_new_items and len(item_X):
             self.new_X = item_X.to(device)
-            for table in of_items:
+            for table in (tables[name] for name in OF_ITEMS if name in tables):
                 table[self.new_X] = 0
-
-    def _learned_rows(self) -> tuple[list[Tensor], list[Tensor]]:
-        """The weights that have a row for each user, and those that have one for each item."""
-        of_users = [] if self.user is None else [self.user.user.weight]
-        of_items = [self.item.weight, *([] if self.item_head.bias_V is None else [self.item_head.bias_V])]
-        if self.rating_head is not None and self.rating_head.factors is not None:
-            of_users.append(self.rating_head.factors.user.weight)
-            of_items.append(self.rating_head.factors.item.weight)
-        return of_users, of_items
 
     def forward(self, batch: Batch) -> Predictions:
         """The answers to one training batch."""

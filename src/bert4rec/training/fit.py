@@ -34,6 +34,7 @@ from lightning.pytorch.loggers import CSVLogger, Logger, MLFlowLogger, TensorBoa
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from bert4rec import artefact
+from bert4rec.artefact import Artefact
 from bert4rec.config import RunConfig, TrainingConfig
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import Split, make_split
@@ -124,21 +125,29 @@ def _train(
     teacher = teacher_of(run, dataset, split)
     goes_on = plan == "go on" or (plan == "follow" and (output / "training" / LAST).is_file())
     start = None if goes_on else starting_point(run, dataset, split)
-    seed_epoch(run.training.seed, epoch=0)
-    network = Bert4Rec.for_dataset(run.model, dataset, run.training.task_weights)
-    said = [] if start is None else [take_over(network, start, dataset)]
+    network, said = _first_network(run, dataset, split, start)
     if teacher is not None:
         said.append(f"learns from {', '.join(run.training.teacher)}: {' and '.join(teacher.tasks)}")
     if plan != "follow":
         _start_folder(output, identity, anew=plan == "start anew")
         for line in said:
             report(line)
-    _forget(network, dataset, split)
     module = TrainingModule(network, run, dataset, teacher)
     figures = _fit(module, dataset, split, output, report)
     if figures is not None and cases is not None:
         _finish(module, dataset, split, output, figures, cases, report)
     return output
+
+
+def _first_network(
+    run: RunConfig, dataset: PreparedDataset, split: Split, start: Artefact | None
+) -> tuple[Bert4Rec, list[str]]:
+    """The network before its first step, and what is to be said of where it starts."""
+    seed_epoch(run.training.seed, epoch=0)
+    network = Bert4Rec.for_dataset(run.model, dataset, run.training.task_weights)
+    said = [] if start is None else [take_over(network, start, dataset)]
+    _forget(network, dataset, split)
+    return network, said
 
 
 def _forget(network: Bert4Rec, dataset: PreparedDataset, split: Split) -> None:
@@ -429,11 +438,8 @@ def _compared_with_start(
     except ArtefactError as problem:  # training needs it no more
         report(f"not compared with what it started from: {problem}")
         return ""
-    assert start is not None
-    network = Bert4Rec.for_dataset(run.model, dataset, run.training.task_weights)
-    take_over(network, start, dataset)
-    _forget(network, dataset, split)
-    before = evaluate_rows(NetworkScorer(network, run, name=str(start.source)), dataset, split, cases)
+    network, _ = _first_network(run, dataset, split, start)
+    before = evaluate_rows(NetworkScorer(network, run, name=run.training.start_from), dataset, split, cases)
     found = {name: compare(row, before[name]) for name, row in rows.items()}
     _write_json(output / COMPARISON_FILE, {name: comparison.to_dict() for name, comparison in found.items()})
     said = verdict(next(iter(found.values())))

@@ -20,7 +20,7 @@ from bert4rec.data.splits import make_split
 from bert4rec.data.writing import Content, in_memory, write_prepared
 from bert4rec.errors import ConfigError
 from bert4rec.evaluation.report import Comparison
-from bert4rec.ids import FIRST_ITEM, FIRST_USER, UNKNOWN
+from bert4rec.ids import FIRST_ITEM, FIRST_USER, NO_TIME, UNKNOWN
 from bert4rec.model.network import Bert4Rec
 from bert4rec.model.scorer import NetworkScorer
 from bert4rec.training.fit import train
@@ -45,7 +45,7 @@ def content_of(
     kept = np.flatnonzero((user_U[user_N] > 0) & (item_V[world.item_N] > 0) & (back_N > newest_left))
     item_rows, user_rows = [*range(FIRST_ITEM), *items], [UNKNOWN, *users]
     number_V = np.where(np.array(item_rows) % 5 == 0, np.nan, 10.0 * np.array(item_rows))
-    price = (Feature("price", Kind.NUMERIC, mean=mean, scale=2 * mean), ((number_V - mean) / (2 * mean)).astype("f4"))
+    number = (Feature("number", Kind.NUMERIC, mean=mean, scale=2 * mean), ((number_V - mean) / (2 * mean)).astype("f4"))
     return Content(
         name="grown",
         user_N=user_U[user_N][kept],
@@ -56,7 +56,7 @@ def content_of(
         user_ids=[world.users.raw(row) for row in users],
         item_ids=[world.items.raw(row) for row in items],
         titles=None,
-        item_features=[price, *((of, np.asarray(table)[item_rows]) for of, table in world.item_features.values())],
+        item_features=[number, *((of, np.asarray(table)[item_rows]) for of, table in world.item_features.values())],
         user_features=[_turned(of, np.asarray(table)[user_rows], users) for of, table in world.user_features.values()],
     )
 
@@ -165,14 +165,33 @@ def test_a_verdict_says_which_to_keep() -> None:
     assert said(-0.01, 0.03).startswith("not better than old, as far as these users tell: NDCG@10 +0.0100")
 
 
+@pytest.mark.parametrize("timed", [True, False])
 def test_a_model_that_was_trained_on_the_answers_is_refused(
-    new: PreparedDataset, old: PreparedDataset, tmp_path: Path
+    timed: bool, world: PreparedDataset, old: PreparedDataset, tmp_path: Path
 ) -> None:
-    knows = train(new, run_of(max_epochs=1), tmp_path / "knows", report=lambda line: None)
+    content = newer(world)
+    if not timed:  # nobody can tell one event of a pair from another
+        content = replace(content, time_N=np.full(len(content.time_N), NO_TIME))
+    knows = train(in_memory(content), run_of(max_epochs=1), tmp_path / "knows", report=lambda line: None)
     with pytest.raises(
         ConfigError, match=r"start_from .*knows: was trained on \d+ of the events that this run is asked"
     ):
         grown(knows, old)
+
+
+def test_a_published_model_goes_on_with_its_own_data_alone(
+    world: PreparedDataset, new: PreparedDataset, tmp_path: Path
+) -> None:
+    everybody = list(reversed(range(FIRST_USER, world.user_rows)))
+    everything = list(reversed(range(FIRST_ITEM, world.item_rows)))
+    older = in_memory(content_of(world, everybody, everything, newest_left=1, mean=80.0))
+    model = artefact.load(train(older, run_of(max_epochs=1), tmp_path / "whole", report=lambda line: None))
+    split = make_split(older, model.run.split)
+    artefact.save(tmp_path / "published", model.network, model.run, older, split, with_data=False)
+    network, _ = grown(tmp_path / "published", older)
+    assert torch.equal(network.item.weight, model.network.item.weight)
+    with pytest.raises(ConfigError, match=r"published: was published without its data, so nobody can tell"):
+        grown(tmp_path / "published", new)
 
 
 @pytest.mark.parametrize(
@@ -206,3 +225,6 @@ def test_the_command_goes_on_with_the_settings_of_the_model(
     assert "than" in capsys.readouterr().out
     assert main(["train", "--from", str(tmp_path), "--data", "x", "--output", "y"]) == 1
     assert "is not a complete model folder" in capsys.readouterr().err
+    (tmp_path / "from.yaml").write_text(f"from: {folder}\n")
+    assert main(["train", "--config", str(tmp_path / "from.yaml"), "--data", "x", "--output", "y"]) == 2
+    assert "--from goes on the command line" in capsys.readouterr().err
