@@ -1,7 +1,7 @@
 """A network over other rows: what one has learned of users, items and values, in another that has more of them.
 
-Rows are matched by raw ids: a new user begins as the unknown one, a new item by its metadata alone, a new value as it
-was drawn. Numbers are read as before, whatever each dataset standardises them by.
+Rows are matched by raw ids: a new user begins as the unknown one, a new item by its metadata alone, a new value as
+the mean of those known. Numbers are read as before, whatever each dataset standardises them by.
 
 Legend: R rows of a weight, W width of a value's vector.
 """
@@ -35,7 +35,7 @@ def grown_weights(
     """
     own, learned_before, rows = learned(network), learned(known), dict(_rows(network, before, now))
     grown = {
-        name: _at_rows(learned_before[name], rows[name], _unlearned(network, name))
+        name: _at_rows(learned_before[name], rows[name], _unlearned(network, name, learned_before[name]))
         if name in rows
         else learned_before[name]
         for name in sorted(own.keys() & learned_before.keys())
@@ -77,9 +77,12 @@ def _encoders(network: Bert4Rec) -> Iterator[tuple[str, FeatureEncoder]]:
 
 
 def matched(known: Vocabulary, wanted: Vocabulary) -> Ints:
-    """The row among the known ids of each wanted one, after the reserved rows, which mean the same in both."""
-    rows = (known.row(raw) for raw in wanted.ids)
-    return np.array([*range(wanted.first), *(NEW if row is None else row for row in rows)], dtype=np.int64)
+    """The row among the known ids of each wanted one, after the reserved rows, which mean the same in both.
+
+    A column that was read as numbers and now as text, or the other way round, holds the same ids.
+    """
+    row_of = {str(raw): row for row, raw in enumerate(known.ids, known.first)}
+    return np.array([*range(wanted.first), *(row_of.get(str(raw), NEW) for raw in wanted.ids)], dtype=np.int64)
 
 
 def _values(known: tuple[Feature, Any], wanted: tuple[Feature, Any]) -> Ints:
@@ -96,10 +99,17 @@ def _at_rows(known: Tensor, row_R: Ints, unlearned: Tensor) -> Tensor:
     return torch.where((row != NEW).view(-1, *[1] * (known.dim() - 1)), known[row.clamp(min=0)], unlearned)
 
 
-def _unlearned(network: Bert4Rec, name: str) -> Tensor:
-    """A weight before it learns anything; that of new items is zero where metadata speaks for them."""
+def _unlearned(network: Bert4Rec, name: str, known: Tensor) -> Tensor:
+    """A weight before it learns anything of what is new.
+
+    That of items is zero where metadata speaks for them, that of a feature's values their known rows' mean.
+    """
     drawn = learned(network)[name]
-    return torch.zeros_like(drawn) if name in OF_ITEMS and network.places_new_items else drawn
+    if name in OF_ITEMS and network.places_new_items:
+        return torch.zeros_like(drawn)
+    if name.endswith(".values.weight") and len(known) > UNKNOWN + 1:
+        return known[UNKNOWN + 1 :].mean(0).expand_as(drawn)
+    return drawn
 
 
 def _in_other_units(

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import lightning.pytorch as pl
+import numpy as np
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import (
@@ -49,13 +50,18 @@ from bert4rec.training.card import model_card
 from bert4rec.training.checkpoints import WholeCheckpoints, read_checkpoint
 from bert4rec.training.module import MONITORED, TrainingData, TrainingModule
 from bert4rec.training.progress import EpochBar, Progress, Reseed, duration, megabytes, seed_epoch
-from bert4rec.training.start import starting_point, take_over, verdict
+from bert4rec.training.start import starting_point, take_over, verdict, without_validation_of
 from bert4rec.training.teacher import teacher_of
 
 RUN_FILE = "run.json"
 """What is trained on what, in `output/training/`: a run is resumed only with the same."""
+LEFT_OUT = "users_without_validation"
+"""In `run.json`: the rows of the users whose validation event trained what the run started from."""
 FIGURES_FILE = "training.json"
 """The figures of the run, in `output/training/`; its presence means that training is over."""
+
+START = "start"
+"""In `output/training/`: the model that the run started from as it answers on this data, for the comparison."""
 
 COMPARISON_FILE = "comparison.json"
 """How far the model is from the one that it started from, by row."""
@@ -124,18 +130,24 @@ def _train(
     readings_of(run)  # a setting of scoring that no task trains is refused before training, not after
     teacher = teacher_of(run, dataset, split)
     goes_on = plan == "go on" or (plan == "follow" and (output / "training" / LAST).is_file())
-    start = None if goes_on else starting_point(run, dataset, split)
-    network, said = _first_network(run, dataset, split, start)
+    start, asked = (None, _asked_before(output, split)) if goes_on else starting_point(run, dataset, split)
+    network, said = _first_network(run, dataset, asked, start)
+    if left_out := len(split.validation) - len(asked.validation):
+        who = f"{left_out:,} of {len(split.validation):,} users"
+        said.append(f"not asked for validation, for {run.training.start_from} was trained on the answer: {who}")
     if teacher is not None:
         said.append(f"learns from {', '.join(run.training.teacher)}: {' and '.join(teacher.tasks)}")
+    if plan == "start anew":
+        _start_folder(output, {**identity, LEFT_OUT: _left_out(split, asked)})
+        if start is not None:
+            _keep_start(output / "training" / START, start, dataset, asked)
     if plan != "follow":
-        _start_folder(output, identity, anew=plan == "start anew")
         for line in said:
             report(line)
     module = TrainingModule(network, run, dataset, teacher)
-    figures = _fit(module, dataset, split, output, report)
+    figures = _fit(module, dataset, asked, output, report)
     if figures is not None and cases is not None:
-        _finish(module, dataset, split, output, figures, cases, report)
+        _finish(module, dataset, asked, output, figures, cases, report)
     return output
 
 
@@ -190,15 +202,36 @@ def _plan(output: Path, identity: dict[str, Any], resume: bool, overwrite: bool)
     return "go on"
 
 
-def _start_folder(output: Path, identity: dict[str, Any], anew: bool) -> None:
-    """Makes the folder ready; what a run left goes where it is to start anew."""
+def _start_folder(output: Path, identity: dict[str, Any]) -> None:
+    """Makes the folder ready; what a run left goes."""
     training = output / "training"
-    if anew:
-        for name in (artefact.CONFIG_FILE, COMPARISON_FILE):
-            (output / name).unlink(missing_ok=True)
-        shutil.rmtree(training, ignore_errors=True)
+    for name in (artefact.CONFIG_FILE, COMPARISON_FILE):
+        (output / name).unlink(missing_ok=True)
+    shutil.rmtree(training, ignore_errors=True)
     training.mkdir(parents=True, exist_ok=True)
     _write_json(training / RUN_FILE, identity)
+
+
+def _left_out(split: Split, asked: Split) -> list[int]:
+    """The rows of the users that validate in the split but are not asked."""
+    return np.setdiff1d(split.validation.user_C, asked.validation.user_C).tolist()
+
+
+def _asked_before(output: Path, split: Split) -> Split:
+    """The split without the users that an unfinished run does not ask."""
+    known = _read_identity(output / "training" / RUN_FILE) or {}
+    return without_validation_of(split, known.get(LEFT_OUT, []))
+
+
+def _keep_start(folder: Path, start: Artefact, dataset: PreparedDataset, split: Split) -> None:
+    """Saves what a run starts from, with the settings of its own, as it answers on this data without training.
+
+    New users are strangers to it, new items are placed by their metadata.
+    """
+    network = Bert4Rec.for_dataset(start.run.model, dataset, start.run.training.task_weights)
+    take_over(network, start, dataset)
+    _forget(network, dataset, split)
+    artefact.save(folder, network, start.run, dataset, split, with_data=False)
 
 
 def _read_identity(path: Path) -> dict[str, Any] | None:
@@ -427,20 +460,14 @@ def _compared_with_start(
 ) -> str:
     """What the run is worth beside the model that it started from, on the last cases that it was asked.
 
-    Nothing where there is no such model, or where nothing was asked. That model answers as it would without training:
-    new users as strangers, new items by their metadata.
+    Nothing where there is no such model, or where nothing was asked.
     """
     cases, rows = [*asked.items()][-1] if asked else ("test", {})
     if not run.training.start_from or not rows:
         return ""
-    try:
-        start = starting_point(run, dataset, split)
-    except ArtefactError as problem:  # training needs it no more
-        report(f"not compared with what it started from: {problem}")
-        return ""
-    network, _ = _first_network(run, dataset, split, start)
-    before = evaluate_rows(NetworkScorer(network, run, name=run.training.start_from), dataset, split, cases)
-    found = {name: compare(row, before[name]) for name, row in rows.items()}
+    start = artefact.load(output / "training" / START, dataset)
+    before = evaluate_rows(NetworkScorer(start.network, start.run, name=run.training.start_from), dataset, split, cases)
+    found = {name: compare(row, before[name]) for name, row in rows.items() if name in before}
     _write_json(output / COMPARISON_FILE, {name: comparison.to_dict() for name, comparison in found.items()})
     said = verdict(next(iter(found.values())))
     report(said)
@@ -461,6 +488,7 @@ def _drop_checkpoints(folder: Path) -> None:
     """What the best one holds is in the model folder by now, and there is nothing left to go on with."""
     for name in (BEST, LAST):
         (folder / name).unlink(missing_ok=True)
+    shutil.rmtree(folder / START, ignore_errors=True)
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:

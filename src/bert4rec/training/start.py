@@ -2,12 +2,13 @@
 
 What both networks learn under the same name is taken over, row by row (`model.growth`).
 
-Legend: X events, U user rows, V item rows.
+Legend: N events, M events that trained the model, X held-out events, C cases, U user rows, V item rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from torch import Tensor
@@ -15,6 +16,7 @@ from torch import Tensor
 from bert4rec import artefact
 from bert4rec.artefact import Artefact
 from bert4rec.config import RunConfig
+from bert4rec.data.histories import Ints
 from bert4rec.data.prepared import Kind, PreparedDataset
 from bert4rec.data.splits import Split, make_split, training_events
 from bert4rec.errors import ConfigError
@@ -27,20 +29,31 @@ JUDGED = "ndcg@10"
 """What decides whether a run is better than what it started from."""
 
 
-def starting_point(run: RunConfig, dataset: PreparedDataset, split: Split) -> Artefact | None:
-    """The model that the settings name; None where they name none.
+def starting_point(run: RunConfig, dataset: PreparedDataset, split: Split) -> tuple[Artefact | None, Split]:
+    """The model that the settings name, None where they name none, and the split without what it cannot be asked.
 
-    Raises ArtefactError where it cannot be loaded, ConfigError where its weights mean something else or may have seen
-    what this run is asked.
+    Whose validation event trained the model is not asked for it: somebody with too few events to be asked trained on
+    all of them. Raises ArtefactError where the model cannot be loaded, ConfigError where its weights mean something
+    else or have seen more than that.
     """
     folder = run.training.start_from
     if not folder:
-        return None
+        return None, split
     model = artefact.load_for(folder, dataset)
-    same = model.data["checksum"] == dataset.checksum
-    for obstacle in artefact.why_not(model, dataset, split) if same else _why_not_grown(model, dataset, split):
-        raise ConfigError(f"start_from {folder}: {obstacle}")
-    return model
+    if model.data["checksum"] == dataset.checksum:
+        _refuse(model, artefact.why_not(model, dataset, split))
+        return model, split
+    _refuse(model, _why_not_grown(model, dataset))
+    known_X = _known_of_held_out(model, dataset, split)
+    asked = without_validation_of(split, split.validation.user_C[np.isin(split.validation.target_C, known_X)])
+    _refuse(model, _why_not_asked(model, len(known_X), split, asked))
+    return model, asked
+
+
+def without_validation_of(split: Split, users: Sequence[int] | Ints) -> Split:
+    """The same split, in which nobody of these rows validates."""
+    kept_C = ~np.isin(split.validation.user_C, np.asarray(users, dtype=np.int64))
+    return replace(split, validation=split.validation[kept_C])
 
 
 def take_over(network: Bert4Rec, model: Artefact, dataset: PreparedDataset) -> str:
@@ -80,13 +93,18 @@ def verdict(comparison: Comparison) -> str:
 # What stands in the way of other data
 
 
-def _why_not_grown(model: Artefact, dataset: PreparedDataset, split: Split) -> Iterator[str]:
+def _refuse(model: Artefact, obstacles: Iterator[str]) -> None:
+    for obstacle in obstacles:
+        raise ConfigError(f"start_from {model.source}: {obstacle}")
+
+
+def _why_not_grown(model: Artefact, dataset: PreparedDataset) -> Iterator[str]:
     """Why a run on other data cannot go on from the model."""
     before = model.dataset
     if model.data["checksum"] != before.checksum:
         yield "was published without its data, so nobody can tell what it was trained on; take the model that holds it"
     for kind, known, now in (("user", before.users, dataset.users), ("item", before.items, dataset.items)):
-        if not any(raw in known for raw in now.ids):
+        if (matched(known, now)[now.first :] == NEW).all():
             yield f"knows none of the {kind}s of {dataset.name}; there is nothing to go on from"
     for kind, of, wanted in (
         ("item", before.item_features, dataset.item_features),
@@ -99,37 +117,44 @@ def _why_not_grown(model: Artefact, dataset: PreparedDataset, split: Split) -> I
             )
     if before.rating_levels.tolist() != dataset.rating_levels.tolist():
         yield f"knows ratings on another scale than {dataset.name} has; prepare the newer data on the same one"
-    known_answers = _answers_that_trained(model, dataset, split)
-    if known_answers:
-        yield (
-            f"was trained on {known_answers:,} of the events that this run is asked for; "
-            f"take data that adds later events to {before.name}, and the same split"
-        )
+    if make_split(before, model.run.split).checksum != model.split["checksum"]:
+        yield "was split in another way by the version that trained it, so nobody can tell what it was trained on"
+
+
+def _why_not_asked(model: Artefact, known: int, split: Split, asked: Split) -> Iterator[str]:
+    """Why a model that was trained on so many held-out events cannot be asked, not even without those of validation."""
+    others = known - (len(split.validation) - len(asked.validation))
+    then = f"take data that adds later events to {model.dataset.name}, and the same split"
+    if others:
+        yield f"was trained on {others:,} of the events that this run holds out; {then}"
+    if len(split.validation) and not len(asked.validation):
+        yield f"was trained on every validation event of this run; {then}"
 
 
 def _kinds(features: Features) -> list[tuple[str, Kind]]:
     return [(name, feature.kind) for name, (feature, _) in features.items()]
 
 
-def _answers_that_trained(model: Artefact, dataset: PreparedDataset, split: Split) -> int:
-    """How many validation and test events are among those that the model was trained on."""
+def _known_of_held_out(model: Artefact, dataset: PreparedDataset, split: Split) -> Ints:
+    """The indices of the events that do not train here but trained the model: that user with that item at that time.
+
+    Where either side has no times, the pair alone must do.
+    """
     before = model.dataset
     trained = make_split(before, model.run.split)
-    user_X, item_X = training_pairs(before, trained)
-    time_X = before.time_N[training_events(before, trained)]
-    asked_X = np.concatenate([split.validation.target_C, split.test.target_C])
-    asked_user_X = np.concatenate([split.validation.user_C, split.test.user_C])
-    user_row_U = matched(dataset.users, before.users)
-    item_row_V = matched(dataset.items, before.items)
-    # A pair of rows as one number, in the rows of the dataset; NEW users and items are no pair of it.
-    pair_X = user_row_U[user_X] * dataset.item_rows + item_row_V[item_X]
-    is_known_X = (user_row_U[user_X] != NEW) & (item_row_V[item_X] != NEW)
-    asked_pair_X = asked_user_X.astype(np.int64) * dataset.item_rows + dataset.item_N[asked_X]
-    met_X = np.flatnonzero(is_known_X & np.isin(pair_X, asked_pair_X))
-    timed = before.has_times and dataset.has_times  # else the pair alone must do
-    met = set(zip(pair_X[met_X].tolist(), (time_X[met_X] * timed).tolist(), strict=True))
-    asked = zip(asked_pair_X.tolist(), (dataset.time_N[asked_X] * timed).tolist(), strict=True)
-    return sum(pair in met for pair in asked)
+    user_M, item_M = training_pairs(before, trained)
+    user_M, item_M = matched(dataset.users, before.users)[user_M], matched(dataset.items, before.items)[item_M]
+    time_M = before.time_N[training_events(before, trained)]
+    held_out_X = np.setdiff1d(np.arange(len(dataset.item_N)), training_events(dataset, split), assume_unique=True)
+    user_X = np.searchsorted(np.asarray(dataset.start_U1), held_out_X, side="right") - 1
+    # A pair of rows as one number; what the dataset does not know is no pair of it.
+    pair_X = user_X * dataset.item_rows + dataset.item_N[held_out_X]
+    pair_M = np.where((user_M == NEW) | (item_M == NEW), NEW, user_M * dataset.item_rows + item_M)
+    met_M = np.isin(pair_M, pair_X)
+    timed = before.has_times and dataset.has_times
+    known = set(zip(pair_M[met_M].tolist(), (time_M[met_M] * timed).tolist(), strict=True))
+    asked = zip(pair_X.tolist(), (dataset.time_N[held_out_X] * timed).tolist(), strict=True)
+    return held_out_X[[pair in known for pair in asked]]
 
 
 def _growth(before: PreparedDataset, now: PreparedDataset) -> list[str]:
@@ -137,7 +162,7 @@ def _growth(before: PreparedDataset, now: PreparedDataset) -> list[str]:
     if before.checksum == now.checksum:
         return []
     users, items = (
-        sum(raw not in known for raw in wanted.ids)
+        int((matched(known, wanted) == NEW).sum())
         for known, wanted in ((before.users, now.users), (before.items, now.items))
     )
     events = len(now.item_N) - len(before.item_N)

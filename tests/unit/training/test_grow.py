@@ -95,7 +95,7 @@ def folder(old: PreparedDataset, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 def grown(folder: Path, new: PreparedDataset) -> tuple[Bert4Rec, str]:
     run = run_of(start_from=str(folder))
-    start = starting_point(run, new, make_split(new, SplitConfig()))
+    start, _ = starting_point(run, new, make_split(new, SplitConfig()))
     assert start is not None
     network = Bert4Rec.for_dataset(run.model, new, run.training.task_weights)
     return network, take_over(network, start, new)
@@ -155,6 +155,81 @@ def test_a_run_is_compared_with_what_it_started_from(folder: Path, new: Prepared
     assert not (eagerly / "comparison.json").exists()
 
 
+def with_events(content: Content, row: int, first: int) -> Content:
+    """Of one user no more than the first events."""
+    place_N = np.arange(len(content.user_N)) - np.searchsorted(content.user_N, content.user_N)
+    kept = (content.user_N != row) | (place_N < first)
+    of = {name: getattr(content, name)[kept] for name in ("user_N", "item_N", "time_N", "rating_N")}
+    return replace(content, **of)
+
+
+def test_whose_validation_event_was_trained_on_is_not_asked_for_it(
+    world: PreparedDataset, new: PreparedDataset, tmp_path: Path
+) -> None:
+    users, items = list(range(FIRST_USER, world.user_rows)), list(range(FIRST_ITEM, world.item_rows))
+    early = content_of(world, users, items, newest_left=1, mean=50.0)
+    start = train(in_memory(with_events(early, row=5, first=2)), run_of(max_epochs=1), tmp_path / "start")
+    later = in_memory(with_events(content_of(world, users, items, newest_left=0, mean=50.0), row=5, first=3))
+    said: list[str] = []
+
+    def stop(line: str) -> None:
+        said.append(line)
+        if line.startswith("epoch   1/"):
+            raise KeyboardInterrupt
+
+    run = run_of(**{**GENTLY, "max_epochs": 2}, start_from=str(start))
+    with pytest.raises(KeyboardInterrupt):
+        train(later, run, tmp_path / "grown", report=stop)
+    assert f"not asked for validation, for {start} was trained on the answer: 1 of {len(users)} users" in said
+    metrics = json.loads((train(later, run, tmp_path / "grown", resume=True) / "metrics.json").read_text())
+    asked = [metrics[f"{cases}_request_time_on"]["protocol"]["users"] for cases in ("validation", "test")]
+    assert asked == [len(users) - 1, len(users)]
+
+
+def test_ids_and_values_that_were_numbers_are_known_as_text(folder: Path, world: PreparedDataset) -> None:
+    as_text = newer(world)
+    as_text = replace(as_text, user_ids=[*map(str, as_text.user_ids)], item_ids=[*map(str, as_text.item_ids)])
+    network, said = grown(folder, in_memory(as_text))
+    known, _ = grown(folder, in_memory(newer(world)))
+    assert "grows by 20 users, 4 items" in said
+    assert torch.equal(network.item.weight, known.item.weight)
+
+
+def test_a_new_value_begins_as_the_mean_of_those_known(folder: Path, world: PreparedDataset) -> None:
+    content = newer(world)
+    place, (genre, row_V) = next(
+        (place, (of, table)) for place, (of, table) in enumerate(content.item_features) if of.kind is Kind.MULTI
+    )
+    more = replace(genre, values=["never heard of", *genre.values])
+    content.item_features[place] = (more, np.where(row_V == UNKNOWN, UNKNOWN, row_V + 1))
+    network, _ = grown(folder, in_memory(content))
+    weight = network.get_parameter(f"metadata.features.{place}.values.weight")
+    known = artefact.load(folder).network.get_parameter(f"metadata.features.{place}.values.weight")
+    assert torch.equal(weight[2:], known[1:])
+    assert torch.allclose(weight[1], known[1:].mean(0))
+
+
+def test_all_that_a_run_holds_out_must_be_new_to_the_model(
+    folder: Path, old: PreparedDataset, new: PreparedDataset
+) -> None:
+    run = run_of(start_from=str(folder), split="cold-users")
+    split = make_split(new, run.split)
+    with pytest.raises(ConfigError, match=r"was trained on [\d,]+ of the events that this run holds out") as refused:
+        starting_point(run, new, split)
+    told = int(str(refused.value).split("trained on ")[1].split(" of the")[0].replace(",", ""))
+    assert told > len(split.validation) + len(split.test)
+
+
+def test_a_split_that_is_made_in_another_way_now_is_refused(
+    folder: Path, new: PreparedDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = artefact.load(folder)
+    of_before = replace(model, split={**model.split, "checksum": "0123456789abcdef"})
+    monkeypatch.setattr(artefact, "load_for", lambda folder, dataset: of_before)
+    with pytest.raises(ConfigError, match="was split in another way by the version that trained it"):
+        grown(folder, new)
+
+
 def test_a_verdict_says_which_to_keep() -> None:
     def said(low: float, high: float) -> str:
         middle = {"ndcg@10": (low + high) / 2}
@@ -174,7 +249,7 @@ def test_a_model_that_was_trained_on_the_answers_is_refused(
         content = replace(content, time_N=np.full(len(content.time_N), NO_TIME))
     knows = train(in_memory(content), run_of(max_epochs=1), tmp_path / "knows", report=lambda line: None)
     with pytest.raises(
-        ConfigError, match=r"start_from .*knows: was trained on \d+ of the events that this run is asked"
+        ConfigError, match=r"start_from .*knows: was trained on \d+ of the events that this run holds out"
     ):
         grown(knows, old)
 

@@ -29,7 +29,7 @@ def folder(world: PreparedDataset, tmp_path_factory: pytest.TempPathFactory) -> 
 def started(world: PreparedDataset, folder: Path | str, **changes: Any) -> tuple[Bert4Rec, str]:
     """A network as its training starts, and what was said."""
     run = run_of(**{"rating_size": 0, "start_from": str(folder), **changes})
-    model = starting_point(run, world, make_split(world, run.split))
+    model, _ = starting_point(run, world, make_split(world, run.split))
     assert model is not None
     network = Bert4Rec.for_dataset(run.model, world, run.training.task_weights)
     return network, take_over(network, model, world)
@@ -130,6 +130,21 @@ def test_a_resumed_run_needs_its_start_no_more(folder: Path, trained: Train, tmp
     resumed = trained("run", max_epochs=3, start_from=str(start), resume=True)
     whole = trained("whole", max_epochs=3, start_from=str(folder))
     assert same_weights(resumed, whole)
+    assert [comparison(of)["difference"] for of in (resumed, whole)] == [comparison(whole)["difference"]] * 2
+    assert not (resumed / "training" / "start").exists()
+
+
+def test_what_a_run_starts_from_is_compared_as_it_was(folder: Path, trained: Train) -> None:
+    further = trained(max_epochs=1, learning_rate=1e-6, logit_scale=1.0, seq_length=2, start_from=str(folder))
+    before, after = (
+        json.loads((of / "metrics.json").read_text())["test_request_time_on"]["metrics"] for of in (folder, further)
+    )
+    assert before["ndcg@10"] != after["ndcg@10"]
+    assert comparison(further)["difference"]["ndcg@10"] == pytest.approx(after["ndcg@10"] - before["ndcg@10"])
+
+
+def comparison(folder: Path) -> dict[str, Any]:
+    return dict(json.loads((folder / "comparison.json").read_text())["request_time_on"])
 
 
 def test_a_run_does_not_start_from_its_own_folder(folder: Path, world: PreparedDataset, tmp_path: Path) -> None:
