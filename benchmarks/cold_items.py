@@ -3,27 +3,72 @@
     python benchmarks/cold_items.py --models runs/items-0 runs/items-1 … runs/items-4 --output reports/items
 
 prints the table of all users, each one's cold target counted once and the warm one as its mean over the folds, and
-writes it (`cold_items.json`, with the folds' own, and `cold_items.md`).
+writes it (`cold_items.json`, with the folds' own, and `cold_items.md`). It does so for other values of `new_item_cost`
+too: what new items gain and the others lose when they are held back less.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from typing import Any
 
+from bert4rec.artefact import Artefact
 from bert4rec.cli.evaluate import data_of
-from bert4rec.evaluation.cold import cold_items, pooled
+from bert4rec.evaluation.cold import COLD, COST, MODEL, WARM, ColdItems, cold_items, pooled
+from bert4rec.evaluation.report import COMPARED
+from bert4rec.model.network import PENALTY
+from bert4rec.training.new_items import new_item_penalty
 from folds import models_of_folds
+
+COSTS = (0.01, 0.02, 0.05, 1.0)
 
 
 def main() -> None:
-    """Evaluates each model on its fold, and pools."""
+    """Evaluates each model on its fold, held back as it is and otherwise, and pools."""
     models, output = models_of_folds(__doc__)
     folds = [cold_items(model.scorer(), *data_of(model)) for model in models]
     together = pooled(folds)
-    content = {**together.to_dict(), "folds": [fold.to_dict() for fold in folds]}
+    curve = [held_back(models, cost) for cost in COSTS]
+    content = {**together.to_dict(), "new_item_cost": curve, "folds": [fold.to_dict() for fold in folds]}
     (output / "cold_items.json").write_text(json.dumps(content, indent=1))
-    (output / "cold_items.md").write_text(together.to_markdown() + "\n")
-    print(together.to_markdown())
+    told = "\n".join([together.to_markdown(), "", *_table(curve)])
+    (output / "cold_items.md").write_text(told + "\n")
+    print(told)
+
+
+def held_back(models: Sequence[Artefact], cost: float) -> dict[str, Any]:
+    """What becomes of new and known items when the known ones may lose so much on validation."""
+    penalties, tables = [], []
+    for model in models:
+        dataset, split = data_of(model)
+        penalties.append(new_item_penalty(model.scorer(), dataset, split, cost))
+        model.network.get_buffer(PENALTY).fill_(penalties[-1])
+        tables.append(cold_items(model.scorer(), dataset, split))
+    return {"cost": cost, "penalties": penalties, **_found(pooled(tables))}
+
+
+def _found(table: ColdItems) -> dict[str, Any]:
+    """Of the model, with the request time where it is known: value and interval by column and metric."""
+    columns = {column: table.values[MODEL][column] for column in (COLD, WARM)} | {COST: table.costs[MODEL]}
+    return {
+        column: {metric: {"value": found[metric][0], "interval": list(found[metric][1])} for metric in COMPARED}
+        for column, found in columns.items()
+    }
+
+
+def _table(curve: Sequence[dict[str, Any]]) -> list[str]:
+    """Markdown lines: a row for each cost, a column for what each is worth."""
+    names = [f"{metric}, {column}" for metric in COMPARED for column in (COLD, WARM, COST)]
+    rows = [[row[column][metric]["value"] for metric in COMPARED for column in (COLD, WARM, COST)] for row in curve]
+    return [
+        "| new_item_cost | " + " | ".join(names) + " |",
+        "|---" * (len(names) + 1) + "|",
+        *(
+            f"| {row['cost']:g} | " + " | ".join(f"{value:.4f}" for value in cells) + " |"
+            for row, cells in zip(curve, rows, strict=True)
+        ),
+    ]
 
 
 if __name__ == "__main__":

@@ -336,7 +336,7 @@ def _assemble(
         run = RunConfig.from_stored(config["settings"])
         network = Bert4Rec(run.model, DataSpec.from_dict(config["spec"]), run.training.task_weights)
         network.read_features(dataset)
-        network.load_state_dict({**_tables(_weights(network)), **_learned(weights)})
+        network.load_state_dict({**_not_trained(network), **_learned(weights)})
         trained_on, split = dict(config["dataset"]), dict(config["split"])
     return Artefact(source, run, network.eval(), dataset, trained_on, split, metrics)
 
@@ -371,8 +371,10 @@ def _weights(network: Bert4Rec) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in network.state_dict().items()}
 
 
-def _tables(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor for name, tensor in weights.items() if name.endswith(_TABLE)}
+def _not_trained(network: Bert4Rec) -> dict[str, Tensor]:
+    """Feature tables, and what a folder of an earlier version does not hold."""
+    trained = dict(network.named_parameters())
+    return {name: tensor for name, tensor in _weights(network).items() if name not in trained}
 
 
 def _learned(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

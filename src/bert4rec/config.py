@@ -154,6 +154,9 @@ class TrainingConfig:
     stranger_windows: int = 0
     """Short windows that each window brings into its batch, of 1 to 32 events from anywhere in the user's history and
     read as if the user were new: so that people of whom little is known are trained for."""
+    new_item_cost: float = 0.005
+    """The share of their Hit@10 and NDCG@10 that known items may lose to new ones, a fifth of the catalogue: after
+    training the scores of new items are lowered until it holds on validation. 1: they are left as they are."""
     mask_probability: float = 0.2
     """Share of events that are masked for item_prediction; the last one always is."""
     exclude_seen: bool = True
@@ -221,6 +224,7 @@ class TrainingConfig:
             _require(getattr(self, name) >= 0, self, name, "0 or more")
         for name in ("ema_decay", "beta2"):
             _require(0 <= getattr(self, name) < 1, self, name, "0 or more and below 1")
+        _require(0 <= self.new_item_cost <= 1, self, "new_item_cost", "between 0 and 1")
         _require(0 < self.mask_probability < 1, self, "mask_probability", "between 0 and 1")
         for name in ("learning_rate", "rating_learning_rate", "distillation_temperature"):
             _require(getattr(self, name) > 0, self, name, "above 0")

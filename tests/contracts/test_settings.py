@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 
+from bert4rec import artefact
 from bert4rec.config import ModelConfig, PrepareConfig, RunConfig, SplitConfig, TaskWeights, TrainingConfig
 from bert4rec.data.batches import Batch, TrainingBatches
 from bert4rec.data.prepare import prepare_dataset
@@ -18,7 +19,7 @@ from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import make_split
 from bert4rec.data.synthetic import synthetic_dataset
 from bert4rec.errors import Bert4RecError
-from bert4rec.model.network import Bert4Rec
+from bert4rec.model.network import PENALTY, Bert4Rec
 from bert4rec.model.scorer import NetworkScorer
 from bert4rec.training import fit
 from bert4rec.training.captured import is_captured
@@ -29,6 +30,8 @@ from small_runs import last_checkpoint
 
 WORLD = synthetic_dataset(seed=0, num_users=24, num_items=12, events_per_user=16)
 LONGER = synthetic_dataset(seed=0, num_users=24, num_items=12, events_per_user=20)
+
+WIDER = synthetic_dataset(seed=0, num_users=24, num_items=60, events_per_user=10)
 
 BASE = RunConfig(
     replace(SMALL, num_layers=1, hidden_size=8, seq_length=4),
@@ -131,6 +134,10 @@ def taught(run: RunConfig, folder: Path) -> list[list[float]]:
         return trained(run, folder)
 
 
+def held_back(run: RunConfig, folder: Path) -> float:
+    return float(artefact.load(fit.train(WIDER, run, folder, report=lambda line: None)).network.get_buffer(PENALTY))
+
+
 def epochs(run: RunConfig, folder: Path) -> int:
     fit.train(WORLD, run, folder, report=lambda line: None)
     return last_checkpoint(folder)["epoch"]
@@ -200,6 +207,7 @@ REACH: dict[str, Reach] = {
     "windows": Reach("last", in_batch(lambda batch: sequences(batch).item_T.tolist())),
     "window_stride": Reach(1, lambda run, _: len(batches(run)), {"windows": "sliding"}),
     "stranger_windows": Reach(2, in_batch(lambda batch: sequences(batch).lengths)),
+    "new_item_cost": Reach(1.0, held_back, {"id_dropout": 0.5}),
     "mask_probability": Reach(0.8, in_batch(masked_tokens)),
     "exclude_seen": Reach(False, trained),
     "teacher": Reach(["teacher"], taught),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,9 @@ from bert4rec.data.prepared import Kind, Names, PreparedDataset
 from bert4rec.data.splits import Split, make_split
 from bert4rec.data.synthetic import GROUPS, synthetic_dataset
 from bert4rec.engine.engine import RecommendationEngine
-from bert4rec.evaluation.cold import AMONG_COLD, AMONG_WARM, COLD, COST, MODEL, RANDOM, WARM
+from bert4rec.evaluation.cold import AMONG_COLD, AMONG_WARM, COLD, COST, MODEL, RANDOM, WARM, cold_items
 from bert4rec.ids import FIRST_ITEM
-from bert4rec.model.network import Bert4Rec
+from bert4rec.model.network import PENALTY, Bert4Rec
 from command_line import run, settings
 
 LEARNS = {
@@ -118,6 +119,21 @@ def test_items_that_are_added_are_answered_as_the_cold_ones(model: Artefact, spl
             found = {item.item_id: (item.score, item.expected_rating) for item in other}
             for item in one:
                 assert (item.score, item.expected_rating) == pytest.approx(found[item.item_id], abs=1e-5)
+
+
+def test_what_is_new_is_held_back_as_much_as_the_others_must_keep(model: Artefact, split: Split) -> None:
+    penalty = model.network.get_buffer(PENALTY)
+    assert penalty > 0
+    held_back = cold_items(model.scorer(), model.dataset, split)
+    eager = deepcopy(model.network)
+    eager.get_buffer(PENALTY).zero_()
+    as_scored = cold_items(replace(model, network=eager).scorer(), model.dataset, split)
+    for column in (AMONG_COLD, AMONG_WARM):
+        assert held_back.values[MODEL][column] == as_scored.values[MODEL][column]
+    for column, sign in ((COLD, -1), (WARM, 1)):
+        found, before = (table.values[MODEL][column]["ndcg@10"][0] for table in (held_back, as_scored))
+        assert sign * (found - before) > 0, column
+    assert held_back.costs[MODEL]["ndcg@10"][0] < as_scored.costs[MODEL]["ndcg@10"][0]
 
 
 def without_items(model: Artefact, row_X: np.ndarray) -> Artefact:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from bert4rec.data.histories import Histories
 from bert4rec.data.prepared import PreparedDataset
@@ -90,8 +90,7 @@ def grown(scorer: NetworkScorer, items: int, seed: int = 0) -> NetworkScorer:
     generator = torch.Generator().manual_seed(seed)
     other = NetworkScorer(network, scorer.run, f"{scorer.name}, {items:,} items")
     other.item_VD = _longer(scorer.item_VD, more, generator)
-    if network.item_head.bias_V is not None:
-        network.item_head.bias_V = nn.Parameter(_longer(network.item_head.bias_V[:, None], more, generator)[:, 0])
+    other.shift_V = None if scorer.shift_V is None else _longer(scorer.shift_V[:, None], more, generator)[:, 0]
     return other
 
 

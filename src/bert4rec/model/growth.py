@@ -19,7 +19,7 @@ from bert4rec.data.histories import Ints
 from bert4rec.data.prepared import Feature, Kind, PreparedDataset
 from bert4rec.ids import UNKNOWN, Vocabulary
 from bert4rec.model.metadata import FeatureEncoder
-from bert4rec.model.network import OF_ITEMS, OF_USERS, Bert4Rec
+from bert4rec.model.network import OF_ITEMS, OF_USERS, PENALTY, Bert4Rec
 
 Features = Mapping[str, tuple[Feature, Any]]
 
@@ -45,7 +45,8 @@ def grown_weights(
 
 def learned(network: Bert4Rec) -> dict[str, Tensor]:
     """All that training changes, by name."""
-    return {name: parameter.detach() for name, parameter in network.named_parameters() if parameter.requires_grad}
+    trained = {name: parameter.detach() for name, parameter in network.named_parameters() if parameter.requires_grad}
+    return {**trained, PENALTY: network.get_buffer(PENALTY)}
 
 
 def _rows(network: Bert4Rec, before: PreparedDataset, now: PreparedDataset) -> Iterator[tuple[str, Ints]]:

@@ -36,11 +36,6 @@ class ItemHead(nn.Module):
         """The side of the items, the same for every state."""
         return F.normalize(item_VD, dim=1) if self.cosine else item_VD
 
-    def scores(self, state_ND: Tensor, key_VD: Tensor) -> Tensor:
-        """The scores `[N, V]`; only for as many states as fit in memory with the catalogue."""
-        score_NV = self.queries(state_ND) @ key_VD.T
-        return score_NV if self.bias_V is None else score_NV + self.bias_V
-
 
 class RatingHead(nn.Module):
     """The distribution over the rating levels that a user in some state gives to a known item.

@@ -31,6 +31,7 @@ from bert4rec.model.spec import DataSpec
 from bert4rec.model.temporal import TemporalEmbedding
 
 OF_USERS = ("user.user.weight", "rating_head.factors.user.weight")
+PENALTY = "new_item_penalty"
 OF_ITEMS = ("item.weight", "item_head.bias_V", "rating_head.factors.item.weight")
 """The weights that have a row for each user, and for each item."""
 
@@ -91,6 +92,7 @@ class Bert4Rec(nn.Module):
         self.rating_head = RatingHead(config, spec) if spec.rating_levels and tasks.rating_prediction else None
         self.preference_head = PreferenceHead(config, spec) if tasks.user_preference else None
         self.register_buffer("new_X", None, persistent=False)
+        self.register_buffer(PENALTY, torch.zeros(()))
         self._start_small()
 
     @classmethod
@@ -111,6 +113,13 @@ class Bert4Rec(nn.Module):
     def places_new_items(self) -> bool:
         """Whether it has learned what to make of an item of which only the metadata is known."""
         return self.metadata is not None and self.config.id_dropout > 0
+
+    def shift_V(self) -> Tensor | None:
+        """What is added to the products of states and items: biases, and less for new items, whose rows are zeros."""
+        bias_V, is_new_V = self.item_head.bias_V, (self.item.weight == 0).all(1)
+        if not self.places_new_items or not is_new_V[FIRST_ITEM:].any():
+            return bias_V
+        return (0 if bias_V is None else bias_V) - is_new_V * self.get_buffer(PENALTY)
 
     @torch.no_grad()
     def forget(self, user_X: Tensor, item_X: Tensor) -> None:

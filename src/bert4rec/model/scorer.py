@@ -5,6 +5,7 @@ Legend: B users, T tokens, V item rows, D width, R rating levels.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import deepcopy
 from functools import cached_property
 
@@ -79,6 +80,20 @@ class NetworkScorer:
         """The items' side of every score."""
         return self.network.item_head.keys(self.item_VD)
 
+    @cached_property
+    @torch.no_grad()
+    def shift_V(self) -> Tensor | None:
+        """What is added to every score of an item."""
+        return self.network.shift_V()
+
+    @cached_property
+    @torch.no_grad()
+    def nameless_key_VD(self) -> Tensor:
+        """The items' side of every score if their metadata alone were known."""
+        if self.network.metadata is None:
+            raise DataError(f"{self.name}: reads no item features; without its id it knows nothing of an item")
+        return self.network.item_head.keys(self.network.metadata())
+
     @torch.no_grad()
     def states(self, histories: Histories) -> list[Tensor]:
         """The state `[B, D]` that answers for each user, one for each reading of the history; both share the heads.
@@ -94,8 +109,15 @@ class NetworkScorer:
     @torch.no_grad()
     def score(self, histories: Histories) -> Tensor:
         """Scores of every item row, `[B, V]`; PAD and MASK have a column that means nothing."""
-        scores = [self.network.item_head.scores(state_BD, self.key_VD) for state_BD in self.states(histories)]
-        return torch.stack(scores).mean(0).float() if len(scores) > 1 else scores[0].float()
+        return self._scores(self.states(histories), self.key_VD, self.shift_V).float()
+
+    @torch.no_grad()
+    def score_nameless(self, histories: Histories) -> Tensor:
+        """What each item row would score if its metadata alone were known, without the penalty, `[B, V]`.
+
+        Raises DataError for a network that reads no metadata.
+        """
+        return self._scores(self.states(histories), self.nameless_key_VD, None).float()
 
     @torch.no_grad()
     def rating_distribution(self, histories: Histories, item_B: Tensor) -> Tensor:
@@ -141,15 +163,14 @@ class NetworkScorer:
 
     def score_of_shown(self, histories: Histories, item: int, shown_E: Tensor) -> Tensor:
         """One user's score of an item when of each event that is read a part is shown; it can be differentiated."""
-        scores = []
+        states = []
         for reading in self.readings:
             sequences, causal = self._sequences(histories, reading)
             event_T = sequences.item_T >= FIRST_ITEM
             shown_T = torch.ones(len(event_T), device=event_T.device)
             shown_T = shown_T.masked_scatter(event_T, shown_E[len(shown_E) - int(event_T.sum()) :])
-            state_1D = self.network.encode(sequences, self.item_VD, causal, shown_T=shown_T, last=True)
-            scores.append(self.network.item_head.scores(state_1D, self.key_VD)[0, item])
-        return torch.stack(scores).mean()
+            states.append(self.network.encode(sequences, self.item_VD, causal, shown_T=shown_T, last=True))
+        return self._scores(states, self.key_VD, self.shift_V)[0, item]
 
     @torch.no_grad()
     def attention(self, histories: Histories) -> dict[str, list[Tensor]]:
@@ -160,6 +181,12 @@ class NetworkScorer:
         sequences, causal = self._sequences(histories, self.readings[0])
         self.network.encode(sequences, self.item_VD, causal, record)
         return record
+
+    def _scores(self, states: Sequence[Tensor], key_VD: Tensor, shift_V: Tensor | None) -> Tensor:
+        """The mean of the readings' scores `[B, V]`; only for as many states as fit in memory with the catalogue."""
+        scores = [self.network.item_head.queries(state_BD) @ key_VD.T for state_BD in states]
+        score_BV = torch.stack(scores).mean(0) if len(scores) > 1 else scores[0]
+        return score_BV if shift_V is None else score_BV + shift_V
 
     def _read(self, histories: Histories, reading: str) -> Tensor:
         """The state of each history's last token. Histories of similar length go together, for the least padding."""

@@ -43,12 +43,13 @@ from bert4rec.errors import ArtefactError, Bert4RecError, ConfigError, UsageErro
 from bert4rec.evaluation.evaluate import evaluate_rows
 from bert4rec.evaluation.report import Report, compare
 from bert4rec.files import write_whole
-from bert4rec.model.network import Bert4Rec
+from bert4rec.model.network import PENALTY, Bert4Rec
 from bert4rec.model.scorer import NetworkScorer, readings_of
 from bert4rec.training.alone import alone_in, holds_files
 from bert4rec.training.card import model_card
 from bert4rec.training.checkpoints import WholeCheckpoints, read_checkpoint
 from bert4rec.training.module import MONITORED, TrainingData, TrainingModule
+from bert4rec.training.new_items import new_item_penalty
 from bert4rec.training.progress import EpochBar, Progress, Reseed, duration, megabytes, seed_epoch
 from bert4rec.training.start import starting_point, take_over, verdict, without_validation_of
 from bert4rec.training.teacher import teacher_of
@@ -439,7 +440,7 @@ def _finish(
     report(f"trained {figures['epochs']} epochs in {duration(figures['seconds'])} ({kept}); {rate}")
     network = module.network.cpu()
     _forget(network, dataset, split)  # the unknown user's row was learned since
-    scorer = NetworkScorer(network, run, name=output.name)
+    scorer = _hold_back(network, dataset, split, run, output.name, report)
     rows = {asked: evaluate_rows(scorer, dataset, split, asked) for asked in cases}
     reports = {f"{asked}_{name}": row.to_dict() for asked in cases for name, row in rows[asked].items()}
     compared = _compared_with_start(run, dataset, split, rows, output, report)
@@ -448,6 +449,17 @@ def _finish(
     artefact.save(output, network, run, dataset, split, metrics=reports, training=figures, card=card)
     _drop_checkpoints(output / "training")
     report(f"model folder: {output}")
+
+
+def _hold_back(
+    network: Bert4Rec, dataset: PreparedDataset, split: Split, run: RunConfig, name: str, report: Callable[[str], None]
+) -> NetworkScorer:
+    """The network's scorer, by which new items take no more from the others than the settings allow."""
+    penalty = new_item_penalty(NetworkScorer(network, run, name), dataset, split, run.training.new_item_cost)
+    network.get_buffer(PENALTY).fill_(penalty)
+    if penalty:
+        report(f"scores of new items are lowered by {penalty:.2f} (new_item_cost {run.training.new_item_cost:g})")
+    return NetworkScorer(network, run, name)
 
 
 def _compared_with_start(

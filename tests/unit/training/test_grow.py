@@ -89,7 +89,7 @@ def newer(world: PreparedDataset) -> Content:
 
 @pytest.fixture(scope="module")
 def folder(old: PreparedDataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    run = run_of(max_epochs=6, learning_rate=0.01)
+    run = run_of(max_epochs=6, learning_rate=0.01, new_item_cost=1.0)
     return train(old, run, tmp_path_factory.mktemp("grow") / "first", report=lambda line: None)
 
 
