@@ -30,7 +30,7 @@ from bert4rec.evaluation.evaluate import protocol_of
 from bert4rec.evaluation.intervals import difference_and_interval, mean_and_interval
 from bert4rec.evaluation.metrics import Floats, place_metrics
 from bert4rec.evaluation.report import sign_flip_p_value
-from bert4rec.training.fit import differing_settings
+from bert4rec.training.folder import differing_settings
 from records import machine, results_file, write
 
 SHOWN = ("hit@10", "ndcg@10", "rating_rmse")

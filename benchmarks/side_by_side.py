@@ -30,7 +30,8 @@ from bert4rec.config import RunConfig
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import make_split
 from bert4rec.training.checkpoints import read_checkpoint
-from bert4rec.training.fit import BEST, LAST, train
+from bert4rec.training.fit import train
+from bert4rec.training.folder import BEST, LAST
 
 ROOT = Path(__file__).parents[1]
 GRACE = 20.0

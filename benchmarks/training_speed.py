@@ -47,9 +47,9 @@ from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import Split, make_split, training_events
 from bert4rec.model.network import Bert4Rec
 from bert4rec.training.cost import Arithmetic, arithmetic
-from bert4rec.training.fit import make_trainer
 from bert4rec.training.module import TrainingData, TrainingModule
 from bert4rec.training.progress import Reseed, seed_epoch
+from bert4rec.training.trainer import make_trainer
 from peers.stopwatch import Stopwatch
 from records import PEERS_PYTHON, ROOT, machine, results_file, write
 

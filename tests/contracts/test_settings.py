@@ -22,6 +22,7 @@ from bert4rec.errors import Bert4RecError
 from bert4rec.model.network import PENALTY, Bert4Rec
 from bert4rec.model.scorer import NetworkScorer
 from bert4rec.training import fit
+from bert4rec.training import trainer as trainer_of
 from bert4rec.training.captured import is_captured
 from bert4rec.training.losses import multi_task_loss
 from bert4rec.training.module import TrainingData, value_tables
@@ -146,7 +147,7 @@ def epochs(run: RunConfig, folder: Path) -> int:
 def trainer(look: Callable[[Any], Any]) -> Callable[[RunConfig, Path], Any]:
     def found(run: RunConfig, folder: Path) -> Any:
         try:
-            return look(fit.make_trainer(run.training, folder, []))
+            return look(trainer_of.make_trainer(run.training, folder, []))
         except Exception as problem:  # a machine without such a device says so
             return str(problem)
 
@@ -154,7 +155,9 @@ def trainer(look: Callable[[Any], Any]) -> Callable[[RunConfig, Path], Any]:
 
 
 def patience(run: RunConfig, folder: Path) -> list[int]:
-    return [callback.patience for callback in fit._callbacks(run.training, folder) if hasattr(callback, "patience")]
+    return [
+        callback.patience for callback in trainer_of.callbacks_of(run.training, folder) if hasattr(callback, "patience")
+    ]
 
 
 def loggers(made: Any) -> list[str]:
@@ -266,8 +269,8 @@ class Wandb:
 @pytest.mark.parametrize("name", leaves(RunConfig().to_dict()))
 def test_a_setting_reaches_what_it_names(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert name in REACH, f"{name} is new: say in REACH what changes with it"
-    monkeypatch.setattr(fit, "WandbLogger", Wandb)
-    monkeypatch.setattr(fit, "_drop_checkpoints", lambda _: None)  # the last one is looked at
+    monkeypatch.setattr(trainer_of, "WandbLogger", Wandb)
+    monkeypatch.setattr(fit, "drop_checkpoints", lambda _: None)  # the last one is looked at
     monkeypatch.setattr(fit, "evaluate_rows", lambda *_: {})  # what becomes of the weights is not looked at
     reach = REACH[name]
     run = RunConfig.from_dict({**BASE.to_dict(), **reach.given})

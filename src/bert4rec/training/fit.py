@@ -10,7 +10,6 @@ import errno
 import json
 import logging
 import os
-import shutil
 import signal
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,62 +18,43 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
-import lightning.pytorch as pl
 import numpy as np
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import (
-    Callback,
-    EarlyStopping,
-    ModelCheckpoint,
-    ProgressBar,
-    TQDMProgressBar,
-    WeightAveraging,
-)
-from lightning.pytorch.loggers import CSVLogger, Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
-from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from bert4rec import artefact
 from bert4rec.artefact import Artefact
 from bert4rec.config import RunConfig, TrainingConfig
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import Split, make_split
-from bert4rec.errors import ArtefactError, Bert4RecError, ConfigError, UsageError
+from bert4rec.errors import ArtefactError, Bert4RecError, ConfigError
 from bert4rec.evaluation.evaluate import evaluate_rows
 from bert4rec.evaluation.report import Report, compare
-from bert4rec.files import write_whole
 from bert4rec.model.network import PENALTY, Bert4Rec
 from bert4rec.model.scorer import NetworkScorer, readings_of
-from bert4rec.training.alone import alone_in, holds_files
+from bert4rec.training.alone import alone_in
 from bert4rec.training.card import model_card
-from bert4rec.training.checkpoints import WholeCheckpoints, read_checkpoint
-from bert4rec.training.module import MONITORED, TrainingData, TrainingModule
+from bert4rec.training.checkpoints import read_checkpoint
+from bert4rec.training.folder import (
+    BEST,
+    COMPARISON_FILE,
+    FIGURES_FILE,
+    LAST,
+    LEFT_OUT,
+    RUN_FILE,
+    START,
+    drop_checkpoints,
+    plan_for,
+    read_identity,
+    start_folder,
+    write_json,
+)
+from bert4rec.training.module import TrainingData, TrainingModule
 from bert4rec.training.new_items import new_item_penalty
-from bert4rec.training.progress import EpochBar, Progress, Reseed, duration, megabytes, seed_epoch
+from bert4rec.training.progress import Progress, duration, megabytes, seed_epoch
 from bert4rec.training.start import starting_point, take_over, verdict, without_validation_of
 from bert4rec.training.teacher import teacher_of
-
-RUN_FILE = "run.json"
-"""What is trained on what, in `output/training/`: a run is resumed only with the same."""
-LEFT_OUT = "users_without_validation"
-"""In `run.json`: the rows of the users whose validation event trained what the run started from."""
-FIGURES_FILE = "training.json"
-"""The figures of the run, in `output/training/`; its presence means that training is over."""
-
-START = "start"
-"""In `output/training/`: the model that the run started from as it answers on this data, for the comparison."""
-
-COMPARISON_FILE = "comparison.json"
-"""How far the model is from the one that it started from, by row."""
-
-BEST, LAST = "best.ckpt", "last.ckpt"
-"""Checkpoints, in `output/training/`: the best weights so far, and everything that a run needs to go on."""
-
-NO_EFFECT = ("num_workers", "pin_memory", "logger", "use_wandb", "accelerator", "cuda_graphs")
-"""Settings that may differ when a run is resumed: they change no weight, but that devices round in their own ways."""
-
-WHY_NOT = {"max_epochs": " (the learning rate was planned for it)"}
-"""Where it is not plain why a setting may not differ."""
+from bert4rec.training.trainer import callbacks_of, ending, make_trainer
 
 DISK_ERRORS = (
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO),
@@ -124,7 +104,7 @@ def _train(
         if Path(folder).resolve() == output.resolve():
             raise ConfigError(f"{setting} {folder} is the output as well; choose another --output")
     identity = {"settings": run.to_dict(), "dataset": dataset.checksum, "split": split.checksum}
-    plan = _plan(output, identity, resume, overwrite) if is_first_process() else "follow"
+    plan = plan_for(output, identity, resume, overwrite) if is_first_process() else "follow"
     if plan == "leave":
         report(f"{output}: already trained with these settings on this data; --overwrite trains it again")
         return output
@@ -139,7 +119,7 @@ def _train(
     if teacher is not None:
         said.append(f"learns from {', '.join(run.training.teacher)}: {' and '.join(teacher.tasks)}")
     if plan == "start anew":
-        _start_folder(output, {**identity, LEFT_OUT: _left_out(split, asked)})
+        start_folder(output, {**identity, LEFT_OUT: _left_out(split, asked)})
         if start is not None:
             _keep_start(output / "training" / START, start, dataset, asked)
     if plan != "follow":
@@ -179,40 +159,6 @@ def is_first_process() -> bool:
     return int(os.environ.get("LOCAL_RANK", "0")) == 0 and int(os.environ.get("RANK", "0")) == 0
 
 
-Plan = Literal["start anew", "go on", "leave", "follow"]
-"""What becomes of the output; processes but the first follow."""
-
-
-def _plan(output: Path, identity: dict[str, Any], resume: bool, overwrite: bool) -> Plan:
-    """What is to be done with what lies there. Touches nothing."""
-    training = output / "training"
-    known = _read_identity(training / RUN_FILE)
-    model_alone = artefact.is_model_folder(output) and not training.exists()
-    if known is None and not (overwrite and model_alone) and holds_files(output):
-        able = "be replaced" if overwrite else "go on"
-        raise UsageError(f"{output}: holds something that is no run that can {able}; choose another --output")
-    kept = (training / LAST, training / FIGURES_FILE, output / artefact.CONFIG_FILE)
-    worth_keeping = any(path.is_file() for path in kept)
-    if overwrite or known is None or not worth_keeping:
-        return "start anew"
-    _same_run(output, known, identity)
-    if (output / artefact.CONFIG_FILE).is_file():
-        return "leave"
-    if not resume:
-        raise UsageError(f"{output}: holds an unfinished run; --resume goes on with it, --overwrite starts anew")
-    return "go on"
-
-
-def _start_folder(output: Path, identity: dict[str, Any]) -> None:
-    """Makes the folder ready; what a run left goes."""
-    training = output / "training"
-    for name in (artefact.CONFIG_FILE, COMPARISON_FILE):
-        (output / name).unlink(missing_ok=True)
-    shutil.rmtree(training, ignore_errors=True)
-    training.mkdir(parents=True, exist_ok=True)
-    _write_json(training / RUN_FILE, identity)
-
-
 def _left_out(split: Split, asked: Split) -> list[int]:
     """The rows of the users that validate in the split but are not asked."""
     return np.setdiff1d(split.validation.user_C, asked.validation.user_C).tolist()
@@ -220,7 +166,7 @@ def _left_out(split: Split, asked: Split) -> list[int]:
 
 def _asked_before(output: Path, split: Split) -> Split:
     """The split without the users that an unfinished run does not ask."""
-    known = _read_identity(output / "training" / RUN_FILE) or {}
+    known = read_identity(output / "training" / RUN_FILE) or {}
     return without_validation_of(split, known.get(LEFT_OUT, []))
 
 
@@ -235,31 +181,6 @@ def _keep_start(folder: Path, start: Artefact, dataset: PreparedDataset, split: 
     artefact.save(folder, network, start.run, dataset, split, with_data=False)
 
 
-def _read_identity(path: Path) -> dict[str, Any] | None:
-    """What was trained on what; None where that was not written by a run."""
-    try:
-        known = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return known if isinstance(known, dict) and {"settings", "dataset", "split"} <= known.keys() else None
-
-
-def _same_run(output: Path, known: dict[str, Any], wanted: dict[str, Any]) -> None:
-    for part in ("dataset", "split"):
-        if known.get(part) != wanted[part]:
-            raise UsageError(f"{output}: was trained on another {part}; choose another --output or --overwrite")
-    for difference in differing_settings(known["settings"], wanted["settings"]):
-        raise UsageError(f"{output}: was trained with {difference}; choose another --output or --overwrite")
-
-
-def differing_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
-    """Which settings gave other weights, as `hidden_size 64, not 32`; each may be in any form that a file may have."""
-    before = RunConfig.from_stored({name: before[name] for name in now if name in before}).to_dict()
-    for name, value in RunConfig.from_dict(now).to_dict().items():
-        if name not in NO_EFFECT and before[name] != value:
-            yield f"{name} {before[name]!r}, not {value!r}{WHY_NOT.get(name, '')}"
-
-
 def _fit(
     module: TrainingModule, dataset: PreparedDataset, split: Split, output: Path, report: Callable[[str], None]
 ) -> dict[str, Any] | None:
@@ -270,13 +191,13 @@ def _fit(
         figures = dict(json.loads((folder / FIGURES_FILE).read_text(encoding="utf-8")))
     else:
         with _quiet_lightning():
-            trainer = make_trainer(run.training, folder, [progress, *_callbacks(run.training, folder)])
+            trainer = make_trainer(run.training, folder, [progress, *callbacks_of(run.training, folder)])
             for logger in trainer.loggers:
                 logger.log_hyperparams(run.to_dict())
             last = folder / LAST
             first_epoch = int(read_checkpoint(last)["epoch"]) + 1 if last.is_file() else 0
             module.train()  # Lightning trains in whatever mode it finds
-            with _ending(trainer.loggers):
+            with ending(trainer.loggers):
                 trainer.fit(
                     module,
                     datamodule=TrainingData(dataset, split, run, first_epoch),
@@ -286,91 +207,9 @@ def _fit(
         if not trainer.is_global_zero:
             return None
         figures = progress.summary(module, trainer.strategy.root_device)
-        _write_json(folder / FIGURES_FILE, figures)
+        write_json(folder / FIGURES_FILE, figures)
     module.load_state_dict(read_checkpoint(folder / BEST)["state_dict"])
     return figures
-
-
-def make_trainer(training: TrainingConfig, folder: Path, callbacks: list[Callback]) -> pl.Trainer:
-    """Lightning's trainer as the settings ask for it."""
-    bar = _progress_bar()
-    return pl.Trainer(
-        accelerator=training.accelerator,
-        devices=training.devices,
-        strategy="ddp" if training.devices > 1 else "auto",
-        precision=training.precision,
-        max_epochs=training.max_epochs,
-        accumulate_grad_batches=training.gradient_accumulation_steps,
-        gradient_clip_val=training.max_grad_norm or None,
-        callbacks=[*callbacks, *([bar] if bar else [])],
-        plugins=[WholeCheckpoints()],
-        enable_progress_bar=bar is not None,
-        logger=_loggers(training, folder),
-        log_every_n_steps=10,
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False,
-        enable_model_summary=False,
-        default_root_dir=folder,
-    )
-
-
-def _callbacks(training: TrainingConfig, folder: Path) -> list[Callback]:
-    callbacks: list[Callback] = [
-        Reseed(training.seed),
-        EarlyStopping(MONITORED, mode="max", patience=training.patience, check_on_train_epoch_end=True),
-        _checkpoint(folder / BEST, monitor=MONITORED, mode="max"),
-        _checkpoint(folder / LAST),  # of every epoch, and after the best one's, so that it knows of it
-    ]
-    if training.ema_decay:  # buffers are feature tables: row numbers, of which there is no average
-        average = get_ema_multi_avg_fn(training.ema_decay)
-        callbacks.append(WeightAveraging(use_buffers=False, multi_avg_fn=average))
-    return callbacks
-
-
-def _checkpoint(path: Path, **choice: Any) -> ModelCheckpoint:
-    """Keeps one file, written at the end of epochs. Lightning's `save_last` would skip epochs that are not the best."""
-    return ModelCheckpoint(
-        path.parent, filename=path.stem, save_on_train_epoch_end=True, enable_version_counter=False, **choice
-    )
-
-
-def _progress_bar() -> ProgressBar | None:
-    """A bar on a terminal; the lines of `Progress` are enough for a log."""
-    if not os.isatty(1):
-        return None
-    return EpochBar() if find_spec("rich") else TQDMProgressBar()
-
-
-def _loggers(training: TrainingConfig, folder: Path) -> list[Logger]:
-    """`metrics.csv`, and whatever else was asked for."""
-    loggers: list[Logger] = [CSVLogger(folder, name="log")]
-    if training.logger == "tensorboard":
-        _need("tensorboard", "tensorboard")
-        loggers.append(TensorBoardLogger(folder, name="tensorboard"))
-    if training.logger == "mlflow":
-        store = os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{folder.resolve()}/mlflow.db")
-        _need("mlflow", "mlflow", *(("sqlalchemy", "alembic") if store.startswith("sqlite:") else ()))
-        loggers.append(MLFlowLogger("bert4rec", tracking_uri=store))
-    if training.use_wandb:
-        _need("wandb", "wandb")
-        loggers.append(WandbLogger(project="bert4rec", save_dir=folder))
-    return loggers
-
-
-@contextmanager
-def _ending(loggers: Sequence[Logger]) -> Iterator[None]:
-    """Weights & Biases ends a run with the process; the next run of this process would be logged into it."""
-    try:
-        yield
-    finally:
-        for logger in loggers:
-            if isinstance(logger, WandbLogger):
-                logger.experiment.finish()
-
-
-def _need(extra: str, *modules: str) -> None:
-    if any(find_spec(module) is None for module in modules):
-        raise ConfigError(f"logging to {extra} needs it installed: pip install 'bert4rec[{extra}]'")
 
 
 @contextmanager
@@ -447,7 +286,7 @@ def _finish(
     _draw(figures, output / "losses.png", report)
     card = model_card(output.name, run, dataset.manifest, reports, figures, compared=compared)
     artefact.save(output, network, run, dataset, split, metrics=reports, training=figures, card=card)
-    _drop_checkpoints(output / "training")
+    drop_checkpoints(output / "training")
     report(f"model folder: {output}")
 
 
@@ -480,7 +319,7 @@ def _compared_with_start(
     start = artefact.load(output / "training" / START, dataset)
     before = evaluate_rows(NetworkScorer(start.network, start.run, name=run.training.start_from), dataset, split, cases)
     found = {name: compare(row, before[name]) for name, row in rows.items() if name in before}
-    _write_json(output / COMPARISON_FILE, {name: comparison.to_dict() for name, comparison in found.items()})
+    write_json(output / COMPARISON_FILE, {name: comparison.to_dict() for name, comparison in found.items()})
     said = verdict(next(iter(found.values())))
     report(said)
     return said
@@ -494,14 +333,3 @@ def _draw(figures: dict[str, Any], path: Path, report: Callable[[str], None]) ->
     from bert4rec.training.plots import plot_losses
 
     plot_losses(figures["history"], path)
-
-
-def _drop_checkpoints(folder: Path) -> None:
-    """What the best one holds is in the model folder by now, and there is nothing left to go on with."""
-    for name in (BEST, LAST):
-        (folder / name).unlink(missing_ok=True)
-    shutil.rmtree(folder / START, ignore_errors=True)
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    write_whole(path, json.dumps(content, indent=1).encode())

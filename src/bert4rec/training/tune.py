@@ -35,7 +35,8 @@ from bert4rec.data.splits import make_split
 from bert4rec.errors import ConfigError, Diverged, UsageError
 from bert4rec.files import write_whole
 from bert4rec.training.alone import alone_in, holds_files
-from bert4rec.training.fit import differing_settings, train
+from bert4rec.training.fit import train
+from bert4rec.training.folder import differing_settings
 from bert4rec.training.space import Space, Value, with_parameters, written
 
 SEARCH_FILE, STUDY_FILE = "search.json", "study.journal"

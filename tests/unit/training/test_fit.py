@@ -19,11 +19,12 @@ from bert4rec.errors import Bert4RecError, ConfigError, UsageError
 from bert4rec.evaluation.evaluate import evaluate
 from bert4rec.ids import PAD
 from bert4rec.model.network import Bert4Rec
-from bert4rec.training import fit
+from bert4rec.training import fit, trainer
 from bert4rec.training.alone import alone_in
-from bert4rec.training.fit import make_trainer, train
+from bert4rec.training.fit import train
 from bert4rec.training.module import TrainingModule
 from bert4rec.training.progress import seed_epoch
+from bert4rec.training.trainer import make_trainer
 from small_runs import RUN, Train, last_checkpoint, run_of, same_weights, steps, weights
 
 
@@ -402,7 +403,7 @@ def test_a_device_that_is_not_there_is_refused_in_one_line(trained: Train) -> No
 def test_only_a_terminal_gets_a_bar(
     on_terminal: bool, bar: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fit, "os", SimpleNamespace(isatty=lambda number: on_terminal, environ={}))
+    monkeypatch.setattr(trainer, "os", SimpleNamespace(isatty=lambda number: on_terminal, environ={}))
     assert (make_trainer(RUN.training, tmp_path, []).progress_bar_callback is not None) is bar
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bert4rec.errors import ConfigError
-from bert4rec.training import fit
+from bert4rec.training import trainer
 from small_runs import Train
 
 PARTS = {"train/item_prediction", "train/next_item", "train/rating_prediction", "train/user_preference", "train/loss"}
@@ -105,6 +105,6 @@ def test_weights_and_biases_has_a_run_of_its_own_for_each_run_of_a_process(
 def test_a_logger_that_is_not_installed_is_named_with_the_extra_that_installs_it(
     trained: Train, monkeypatch: pytest.MonkeyPatch, asked: dict[str, object], extra: str
 ) -> None:
-    monkeypatch.setattr(fit, "find_spec", lambda module: None)
+    monkeypatch.setattr(trainer, "find_spec", lambda module: None)
     with pytest.raises(ConfigError, match=rf"logging to {extra} needs it installed: pip install 'bert4rec\[{extra}\]'"):
         trained(**asked)

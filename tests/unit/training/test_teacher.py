@@ -25,6 +25,7 @@ from bert4rec.model.network import Bert4Rec
 from bert4rec.model.scorer import NetworkScorer
 from bert4rec.training import fit
 from bert4rec.training.fit import train
+from bert4rec.training.folder import differing_settings
 from bert4rec.training.module import TrainingModule
 from bert4rec.training.teacher import Teacher, teacher_of
 from small_networks import batch_of
@@ -174,8 +175,8 @@ def test_one_teacher_may_be_written_as_a_word_and_none_as_nothing() -> None:
 
 def test_a_run_goes_on_whose_settings_were_written_when_there_was_one_teacher_at_most() -> None:
     before = {**RUN.to_dict(), "teacher": ""}
-    assert list(fit.differing_settings(before, RUN.to_dict())) == []
-    assert list(fit.differing_settings(before, run_of(teacher=["a"]).to_dict())) == ["teacher [], not ['a']"]
+    assert list(differing_settings(before, RUN.to_dict())) == []
+    assert list(differing_settings(before, run_of(teacher=["a"]).to_dict())) == ["teacher [], not ['a']"]
 
 
 # What becomes of the student
