@@ -152,8 +152,8 @@ class TrainingConfig:
     window_stride: int = 0
     """Events between two sliding windows; 0 is half of seq_length."""
     stranger_windows: int = 0
-    """Short windows that each window brings into its batch, of 1 to 32 events from anywhere in the user's history and
-    read as if the user were new: so that people of whom little is known are trained for."""
+    """Short windows that each window brings into its batch, of 1 to 32 events that begin among the user's first 64 and
+    are read as if the user were new: so that people of whom little is known are trained for."""
     new_item_cost: float = 0.005
     """The share of their Hit@10 and NDCG@10 that known items may lose to new ones, a fifth of the catalogue: after
     training the scores of new items are lowered until it holds on validation. 1: they are left as they are."""

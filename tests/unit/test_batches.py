@@ -13,6 +13,7 @@ from bert4rec.config import RunConfig, SplitConfig
 from bert4rec.data.batches import (
     COMING_EVENTS,
     STRANGER_EVENTS,
+    STRANGER_START,
     Batch,
     Coming,
     EpochOrder,
@@ -186,6 +187,11 @@ def strangers_of(dataset: PreparedDataset, windows: int, **changes: Any) -> Wind
 def test_windows_of_strangers_begin_at_any_training_event_and_are_of_any_length_up_to_the_longest() -> None:
     drawn = set(stretches(strangers_of(one_user(12), windows=2000, seq_length=3)))
     assert drawn == {(first, stop) for first in range(10) for stop in range(first + 1, min(first + 4, 10) + 1)}
+
+
+def test_windows_of_strangers_begin_early_in_a_long_history() -> None:
+    start_W = strangers_of(one_user(202), windows=4000, seq_length=3).start_W
+    assert sorted(set(start_W.tolist())) == list(range(STRANGER_START))
 
 
 def test_few_events_are_as_frequent_as_many_in_windows_of_strangers() -> None:

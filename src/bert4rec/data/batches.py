@@ -31,6 +31,8 @@ COMING_EVENTS = 10
 """How far the user-preference task looks ahead."""
 STRANGER_EVENTS = 32
 """The most events of a stranger's window; half, a quarter, … as many are as frequent."""
+STRANGER_START = 64
+"""A stranger's window begins at any of so many first events: who is new has not been there for long."""
 
 
 class OnDevice:
@@ -275,7 +277,7 @@ def with_strangers(
     training: TrainingConfig,
     random: np.random.Generator,
 ) -> Windows:
-    """The windows and those of strangers that they bring: few events from anywhere in the same users' histories.
+    """The windows and those of strangers that they bring: few events from early in the same users' histories.
 
     The longest are first.
     """
@@ -283,7 +285,7 @@ def with_strangers(
     first_W, stop_W = np.asarray(dataset.start_U1[:-1])[user_W], np.asarray(split.train_stop_U)[user_W]
     longest = min(STRANGER_EVENTS, model.seq_length + 1)
     length_W = np.exp2(random.random(len(user_W)) * np.log2(longest + 1)).astype(np.int64)
-    start_W = random.integers(first_W, stop_W)
+    start_W = random.integers(first_W, np.minimum(first_W + STRANGER_START, stop_W))
     stop_W = np.minimum(start_W + length_W, stop_W)
     joined = windows.joined_by(Windows(user_W, start_W, stop_W, np.ones(len(user_W), dtype=np.bool_)))
     return joined.take(np.argsort(joined.start_W - joined.stop_W, kind="stable"))
