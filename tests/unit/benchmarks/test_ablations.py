@@ -374,7 +374,7 @@ def test_a_variant_is_named_by_its_flags_and_told_by_its_best_epoch(
     assert asked == [(Path("runs/small-ema-decay-0.9"), ["--ema_decay", "0.9"])]
 
 
-def test_variants_are_compared_with_the_first_seed_by_seed() -> None:
+def test_variants_are_compared_with_the_first_seed_by_seed(benchmarks: SimpleNamespace) -> None:
     runs = [
         {"flags": flags, "seed": seed, "ndcg@10": value, "hit@10": 2 * value, "seconds": 10.0}
         for flags, seed, value in [("", 1, 0.1), ("--a 1", 1, 0.3), ("", 2, 0.2), ("--a 1", 2, 0.1)]
