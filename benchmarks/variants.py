@@ -1,7 +1,7 @@
 """Trains variants of a preset in turn and sets their validation figures side by side.
 
     python benchmarks/variants.py --data demo/prepared --config configs/small.yaml --name small_preset-ml-100k \\
-        --seeds 1 2 3 "" "--exclude_seen false" "--user_features none"
+        --seeds 1 2 3 -- "" "--exclude_seen false" "--user_features none"
 
 Each variant is a string of flags of `bert4rec train`; "" is the preset itself. Each is trained with every seed, and
 compared with the first one seed by seed. Runs that are complete are not repeated.

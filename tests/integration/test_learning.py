@@ -75,8 +75,9 @@ def model(request: pytest.FixtureRequest, world: PreparedDataset, tmp_path_facto
         TrainingConfig(
             batch_size=50,
             learning_rate=0.01,
-            max_epochs=14,
+            max_epochs=20,
             warmup_steps=10,
+            new_item_cost=1.0,  # what its metadata says of a new item is looked at, not how far it is held back
             task_weights=TaskWeights(item_prediction=0.5, rating_prediction=1.0),
             accelerator="cpu",
         ),
@@ -122,7 +123,8 @@ def with_new_items(model: Artefact) -> NetworkScorer:
     grown = Bert4Rec.for_dataset(model.run.model, world_of(ITEMS), model.run.training.task_weights)
     grown.item.weight.data.zero_()
     for name, learned in model.network.state_dict().items():
-        grown.state_dict()[name][: len(learned)].copy_(learned)
+        own = grown.state_dict()[name]
+        (own[: len(learned)] if learned.dim() else own).copy_(learned)
     return NetworkScorer(grown, model.run)
 
 

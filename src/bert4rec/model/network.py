@@ -250,7 +250,7 @@ class Bert4Rec(nn.Module):
     def _preference(self, state_TD: Tensor, coming: Coming | None) -> tuple[Tensor | None, Mapping[str, Tensor] | None]:
         if coming is None or self.preference_head is None:
             return None, None
-        taste_BD, values = self.preference_head(rows_of(state_TD, coming.token_B))
+        taste_BD, values = self.preference_head(rows_of(state_TD.detach(), coming.token_B))
         return self.item_head.queries(taste_BD), values
 
     def _start_small(self) -> None:

@@ -159,12 +159,15 @@ def _rating_loss(logit_NR: Tensor, read: Supervised) -> Tensor:
 
 
 def _preference_loss(predictions: Predictions, item_BC: Tensor, value_tables: Mapping[str, Tensor]) -> Tensor:
-    """The coming items, each an equal share of one target; and the coming events' values of each feature likewise."""
+    """The coming items, each an equal share of one target; and the coming events' values of each feature likewise.
+
+    It teaches its own head alone: neither the states nor the items' vectors (decision 15).
+    """
     assert predictions.taste_BD is not None
     share_BC = _shares((item_BC != PAD).float())
-    loss = linear_cross_entropy(
-        predictions.taste_BD, predictions.key_VD, predictions.bias_V, item_BC, share_BC, new_X=predictions.new_X
-    )
+    key_VD, bias_V = predictions.key_VD.detach(), predictions.bias_V
+    bias_V = None if bias_V is None else bias_V.detach()
+    loss = linear_cross_entropy(predictions.taste_BD, key_VD, bias_V, item_BC, share_BC, new_X=predictions.new_X)
     for name, logit_BV in (predictions.values or {}).items():
         value_BX = value_tables[name][item_BC].flatten(1)
         share_BX = _shares((value_BX != UNKNOWN).float())
@@ -229,10 +232,10 @@ class _LinearCrossEntropy(torch.autograd.Function):
         query_SD, key_VD = query_SD.to(dtype), student.key_VD
         target_SC = (target_SC - FIRST_ITEM).clamp(min=0)
         new_X = None if new_X is None else new_X - FIRST_ITEM
-        learns = any(ctx.needs_input_grad)
-        grad_query_SD = torch.empty_like(query_SD) if learns else None
-        grad_key_VD = torch.zeros_like(key_VD, dtype=torch.float32) if learns else None
-        grad_bias_V = torch.zeros(len(key_VD), device=key_VD.device) if learns and bias_V is not None else None
+        query_learns, keys_learn, bias_learns = ctx.needs_input_grad[:3]
+        grad_query_SD = torch.empty_like(query_SD) if query_learns else None
+        grad_key_VD = torch.zeros_like(key_VD, dtype=torch.float32) if keys_learn else None
+        grad_bias_V = torch.zeros(len(key_VD), device=key_VD.device) if bias_learns else None
         loss = torch.zeros((), device=query_SD.device)
         for first in range(0, S, rows):
             piece = slice(first, min(S, first + rows))
@@ -245,7 +248,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
                 hit_N1 += (logit_NV * soft_NV).sum(1, keepdim=True)  # while all scores are finite: 0 · ∞ is none
             probability_NV, total_N1, top_N1 = _powers(_candidates(logit_NV, seen, new_X, piece, target_NC))
             loss += (weight_N1 * (total_N1.log2() + top_N1) - hit_N1).sum()
-            if grad_query_SD is None or grad_key_VD is None:
+            if not any(ctx.needs_input_grad):
                 continue
             grad_NV = probability_NV.mul_(weight_N1 / total_N1).scatter_add_(1, target_NC, -share_NC)
             if teacher is not None:
@@ -253,8 +256,10 @@ class _LinearCrossEntropy(torch.autograd.Function):
             if grad_bias_V is not None:
                 grad_bias_V += grad_NV.sum(0)
             grad_NV = grad_NV.to(dtype)
-            torch.mm(grad_NV, key_VD, out=grad_query_SD[piece])
-            _add_product(grad_key_VD, grad_NV.T, query_SD[piece])
+            if grad_query_SD is not None:
+                torch.mm(grad_NV, key_VD, out=grad_query_SD[piece])
+            if grad_key_VD is not None:
+                _add_product(grad_key_VD, grad_NV.T, query_SD[piece])
         count = _count(share_SC)
         ctx.save_for_backward(grad_query_SD, grad_key_VD, grad_bias_V, count)
         return loss / (LOG2_E * count)
@@ -265,8 +270,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
         scale = grad / count
         reserved = (0, 0, FIRST_ITEM, 0)
         return (
-            query_SD.float() * scale,
-            F.pad(key_VD * scale, reserved),
+            None if query_SD is None else query_SD.float() * scale,
+            None if key_VD is None else F.pad(key_VD * scale, reserved),
             None if bias_V is None else F.pad(bias_V * scale, (FIRST_ITEM, 0)),
             None,
             None,

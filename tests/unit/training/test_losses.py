@@ -412,6 +412,14 @@ def test_preferences_are_the_coming_items_and_genres_in_equal_shares() -> None:
     torch.testing.assert_close(multi_task_loss(predictions, batch, ALL_TASKS, tables).total, 0.2 * by_hand)
 
 
+@pytest.mark.parametrize("cosine", [True, False])
+def test_preferences_teach_their_own_head_alone(world: PreparedDataset, cosine: bool) -> None:
+    network, batch = network_of(world, cosine_head=cosine), batch_of(world)
+    multi_task_loss(network(batch), batch, ALL_TASKS, value_tables(world)).parts["user_preference"].backward()
+    taught = {name for name, parameter in network.named_parameters() if parameter.grad is not None}
+    assert taught == {name for name, _ in network.named_parameters() if name.startswith("preference_head.")}
+
+
 def test_coming_items_without_genres_ask_for_none() -> None:
     predictions = Predictions(
         key_VD=torch.ones(3, 1), bias_V=None, taste_BD=torch.ones(1, 1), values={"genres": torch.zeros(1, 4)}
