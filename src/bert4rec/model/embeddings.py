@@ -22,6 +22,14 @@ def sinusoidal(places: int, size: int) -> Tensor:
     return table_PD
 
 
+def item_scale(config: ModelConfig) -> float:
+    """The standard deviation of a fresh item vector's entries.
+
+    Under a dot product a long vector is a high score of its own, which rare items would keep: as in BERT, .02.
+    """
+    return config.hidden_size**-0.5 if config.cosine_head else 0.02
+
+
 def position_embedding(config: ModelConfig) -> nn.Embedding | None:
     """A vector for each place of a sequence (the start token has one too); None where the configuration has none."""
     if config.position == "none":
@@ -31,8 +39,8 @@ def position_embedding(config: ModelConfig) -> nn.Embedding | None:
         embedding = nn.Embedding(places, config.hidden_size)
         nn.init.normal_(embedding.weight, std=0.02)
         return embedding
-    # Scaled to length 1, that of a fresh item vector under a cosine.
-    table_PD = sinusoidal(places, config.hidden_size) * (2 / config.hidden_size) ** 0.5
+    # As long as a fresh item vector: longer ones would drown it.
+    table_PD = sinusoidal(places, config.hidden_size) * 2**0.5 * item_scale(config)
     return nn.Embedding.from_pretrained(table_PD, freeze=True)
 
 

@@ -23,7 +23,7 @@ from bert4rec.ids import FIRST_ITEM, NO_RATING, NO_TIME, PAD, UNKNOWN
 from bert4rec.model.attention import AttentionBias, Look, last_look, look
 from bert4rec.model.blocks import BLOCKS
 from bert4rec.model.dropout import Dropout
-from bert4rec.model.embeddings import UserAttention, position_embedding
+from bert4rec.model.embeddings import UserAttention, item_scale, position_embedding
 from bert4rec.model.heads import ItemHead, PreferenceHead, RatingHead
 from bert4rec.model.metadata import ItemMetadata, UserTokens, fill_tables, hidden
 from bert4rec.model.rows import rows_of
@@ -67,8 +67,7 @@ class Bert4Rec(nn.Module):
         self.config, self.spec = config, spec
         D = config.hidden_size
         self.item = nn.Embedding(spec.item_rows, D)
-        # Under a dot product a long fresh vector is a high score of its own: rare items would keep it. As in BERT, .02.
-        nn.init.normal_(self.item.weight, std=D**-0.5 if config.cosine_head else 0.02)
+        nn.init.normal_(self.item.weight, std=item_scale(config))
         self.metadata = (
             ItemMetadata(spec.item_features, config.feature_size, D, spec.item_rows)
             if config.item_features and spec.item_features
@@ -122,6 +121,17 @@ class Bert4Rec(nn.Module):
         return (0 if bias_V is None else bias_V) - is_new_V * self.get_buffer(PENALTY)
 
     @torch.no_grad()
+    def expect(self, count_V: Tensor) -> None:
+        """Gives the item biases, where there are any, what is known before training: how often each item is chosen.
+
+        A bias is the logarithm of its item's count; 0 is that of a typical item, and of one that is never chosen.
+        """
+        if self.item_head.bias_V is not None:
+            chosen_V = count_V > 0
+            log_V = count_V.clamp(min=1).log()
+            self.item_head.bias_V.copy_((log_V - log_V[chosen_V].mean()) * chosen_V)
+
+    @torch.no_grad()
     def forget(self, user_X: Tensor, item_X: Tensor) -> None:
         """Makes strangers of users and new items of items, of which nothing trains.
 
@@ -139,7 +149,8 @@ class Bert4Rec(nn.Module):
 
     def forward(self, batch: Batch) -> Predictions:
         """The answers to one training batch."""
-        item_VD = self.item_vectors()
+        shown_V, bias_V = self._shown(), self.item_head.bias_V
+        item_VD = self.item_vectors(shown_V)
         states = {
             name: self.encode(read.sequences, item_VD, causal=name == "causal")
             for name, read in (("causal", batch.causal), ("masked", batch.masked))
@@ -152,7 +163,7 @@ class Bert4Rec(nn.Module):
         rating_NR, rating_square = self._ratings(asked[reading], getattr(batch, reading), item_VD)
         return Predictions(
             key_VD=self.item_head.keys(item_VD),
-            bias_V=self.item_head.bias_V,
+            bias_V=bias_V if bias_V is None or shown_V is None else bias_V * shown_V,
             new_X=self.new_X,
             causal_SD=self.item_head.queries(asked["causal"]) if "causal" in asked else None,
             masked_SD=self.item_head.queries(asked["masked"]) if "masked" in asked else None,
@@ -162,16 +173,18 @@ class Bert4Rec(nn.Module):
             rating_square=rating_square,
         )
 
-    def item_vectors(self) -> Tensor:
-        """The vector of every item row, `[V, D]`: its id's and its metadata's. In training some ids are hidden."""
-        id_VD = self.item.weight
-        if self.metadata is None:
-            return id_VD
-        if self.training and self.config.id_dropout:
-            shown_V1 = torch.rand(len(id_VD), 1, device=id_VD.device) >= self.config.id_dropout
-            shown_V1[:FIRST_ITEM].fill_(True)
-            id_VD = id_VD * shown_V1
-        return id_VD + self.metadata()
+    def item_vectors(self, shown_V: Tensor | None = None) -> Tensor:
+        """The vector of every item row, `[V, D]`: its id's, where it is shown, and its metadata's."""
+        id_VD = self.item.weight if shown_V is None else self.item.weight * shown_V[:, None]
+        return id_VD if self.metadata is None else id_VD + self.metadata()
+
+    def _shown(self) -> Tensor | None:
+        """Whether each item is known by its id: in training some are as new items, of which metadata alone speaks."""
+        if not self.training or not self.places_new_items:
+            return None
+        shown_V = torch.rand(len(self.item.weight), device=self.item.weight.device) >= self.config.id_dropout
+        shown_V[:FIRST_ITEM].fill_(True)
+        return shown_V
 
     def encode(
         self,

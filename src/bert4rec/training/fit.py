@@ -26,7 +26,7 @@ from bert4rec import artefact
 from bert4rec.artefact import Artefact
 from bert4rec.config import RunConfig, TrainingConfig
 from bert4rec.data.prepared import PreparedDataset
-from bert4rec.data.splits import Split, make_split
+from bert4rec.data.splits import Split, make_split, training_counts
 from bert4rec.errors import ArtefactError, Bert4RecError, ConfigError
 from bert4rec.evaluation.evaluate import evaluate_rows
 from bert4rec.evaluation.report import Report, compare
@@ -138,6 +138,7 @@ def _first_network(
     """The network before its first step, and what is to be said of where it starts."""
     seed_epoch(run.training.seed, epoch=0)
     network = Bert4Rec.for_dataset(run.model, dataset, run.training.task_weights)
+    network.expect(torch.from_numpy(training_counts(dataset, split)).float())
     said = [] if start is None else [take_over(network, start, dataset)]
     _forget(network, dataset, split)
     return network, said

@@ -29,6 +29,14 @@ def test_every_place_has_a_vector_of_length_one_and_none_is_learned() -> None:
     assert not embedding.weight.requires_grad
 
 
+def test_beside_a_dot_product_a_place_is_as_short_as_a_fresh_item() -> None:
+    config = replace(SMALL, cosine_head=False)
+    embedding = position_embedding(config)
+    assert embedding is not None
+    lengths = embedding.weight.norm(dim=1)
+    torch.testing.assert_close(lengths, torch.full_like(lengths, 0.02 * config.hidden_size**0.5))
+
+
 def test_learned_positions_are_learned() -> None:
     embedding = position_embedding(replace(SMALL, position="learned"))
     assert embedding is not None

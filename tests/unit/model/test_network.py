@@ -181,20 +181,38 @@ def test_without_ratings_in_the_data_there_is_no_rating_head() -> None:
 
 
 def test_hidden_ids_leave_metadata_to_score(world: PreparedDataset) -> None:
-    network = network_of(world, id_dropout=0.3).train()
-    assert network.metadata is not None
+    """Of an item vector the id's part goes, and so does the item's bias."""
+    network, batch = network_of(world, id_dropout=0.3, cosine_head=False).train(), batch_of(world)
+    network.item_head.bias_V.data.fill_(0.5)
     torch.manual_seed(1)
-    hidden_TV = torch.stack([(network.item_vectors() == network.metadata()).all(1) for _ in range(200)]).float()
-    assert hidden_TV[:, FIRST_ITEM:].mean().item() == pytest.approx(0.3, abs=0.03)
-    assert hidden_TV[:, MASK].sum() == 0
+    found = [network(batch) for _ in range(100)]
+    hidden_TV = torch.stack([(answers.key_VD == network.metadata()).all(1) for answers in found])
+    assert hidden_TV[:, FIRST_ITEM:].float().mean().item() == pytest.approx(0.3, abs=0.03)
+    assert not hidden_TV[:, MASK].any()
+    assert torch.equal(
+        torch.stack([answers.bias_V for answers in found]) == 0, hidden_TV & (network.item.weight != 0).any(1)
+    )
 
 
 def test_ids_are_hidden_in_training_only_and_only_where_metadata_can_score(world: PreparedDataset) -> None:
-    network = network_of(world, id_dropout=0.9)
-    assert network.metadata is not None
-    assert torch.equal(network.eval().item_vectors(), network.item.weight + network.metadata())
-    bare = network_of(world, id_dropout=0.9, item_features=False).train()
-    assert torch.equal(bare.item_vectors(), bare.item.weight)
+    network, batch = network_of(world, id_dropout=0.9), batch_of(world)
+    assert torch.equal(network.eval()(batch).key_VD, network.item_head.keys(network.item.weight + network.metadata()))
+    for changes in ({"id_dropout": 0.9, "item_features": False}, {"id_dropout": 0.0}):
+        bare = network_of(world, **changes).train()
+        assert torch.equal(bare(batch).key_VD, bare.item_head.keys(bare.item_vectors()))
+
+
+@pytest.mark.parametrize("counts", [[0, 0, 1, 4, 16, 0], [0, 0, 5, 5, 5, 5]])
+def test_a_fresh_bias_is_the_logarithm_of_how_often_its_item_is_chosen(counts: list[int]) -> None:
+    network = network_of(dataset_of([0, 1, 2, 3]), cosine_head=False)
+    network.expect(torch.tensor(counts).float())
+    bias_V = network.item_head.bias_V
+    chosen = [row for row, count in enumerate(counts) if count]
+    assert bias_V[chosen].mean().item() == pytest.approx(0, abs=1e-6)
+    shares = bias_V[chosen].exp() / bias_V[chosen].exp().sum()
+    assert shares.tolist() == pytest.approx([counts[row] / sum(counts) for row in chosen])
+    assert not bias_V[[row for row, count in enumerate(counts) if not count]].any()
+    network_of(dataset_of([0, 1, 2, 3])).expect(torch.tensor(counts).float())  # a cosine has no biases
 
 
 def test_an_item_whose_id_is_unknown_is_placed_by_its_metadata(world: PreparedDataset) -> None:
