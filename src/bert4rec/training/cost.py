@@ -22,8 +22,11 @@ SMALL = RunConfig(
         seq_length=100,
         dropout=0.3,
         block="gated",
+        position="none",
         relative_position=True,
         relative_time=True,
+        temporal_embedding=False,
+        cosine_head=False,
         user_dropout=0.5,
     ),
     training=TrainingConfig(
