@@ -31,9 +31,10 @@ from bert4rec.model.spec import DataSpec
 from bert4rec.model.temporal import TemporalEmbedding
 
 OF_USERS = ("user.user.weight", "rating_head.factors.user.weight")
-PENALTY = "new_item_penalty"
 OF_ITEMS = ("item.weight", "item_head.bias_V", "rating_head.factors.item.weight")
 """The weights that have a row for each user, and for each item."""
+PENALTY = "new_item_penalty"
+"""The buffer that holds what is taken from the scores of new items."""
 
 
 @dataclass(frozen=True)
