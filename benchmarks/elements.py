@@ -87,14 +87,22 @@ def _inputs(run: RunConfig) -> list[Element]:
             {"user_features": "sum"},
             missing="" if attends else "the preset has none",
         ),
-        Element("temporal_embedding", "without temporal embedding", {"temporal_embedding": False}, "times"),
+        _switched("temporal_embedding", "temporal embedding", run, True, False, reads="times"),
         Element("time_bias", "without time bias", {"relative_time": False}, "times"),
         Element("request_time", "request time never told", {"request_time": "never"}, "times"),
         Element("position", "without any position", nowhere),
-        Element("absolute_position", "without absolute position", {"position": "none"}),
+        _switched("position", "absolute position", run, "sinusoidal", "none", name="absolute_position"),
         Element("relative_position", "without relative position", {"relative_position": False}),
         Element("rating_input", "without past ratings", {"rating_input": False}, "ratings"),
     ]
+
+
+def _switched(setting: str, called: str, run: RunConfig, on: Any, off: Any, reads: str = "", name: str = "") -> Element:
+    """Takes out what the preset has, and puts in what it lacks."""
+    there = flat(run)[setting] != off
+    return Element(
+        name or setting, f"{'without' if there else 'with'} {called}", {setting: off if there else on}, reads
+    )
 
 
 def _tasks(run: RunConfig) -> list[Element]:
@@ -125,7 +133,11 @@ def _network(run: RunConfig) -> list[Element]:
         Element("half_depth", _layers(halved), {"num_layers": halved}),
         Element("one_layer", _layers(1), {"num_layers": 1}),
         Element("rating_factors", "without rating factors", {"rating_size": 0}, "ratings"),
-        Element("cosine_head", "dot product, not cosine", {"cosine_head": False}),
+        Element(
+            "cosine_head",
+            "dot product, not cosine" if run.model.cosine_head else "cosine, not dot product",
+            {"cosine_head": not run.model.cosine_head},
+        ),
     ]
 
 

@@ -48,10 +48,11 @@ def test_a_table_of_ones_own_becomes_a_model(tmp_path: Path) -> None:
 def test_training_prints_plain_lines_and_leaves_a_model(world_folder: Path, tmp_path: Path) -> None:
     folder = tmp_path / "runs" / "a"
     printed = run("train", "--data", world_folder, "--output", folder, *settings()).succeeded()
-    first, second, summary, last = printed.splitlines()
+    first, second, summary, held_back, last = printed.splitlines()
     assert re.match(r"epoch   1/2  item_prediction \d+\.\d{3}  .*ndcg@10 0\.\d{4} \*  .*events/s.*left at most", first)
     assert second.startswith("epoch   2/2  ")
     assert summary.startswith("trained 2 epochs in ")
+    assert re.match(r"scores of new items are lowered by \d+\.\d\d \(new_item_cost 0\.005\)", held_back)
     assert last == f"model folder: {folder}"
     assert "\x1b" not in printed
     assert "\r" not in printed

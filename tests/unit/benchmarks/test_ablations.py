@@ -73,12 +73,11 @@ SMALL = {
     "item_metadata": {"item_features": False},
     "user_tokens": {"user_features": "none"},
     "cross_attention": {"user_features": "sum"},
-    "temporal_embedding": {"temporal_embedding": False},
+    "temporal_embedding": {"temporal_embedding": True},
     "time_bias": {"relative_time": False},
     "request_time": {"request_time": "never"},
-    "position": {"position": "none", "relative_position": False},
-    "absolute_position": {"position": "none"},
-    "relative_position": {"relative_position": False},
+    "position": {"relative_position": False},
+    "absolute_position": {"position": "sinusoidal"},
     "rating_input": {"rating_input": False},
     "item_prediction": {"task_weights.item_prediction": 1.0},
     "next_item": {"task_weights.next_item": 0.0, "task_weights.item_prediction": 1.0},
@@ -87,7 +86,7 @@ SMALL = {
     "gating": {"block": "transformer"},
     "half_depth": {"num_layers": 1},
     "rating_factors": {"rating_size": 0},
-    "cosine_head": {"cosine_head": False},
+    "cosine_head": {"cosine_head": True},
     "id_dropout": {"id_dropout": 0.0},
     "user_dropout": {"user_dropout": 0.0},
     "ema": {"ema_decay": 0.999},
@@ -101,7 +100,14 @@ def test_the_small_preset_is_taken_apart_into_all_that_it_has(
     found = elements(benchmarks, preset("small"), world)
     assert {name: dict(element.changes) for name, element in found.items() if not element.missing} == SMALL
     assert found["one_layer"].missing == "the same as half_depth"
-    assert found["item_prediction"].row == "with masked items"
+    assert found["relative_position"].missing == "the same as position"
+    for name, row in (
+        ("item_prediction", "with masked items"),
+        ("temporal_embedding", "with temporal embedding"),
+        ("absolute_position", "with absolute position"),
+        ("cosine_head", "cosine, not dot product"),
+    ):
+        assert found[name].row == row
 
 
 def test_what_a_preset_does_not_have_is_said(benchmarks: SimpleNamespace, world: PreparedDataset) -> None:
