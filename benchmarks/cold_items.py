@@ -15,7 +15,7 @@ from typing import Any
 
 from bert4rec.artefact import Artefact
 from bert4rec.cli.evaluate import data_of
-from bert4rec.evaluation.cold import COLD, COST, MODEL, WARM, ColdItems, cold_items, pooled
+from bert4rec.evaluation.cold import COLD, COST, MODEL, WARM, cold_items, pooled
 from bert4rec.evaluation.report import COMPARED
 from bert4rec.model.network import PENALTY
 from bert4rec.training.new_items import new_item_penalty
@@ -45,29 +45,17 @@ def held_back(models: Sequence[Artefact], cost: float) -> dict[str, Any]:
         penalties.append(new_item_penalty(model.scorer(), dataset, split, cost))
         model.network.get_buffer(PENALTY).fill_(penalties[-1])
         tables.append(cold_items(model.scorer(), dataset, split))
-    return {"cost": cost, "penalties": penalties, **_found(pooled(tables))}
-
-
-def _found(table: ColdItems) -> dict[str, Any]:
-    """Of the model, with the request time where it is known: value and interval by column and metric."""
-    columns = {column: table.values[MODEL][column] for column in (COLD, WARM)} | {COST: table.costs[MODEL]}
-    return {
-        column: {metric: {"value": found[metric][0], "interval": list(found[metric][1])} for metric in COMPARED}
-        for column, found in columns.items()
-    }
+    return {"cost": cost, "penalties": penalties, **pooled(tables).to_dict()["rows"][MODEL]}
 
 
 def _table(curve: Sequence[dict[str, Any]]) -> list[str]:
     """Markdown lines: a row for each cost, a column for what each is worth."""
-    names = [f"{metric}, {column}" for metric in COMPARED for column in (COLD, WARM, COST)]
-    rows = [[row[column][metric]["value"] for metric in COMPARED for column in (COLD, WARM, COST)] for row in curve]
+    shown = [(metric, column) for metric in COMPARED for column in (COLD, WARM, COST)]
+    cells = [[f"{row['cost']:g}", *(f"{row[of][metric]['value']:.4f}" for metric, of in shown)] for row in curve]
     return [
-        "| new_item_cost | " + " | ".join(names) + " |",
-        "|---" * (len(names) + 1) + "|",
-        *(
-            f"| {row['cost']:g} | " + " | ".join(f"{value:.4f}" for value in cells) + " |"
-            for row, cells in zip(curve, rows, strict=True)
-        ),
+        "| new_item_cost | " + " | ".join(f"{metric}, {column}" for metric, column in shown) + " |",
+        "|---" * (len(shown) + 1) + "|",
+        *(f"| {' | '.join(row)} |" for row in cells),
     ]
 
 

@@ -41,10 +41,11 @@ from lightning.pytorch.callbacks import Callback
 
 from bert4rec.cli.output import console, show_table
 from bert4rec.config import PrepareConfig, RunConfig
-from bert4rec.data.batches import Batch, training_windows
+from bert4rec.data.batches import Batch
 from bert4rec.data.download import cache_folder
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import Split, make_split, training_events
+from bert4rec.data.windows import training_windows
 from bert4rec.model.network import Bert4Rec
 from bert4rec.training.cost import Arithmetic, arithmetic
 from bert4rec.training.module import TrainingData, TrainingModule

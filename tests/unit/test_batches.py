@@ -12,23 +12,19 @@ from torch import Tensor
 from bert4rec.config import RunConfig, SplitConfig
 from bert4rec.data.batches import (
     COMING_EVENTS,
-    STRANGER_EVENTS,
-    STRANGER_START,
     Batch,
     Coming,
     EpochOrder,
     Sequences,
     Supervised,
     TrainingBatches,
-    Windows,
     causal_sequences,
     masked_sequences,
-    training_windows,
-    with_strangers,
 )
 from bert4rec.data.histories import Histories
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import make_split, training_events
+from bert4rec.data.windows import STRANGER_EVENTS, STRANGER_START, Windows, training_windows, with_strangers
 from bert4rec.errors import ConfigError
 from bert4rec.ids import FIRST_ITEM, MASK, NO_RATING, NO_TIME, PAD, UNKNOWN
 from small_networks import batch_of, batches_of, settings

@@ -264,6 +264,7 @@ class Bert4Rec(nn.Module):
     def _preference(self, state_TD: Tensor, coming: Coming | None) -> tuple[Tensor | None, Mapping[str, Tensor] | None]:
         if coming is None or self.preference_head is None:
             return None, None
+        # Read as they are: the task teaches its own head alone (decision 15), here and in its loss.
         taste_BD, values = self.preference_head(rows_of(state_TD.detach(), coming.token_B))
         return self.item_head.queries(taste_BD), values
 

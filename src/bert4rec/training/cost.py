@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from bert4rec.config import ModelConfig, RunConfig, TaskWeights, TrainingConfig
-from bert4rec.data.batches import training_windows, with_strangers
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import Split, without_cold_events
+from bert4rec.data.windows import training_windows, with_strangers
 
 SMALL = RunConfig(
     model=ModelConfig(

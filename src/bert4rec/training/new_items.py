@@ -38,7 +38,7 @@ def new_item_penalty(scorer: NetworkScorer, dataset: PreparedDataset, split: Spl
     new_V[torch.from_numpy(split.new_items(dataset))] = True
     known = split.validation[~new_V.numpy()[dataset.item_N[split.validation.target_C]]]
     known = known[:: max(1, len(known) // CASES)]
-    if not len(known) or not scorer.network.places_new_items:
+    if not len(known) or not scorer.network.places_new_items or cost >= 1:
         return 0.0
     pieces = [_of_piece(scorer, dataset, piece, new_V) for piece in known.pieces(BATCH_SIZE)]
     place_C, ahead_CFK = (torch.cat(parts) for parts in zip(*pieces, strict=True))
