@@ -199,15 +199,21 @@ def _shifted(time_T: Ints, first_B: Ints, last_B: Ints) -> Ints:
 
 def _pack(histories: Histories, *, length_B: Ints, **token_arrays: Ints) -> Sequences:
     start_B = np.cumsum(length_B) - length_B
+    user_B, given = user_tensors(histories)
     return Sequences(
         **{name: _long(array) for name, array in token_arrays.items()},
         position_T=_long(np.arange(length_B.sum()) - np.repeat(start_B, length_B)),
         row_T=_long(np.repeat(np.arange(len(length_B)), length_B)),
-        user_B=_long(histories.user_B),
+        user_B=user_B,
         length_B=_long(length_B),
         lengths=tuple(length_B.tolist()),
-        user_features={name: _exact(row_B) for name, row_B in histories.user_features.items()},
+        user_features=given,
     )
+
+
+def user_tensors(histories: Histories) -> tuple[Tensor, dict[str, Tensor]]:
+    """The users' rows `[B]`, and what their features are said to be, by name."""
+    return _long(histories.user_B), {name: _exact(row_B) for name, row_B in histories.user_features.items()}
 
 
 def _exact(value_B: NDArray[Any]) -> Tensor:
@@ -253,7 +259,7 @@ class TrainingBatches(Dataset[Batch]):
         random = np.random.default_rng((self.training.seed, self.epoch, 3, number))
         windows = self.windows.take(chosen)
         windows = with_strangers(windows, self.dataset, self.split, self.model, self.training, random)
-        timed_B = random.random(len(windows)) < _TIMED_SHARE[self.model.request_time]
+        timed_B = random.random(len(windows)) < TIMED_SHARE[self.model.request_time]
         weights = self.training.task_weights
         causal = self._causal(windows, timed_B) if weights.next_item else None
         masked = self._masked(windows, timed_B, random) if weights.item_prediction else None
@@ -366,7 +372,8 @@ def _filled(rows: int, fill: int, value_B: Tensor) -> Tensor:
     return torch.cat([value_B, value_B.new_full((rows - len(value_B), *value_B.shape[1:]), fill)])
 
 
-_TIMED_SHARE: dict[str, float] = {"never": 0.0, "sometimes": 0.5, "always": 1.0}
+TIMED_SHARE: dict[str, float] = {"never": 0.0, "sometimes": 0.5, "always": 1.0}
+"""How many requests are told when they are made, by the setting `request_time`."""
 
 
 class EpochOrder(Sampler[int]):

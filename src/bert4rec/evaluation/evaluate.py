@@ -72,15 +72,21 @@ def place_of_target(scorer: Scorer, histories: Histories, target_B: Tensor) -> I
 
 def candidate_scores(scorer: Scorer, histories: Histories, target_B: Tensor) -> Tensor:
     """The scores `[B, V]`, NEVER for what is seen but for the target, on whatever device the scorer scores."""
-    score_BV = scorer.score(histories)
+    score_BV = real_scores(scorer, histories)
     device = score_BV.device
     target_B = target_B.to(device)
-    if score_BV.isnan().any():
-        raise Diverged(f"{scorer.name}: scored NaN; its training has diverged, lower the learning rate")
     own_B1 = score_BV.gather(1, target_B[:, None])
     row_N, item_N = torch.from_numpy(histories.row_N), torch.from_numpy(histories.item_N.astype(np.int64))
     exclude(score_BV, row_N.to(device), item_N.to(device))
     return score_BV.scatter_(1, target_B[:, None], own_B1)
+
+
+def real_scores(scorer: Scorer, histories: Histories) -> Tensor:
+    """The scores `[B, V]`. Raises Diverged where they are no numbers."""
+    score_BV = scorer.score(histories)
+    if score_BV.isnan().any():
+        raise Diverged(f"{scorer.name}: scored NaN; its training has diverged, lower the learning rate")
+    return score_BV
 
 
 def evaluate(

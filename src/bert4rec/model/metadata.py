@@ -108,13 +108,20 @@ class UserTokens(nn.Module):
 
     def forward(self, user_B: Tensor, given: Mapping[str, Tensor], hide: float) -> Tensor:
         """The tokens `[B, count, D]`; each is hidden with probability `hide`, so that "unknown" is trained."""
+        values = self.values(user_B, given)
         tokens = [self.project_user(rows_of(self.user.weight, hidden(user_B, hide)))]
-        for feature, project in zip(self.features, self.project, strict=True):
-            assert isinstance(feature, FeatureEncoder)
-            name = feature.spec.name
-            value = given[name] if name in given else feature.value(user_B)
+        for feature, project, value in zip(self.features, self.project, values.values(), strict=True):
             tokens.append(project(feature(hidden(value, hide))))
         return torch.stack(tokens, dim=1)
+
+    def values(self, user_B: Tensor, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The users' value rows (or numbers) by feature: as given, or else as stored."""
+        encoders = [feature for feature in self.features if isinstance(feature, FeatureEncoder)]
+        names = [feature.spec.name for feature in encoders]
+        return {
+            name: given[name] if name in given else feature.value(user_B)
+            for name, feature in zip(names, encoders, strict=True)
+        }
 
 
 def hidden(value_B: Tensor, share: float) -> Tensor:

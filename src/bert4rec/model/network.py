@@ -26,6 +26,7 @@ from bert4rec.model.dropout import Dropout
 from bert4rec.model.embeddings import UserAttention, item_scale, position_embedding
 from bert4rec.model.heads import ItemHead, PreferenceHead, RatingHead
 from bert4rec.model.metadata import ItemMetadata, UserTokens, fill_tables, hidden
+from bert4rec.model.newcomers import NewcomerBias
 from bert4rec.model.rows import rows_of
 from bert4rec.model.spec import DataSpec
 from bert4rec.model.temporal import TemporalEmbedding
@@ -91,6 +92,7 @@ class Bert4Rec(nn.Module):
         self.item_head = ItemHead(config, spec)
         self.rating_head = RatingHead(config, spec) if spec.rating_levels and tasks.rating_prediction else None
         self.preference_head = PreferenceHead(config, spec) if tasks.user_preference else None
+        self.newcomers = NewcomerBias(spec.user_features if self.user is not None else ())
         self.register_buffer("new_X", None, persistent=False)
         self.register_buffer(PENALTY, torch.zeros(()))
         self._start_small()

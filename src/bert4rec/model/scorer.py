@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from bert4rec.config import RunConfig
-from bert4rec.data.batches import Sequences, causal_sequences, masked_sequences
+from bert4rec.data.batches import Sequences, causal_sequences, masked_sequences, user_tensors
 from bert4rec.data.histories import Histories
 from bert4rec.errors import ConfigError, DataError
 from bert4rec.ids import FIRST_ITEM
@@ -66,6 +66,7 @@ class NetworkScorer:
         for weight in network.parameters():
             order = torch.randperm(weight.numel(), generator=generator).to(weight.device)
             weight.copy_(weight.flatten()[order].view_as(weight))
+        network.newcomers.forget()
         return NetworkScorer(network, self.run, f"{self.name}, weights shuffled")
 
     @cached_property
@@ -109,7 +110,20 @@ class NetworkScorer:
     @torch.no_grad()
     def score(self, histories: Histories) -> Tensor:
         """Scores of every item row, `[B, V]`; PAD and MASK have a column that means nothing."""
-        return self._scores(self.states(histories), self.key_VD, self.shift_V).float()
+        score_BV = self._scores(self.states(histories), self.key_VD, self.shift_V).float()
+        new_B = np.flatnonzero(histories.length_B == 0)
+        if len(new_B):
+            values = self.values_of(histories.take(new_B))
+            self.network.newcomers.add_to(score_BV, torch.from_numpy(new_B).to(score_BV.device), values)
+        return score_BV
+
+    def values_of(self, histories: Histories) -> dict[str, Tensor]:
+        """The users' value rows (or numbers) by feature, of those features that the network reads."""
+        if self.network.user is None:
+            return {}
+        user_B, given = user_tensors(histories)
+        device = self.item_VD.device
+        return self.network.user.values(user_B.to(device), {name: value.to(device) for name, value in given.items()})
 
     @torch.no_grad()
     def score_nameless(self, histories: Histories) -> Tensor:

@@ -51,6 +51,7 @@ from bert4rec.training.folder import (
 )
 from bert4rec.training.module import TrainingData, TrainingModule
 from bert4rec.training.new_items import new_item_penalty
+from bert4rec.training.newcomers import fit_newcomers
 from bert4rec.training.progress import Progress, duration, megabytes, seed_epoch
 from bert4rec.training.start import starting_point, take_over, verdict, without_validation_of
 from bert4rec.training.teacher import teacher_of
@@ -281,6 +282,7 @@ def _finish(
     network = module.network.cpu()
     _forget(network, dataset, split)  # the unknown user's row was learned since
     scorer = _hold_back(network, dataset, split, run, output.name, report)
+    fit_newcomers(scorer, dataset, split)
     rows = {asked: evaluate_rows(scorer, dataset, split, asked) for asked in cases}
     reports = {f"{asked}_{name}": row.to_dict() for asked in cases for name, row in rows[asked].items()}
     compared = _compared_with_start(run, dataset, split, rows, output, report)

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from bert4rec.config import SplitConfig
+from bert4rec.data.histories import Histories
+from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.splits import Split, make_split
+from bert4rec.data.synthetic import synthetic_dataset
+from bert4rec.data.windows import STRANGER_START
+from bert4rec.ids import FIRST_ITEM, PAD, UNKNOWN
+from bert4rec.model.newcomers import ITEMS
+from bert4rec.model.scorer import NetworkScorer
+from bert4rec.training.newcomers import SHRINKAGE, fit_newcomers
+from small_networks import network_of, settings
+
+
+@pytest.fixture(scope="module")
+def people() -> PreparedDataset:
+    """120 people with more events than are taken for their first ones."""
+    return synthetic_dataset(seed=0, num_users=120, num_items=40, events_per_user=STRANGER_START + 16)
+
+
+def split_of(dataset: PreparedDataset, name: str = "leave-one-out") -> Split:
+    return make_split(dataset, SplitConfig(split=name))  # type: ignore[arg-type]
+
+
+def fitted(dataset: PreparedDataset, split: Split, **changes: object) -> NetworkScorer:
+    run = settings(request_time="never", **changes)
+    scorer = NetworkScorer(network_of(dataset, request_time="never"), run)
+    fit_newcomers(scorer, dataset, split)
+    return scorer
+
+
+def biases(scorer: NetworkScorer) -> dict[int, Tensor]:
+    """By item row, `[P]`."""
+    newcomers = scorer.network.newcomers
+    rows = newcomers.get_buffer("item_X").tolist()
+    return {row: newcomers.get_buffer("bias_PX")[:, place] for place, row in enumerate(rows) if row != PAD}
+
+
+def as_newcomers(dataset: PreparedDataset) -> Histories:
+    user_B = np.arange(1, dataset.users.rows)
+    start_B = np.asarray(dataset.start_U1)[user_B]
+    return dataset.histories(user_B, start_B, stranger_B=np.ones(len(user_B), dtype=np.bool_))
+
+
+def loss(scorer: NetworkScorer, dataset: PreparedDataset, split: Split) -> float:
+    """What is to be small where nothing is hidden, user by user: everybody is asked twice, and the prior once."""
+    score_BV = scorer.score(as_newcomers(dataset)).double()
+    total = SHRINKAGE * float(scorer.network.newcomers.get_buffer("bias_PX").double().square().sum())
+    for row, user in enumerate(range(1, dataset.users.rows)):
+        start = int(dataset.start_U1[user])
+        items = dataset.item_N[start : min(start + STRANGER_START, int(split.train_stop_U[user]))]
+        likely_V = score_BV[row, FIRST_ITEM:].log_softmax(0)
+        total -= 2 * float(np.mean([float(likely_V[item - FIRST_ITEM]) for item in items]))
+    return total
+
+
+def test_no_other_biases_fit_better(people: PreparedDataset) -> None:
+    split = split_of(people)
+    scorer = fitted(people, split, user_dropout=0.0)
+    best = loss(scorer, people, split)
+    bias_PX = scorer.network.newcomers.get_buffer("bias_PX")
+    there_PX = (bias_PX != 0).float()
+    generator = torch.Generator().manual_seed(0)
+    for size in (0.03, 0.3):
+        for _ in range(5):
+            step_PX = torch.randn(bias_PX.shape, generator=generator) * there_PX * size
+            bias_PX += step_PX
+            assert loss(scorer, people, split) > best
+            bias_PX -= step_PX
+    scorer.network.newcomers.forget()
+    assert loss(scorer, people, split) > best + 1
+
+
+def test_every_item_of_a_small_catalogue_has_a_bias_and_the_rest_of_the_places_none(people: PreparedDataset) -> None:
+    newcomers = fitted(people, split_of(people)).network.newcomers
+    item_X = newcomers.get_buffer("item_X")
+    assert sorted(item_X[:40].tolist()) == list(range(FIRST_ITEM, people.item_rows))
+    assert item_X.shape == (ITEMS,)
+    assert (item_X[40:] == PAD).all()
+    assert not newcomers.get_buffer("bias_PX")[:, 40:].any()
+
+
+def test_where_nothing_is_ever_unknown_the_unknown_value_says_nothing(people: PreparedDataset) -> None:
+    assert all((np.asarray(table)[1:] != UNKNOWN).all() for _, table in people.user_features.values())
+    nothing, some = (
+        {row: bias_P[1] for row, bias_P in biases(fitted(people, split_of(people), user_dropout=hidden)).items()}
+        for hidden in (0.0, 0.5)
+    )
+    assert not any(nothing.values())
+    assert all(some.values())
+
+
+def test_only_first_events_of_those_who_train_count(people: PreparedDataset) -> None:
+    split = split_of(people, "cold-users")
+    start_U1 = np.asarray(people.start_U1)
+    item_N = np.array(people.item_N)
+    for user in split.strangers(people):
+        item_N[start_U1[user] : start_U1[user + 1]] = FIRST_ITEM
+    for user in np.setdiff1d(np.arange(1, people.users.rows), split.strangers(people)):
+        item_N[start_U1[user] + STRANGER_START : start_U1[user + 1]] = FIRST_ITEM
+    expected, found = (fitted(data, split) for data in (people, replace(people, item_N=item_N)))
+    for name in ("item_X", "bias_PX"):
+        assert torch.equal(expected.network.newcomers.get_buffer(name), found.network.newcomers.get_buffer(name))
+    item_N[start_U1[np.flatnonzero(split.train_stop_U > start_U1[:-1])]] = FIRST_ITEM
+    found = fitted(replace(people, item_N=item_N), split)
+    assert biases(found)[FIRST_ITEM][0] > biases(expected)[FIRST_ITEM][0]
+
+
+def test_an_item_that_is_kept_from_training_has_none(people: PreparedDataset) -> None:
+    split = split_of(people, "cold-items")
+    cold = set(split.new_items(people).tolist())
+    assert cold
+    assert biases(fitted(people, split)).keys() == set(range(FIRST_ITEM, people.item_rows)) - cold
+
+
+def test_a_second_fit_forgets_the_first(people: PreparedDataset) -> None:
+    scorer = fitted(people, split_of(people))
+    before = scorer.network.newcomers.get_buffer("bias_PX").clone()
+    fit_newcomers(scorer, people, split_of(people))
+    assert torch.equal(scorer.network.newcomers.get_buffer("bias_PX"), before)
+
+
+def test_a_network_without_users_features_has_one_bias_an_item(people: PreparedDataset) -> None:
+    run = settings(user_features="none")
+    scorer = NetworkScorer(network_of(people, user_features="none"), run)
+    fit_newcomers(scorer, people, split_of(people))
+    assert all(bias_P.shape == (1,) and bias_P.any() for bias_P in biases(scorer).values())
