@@ -158,6 +158,8 @@ def without_items(model: Artefact, row_X: np.ndarray) -> Artefact:
     kept_X = torch.from_numpy(kept)
     before, wanted = model.network.state_dict(), network.state_dict()
     network.load_state_dict({name: w if w.shape == wanted[name].shape else w[kept_X] for name, w in before.items()})
+    item_X = network.newcomers.get_buffer("item_X")
+    item_X.copy_(torch.from_numpy(row_V)[item_X])
     return replace(model, network=network.eval(), dataset=fewer)
 
 

@@ -109,7 +109,7 @@ def shots(
     by_group = PopularityByGroup(dataset, split)
     rows: dict[str, tuple[Scorer, Told]] = {MODEL: (scorer, _everything)}
     if dataset.user_features:
-        rows[NO_DEMOGRAPHICS] = (scorer, _no_demographics)
+        rows[NO_DEMOGRAPHICS] = (scorer, no_demographics)
     if knows:
         rows[NO_TIME_TOLD] = (scorer, Histories.without_request_time)
     if by_group.table_U:
@@ -192,7 +192,7 @@ def _everything(histories: Histories) -> Histories:
     return histories
 
 
-def _no_demographics(histories: Histories) -> Histories:
+def no_demographics(histories: Histories) -> Histories:
     """Those of strangers of whom nothing is known: what the unknown user's row holds is what they are given."""
     return replace(histories, user_features={})
 

@@ -1,15 +1,13 @@
 """The biases of newcomers: a logistic regression over items beside the network's own scores, after training.
 
 Training users are read as newcomers are, without an event and without their ids, and their first events are what is
-asked for: once with all that is known of them, once with as much hidden as in training. The regression is convex and
-has a prior, so one solution is best.
+asked for: once with all that is known of them, once with nothing. The regression is convex and has a prior, so one
+solution is best.
 
 Legend: U users, B those of a piece, V item rows, X items that have a bias, P columns of the biases.
 """
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -70,22 +68,16 @@ def _as_newcomers(
 ) -> Histories:
     """The users before their first event, asked at one of their events, if at all.
 
-    The first half with all features that are known, the second with as many hidden as in training.
+    The first half say all that is known of them, the second nothing.
     """
     model, random = scorer.run.model, np.random.default_rng((scorer.run.training.seed, 4))
     asked_at_U = dataset.time_N[random.integers(start_U, start_U + length_U)]
     asked_at_U = np.where(random.random(len(user_U)) < TIMED_SHARE[model.request_time], asked_at_U, NO_TIME)
     histories = dataset.histories(user_U, start_U, asked_at_U, stranger_B=np.ones(len(user_U), dtype=np.bool_))
-    hides_U = model.user_dropout * (np.arange(len(user_U)) >= len(user_U) // 2)
-    told = {
-        name: np.where(
-            (random.random(len(user_U)) < hides_U).reshape(-1, *[1] * (value_U.ndim - 1)),
-            np.nan if value_U.dtype.kind == "f" else UNKNOWN,
-            value_U,
-        )
-        for name, value_U in histories.user_features.items()
-    }
-    return replace(histories, user_features=told)
+    silent_U = np.arange(len(user_U)) >= len(user_U) // 2
+    for value_U in histories.user_features.values():
+        value_U[silent_U] = np.nan if value_U.dtype.kind == "f" else UNKNOWN
+    return histories
 
 
 def _scores(scorer: NetworkScorer, histories: Histories, item_X: Ints) -> tuple[Tensor, Tensor]:

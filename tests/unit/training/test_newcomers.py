@@ -51,20 +51,24 @@ def as_newcomers(dataset: PreparedDataset) -> Histories:
 
 
 def loss(scorer: NetworkScorer, dataset: PreparedDataset, split: Split) -> float:
-    """What is to be small where nothing is hidden, user by user: everybody is asked twice, and the prior once."""
-    score_BV = scorer.score(as_newcomers(dataset)).double()
+    """What is to be small, user by user: everybody is asked twice, saying all and nothing, and the prior once."""
+    told, silent = as_newcomers(dataset), as_newcomers(dataset)
+    for value_B in silent.user_features.values():
+        value_B[:] = UNKNOWN
+    both = [scorer.score(histories).double() for histories in (told, silent)]
     total = SHRINKAGE * float(scorer.network.newcomers.get_buffer("bias_PX").double().square().sum())
     for row, user in enumerate(range(1, dataset.users.rows)):
         start = int(dataset.start_U1[user])
         items = dataset.item_N[start : min(start + STRANGER_START, int(split.train_stop_U[user]))]
-        likely_V = score_BV[row, FIRST_ITEM:].log_softmax(0)
-        total -= 2 * float(np.mean([float(likely_V[item - FIRST_ITEM]) for item in items]))
+        for score_BV in both:
+            likely_V = score_BV[row, FIRST_ITEM:].log_softmax(0)
+            total -= float(np.mean([float(likely_V[item - FIRST_ITEM]) for item in items]))
     return total
 
 
 def test_no_other_biases_fit_better(people: PreparedDataset) -> None:
     split = split_of(people)
-    scorer = fitted(people, split, user_dropout=0.0)
+    scorer = fitted(people, split)
     best = loss(scorer, people, split)
     bias_PX = scorer.network.newcomers.get_buffer("bias_PX")
     there_PX = (bias_PX != 0).float()
@@ -88,14 +92,15 @@ def test_every_item_of_a_small_catalogue_has_a_bias_and_the_rest_of_the_places_n
     assert not newcomers.get_buffer("bias_PX")[:, 40:].any()
 
 
-def test_where_nothing_is_ever_unknown_the_unknown_value_says_nothing(people: PreparedDataset) -> None:
-    assert all((np.asarray(table)[1:] != UNKNOWN).all() for _, table in people.user_features.values())
-    nothing, some = (
-        {row: bias_P[1] for row, bias_P in biases(fitted(people, split_of(people), user_dropout=hidden)).items()}
-        for hidden in (0.0, 0.5)
-    )
-    assert not any(nothing.values())
-    assert all(some.values())
+def test_who_says_nothing_is_answered_for_too(people: PreparedDataset) -> None:
+    scorer, said, silent = fitted(people, split_of(people)), as_newcomers(people), as_newcomers(people)
+    for value_B in silent.user_features.values():
+        value_B[:] = UNKNOWN
+    of_silent, of_others = (scorer.score(told) for told in (silent, said))
+    scorer.network.newcomers.forget()
+    assert (of_silent != scorer.score(silent))[:, FIRST_ITEM:].all()
+    assert len((of_silent - scorer.score(silent)).round(decimals=4).unique(dim=0)) == 1
+    assert len((of_others - scorer.score(said)).round(decimals=4).unique(dim=0)) > 1
 
 
 def test_only_first_events_of_those_who_train_count(people: PreparedDataset) -> None:

@@ -1,0 +1,108 @@
+"""Lists for people of whom no event is known, with and without biases of newcomers: of the strangers that validate.
+
+    python benchmarks/newcomers.py --models runs/cold-0 … --output reports/newcomers
+
+takes models of `cold-users`, finds the biases of each again, prints the tables, and writes `newcomers.json`. Which of
+1,208 users finds a single event among ten is mostly chance, so all of everybody's 10th to 30th events are asked for:
+what a user counts is the mean over them.
+
+Legend: C cases (users), V item rows, X events that are asked for.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from bert4rec.artefact import Artefact
+from bert4rec.cli.evaluate import data_of
+from bert4rec.data.histories import Histories
+from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.splits import Split
+from bert4rec.evaluation.baselines import Popularity, PopularityByGroup
+from bert4rec.evaluation.evaluate import Scorer, place_of_target
+from bert4rec.evaluation.intervals import difference_and_interval, mean_and_interval
+from bert4rec.evaluation.metrics import Floats, place_metrics
+from bert4rec.evaluation.report import COMPARED
+from bert4rec.evaluation.shots import no_demographics
+from bert4rec.training.newcomers import fit_newcomers
+from folds import models_of_folds
+
+FIRST, LAST = 10, 30
+TOLD: dict[str, Callable[[Histories], Histories]] = {
+    "everything": lambda histories: histories,
+    "no demographics": no_demographics,
+    "no time of the request": Histories.without_request_time,
+    "nothing": lambda histories: no_demographics(histories.without_request_time()),
+}
+
+
+def main() -> None:
+    """Asks each model, pools the users, prints and writes."""
+    models, output = models_of_folds(__doc__)
+    found = [of_fold(model) for model in models]
+    value_C = {
+        row: {metric: np.concatenate([fold[row][metric] for fold in found]) for metric in COMPARED} for row in found[0]
+    }
+    group = next(row for row in value_C if row.startswith("popularity by"))
+    rows = {
+        row: {
+            **said(mean_and_interval(of)),
+            "minus group": said(difference_and_interval(of, value_C[group])),
+        }
+        for row, of in value_C.items()
+    }
+    folds = [data_of(model)[1].name for model in models]
+    users = len(next(iter(value_C[group].values())))
+    content = {"cases": "validation", "events": [FIRST, LAST], "folds": folds, "users": users, "rows": rows}
+    (output / "newcomers.json").write_text(json.dumps(content, indent=1))
+    for row, of in rows.items():
+        cells = [f"{metric} {of[metric]['value']:.4f} ({_change(of['minus group'][metric])})" for metric in COMPARED]
+        print(f"{row:40s} {'   '.join(cells)}")
+
+
+def of_fold(model: Artefact) -> dict[str, dict[str, Floats]]:
+    """Each user's metrics in each row."""
+    dataset, split = data_of(model)
+    scorer, everything = model.scorer(), TOLD["everything"]
+    counting: list[Scorer] = [Popularity(dataset, split), PopularityByGroup(dataset, split)]
+    rows = {counted.name: ask(counted, dataset, split, everything) for counted in counting}
+    scorer.network.newcomers.forget()
+    rows |= {f"network, told {name}": ask(scorer, dataset, split, told) for name, told in TOLD.items()}
+    fit_newcomers(scorer, dataset, split)
+    rows |= {f"with biases, told {name}": ask(scorer, dataset, split, told) for name, told in TOLD.items()}
+    return rows
+
+
+def ask(
+    scorer: Scorer, dataset: PreparedDataset, split: Split, told: Callable[[Histories], Histories]
+) -> dict[str, Floats]:
+    """Each user's metrics `[C]`, the mean over the events that are asked for."""
+    cases, start_U1 = split.validation.seeing(0), np.asarray(dataset.start_U1)
+    value_C: list[dict[str, float]] = []
+    for row in range(len(cases)):
+        case = cases[row : row + 1]
+        user = int(case.user_C[0])
+        event_X = np.arange(start_U1[user] + FIRST - 1, min(start_U1[user] + LAST, start_U1[user + 1]))
+        histories = told(case.histories(dataset, request_time=True)).take(np.zeros(len(event_X), dtype=np.int64))
+        places = place_of_target(scorer, histories, torch.from_numpy(dataset.item_N[event_X].astype(np.int64)))
+        value_C.append({metric: float(place_metrics(places)[metric].mean()) for metric in COMPARED})
+    return {metric: np.array([value[metric] for value in value_C]) for metric in COMPARED}
+
+
+def said(found: dict[str, Any]) -> dict[str, Any]:
+    """Values and intervals for JSON."""
+    return {metric: {"value": value, "interval": list(interval)} for metric, (value, interval) in found.items()}
+
+
+def _change(found: dict[str, Any]) -> str:
+    low, high = found["interval"]
+    return f"{found['value']:+.4f} [{low:+.4f}, {high:+.4f}]"
+
+
+if __name__ == "__main__":
+    main()
