@@ -1,10 +1,10 @@
-"""Lists for people of whom no event is known, with and without biases of newcomers: of the strangers that validate.
+"""Lists for people of whom no event is known, with and without biases of newcomers.
 
     python benchmarks/newcomers.py --models runs/cold-0 … --output reports/newcomers
 
-takes models of `cold-users`, finds the biases of each again, prints the tables, and writes `newcomers.json`. Which of
-1,208 users finds a single event among ten is mostly chance, so all of everybody's 10th to 30th events are asked for:
-what a user counts is the mean over them.
+takes models of `cold-users`, finds the biases of each again, prints the tables, and writes `newcomers.json`. Whether a
+user's 20th event is among ten is mostly chance, so everybody's 10th to 30th events are asked for: what a user counts
+is the mean over them. `--cases test` asks those of the strangers that test, which nothing may be chosen by.
 
 Legend: C cases (users), V item rows, X events that are asked for.
 """
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ from bert4rec.artefact import Artefact
 from bert4rec.cli.evaluate import data_of
 from bert4rec.data.histories import Histories
 from bert4rec.data.prepared import PreparedDataset
-from bert4rec.data.splits import Split
+from bert4rec.data.splits import Cases
 from bert4rec.evaluation.baselines import Popularity, PopularityByGroup
 from bert4rec.evaluation.evaluate import Scorer, place_of_target
 from bert4rec.evaluation.intervals import difference_and_interval, mean_and_interval
@@ -30,7 +30,7 @@ from bert4rec.evaluation.metrics import Floats, place_metrics
 from bert4rec.evaluation.report import COMPARED
 from bert4rec.evaluation.shots import no_demographics
 from bert4rec.training.newcomers import fit_newcomers
-from folds import models_of_folds
+from folds import parser_of, read
 
 FIRST, LAST = 10, 30
 TOLD: dict[str, Callable[[Histories], Histories]] = {
@@ -43,8 +43,11 @@ TOLD: dict[str, Callable[[Histories], Histories]] = {
 
 def main() -> None:
     """Asks each model, pools the users, prints and writes."""
-    models, output = models_of_folds(__doc__)
-    found = [of_fold(model) for model in models]
+    parser = parser_of(__doc__)
+    parser.add_argument("--cases", choices=("validation", "test"), default="validation")
+    args = parser.parse_args()
+    models, output = read(args)
+    found = [of_fold(model, args.cases) for model in models]
     value_C = {
         row: {metric: np.concatenate([fold[row][metric] for fold in found]) for metric in COMPARED} for row in found[0]
     }
@@ -58,31 +61,32 @@ def main() -> None:
     }
     folds = [data_of(model)[1].name for model in models]
     users = len(next(iter(value_C[group].values())))
-    content = {"cases": "validation", "events": [FIRST, LAST], "folds": folds, "users": users, "rows": rows}
+    content = {"cases": args.cases, "events": [FIRST, LAST], "folds": folds, "users": users, "rows": rows}
     (output / "newcomers.json").write_text(json.dumps(content, indent=1))
     for row, of in rows.items():
         cells = [f"{metric} {of[metric]['value']:.4f} ({_change(of['minus group'][metric])})" for metric in COMPARED]
         print(f"{row:40s} {'   '.join(cells)}")
 
 
-def of_fold(model: Artefact) -> dict[str, dict[str, Floats]]:
+def of_fold(model: Artefact, cases: Literal["validation", "test"]) -> dict[str, dict[str, Floats]]:
     """Each user's metrics in each row."""
     dataset, split = data_of(model)
+    asked = getattr(split, cases).seeing(0)
     scorer, everything = model.scorer(), TOLD["everything"]
     counting: list[Scorer] = [Popularity(dataset, split), PopularityByGroup(dataset, split)]
-    rows = {counted.name: ask(counted, dataset, split, everything) for counted in counting}
+    rows = {counted.name: ask(counted, dataset, asked, everything) for counted in counting}
     scorer.network.newcomers.forget()
-    rows |= {f"network, told {name}": ask(scorer, dataset, split, told) for name, told in TOLD.items()}
+    rows |= {f"network, told {name}": ask(scorer, dataset, asked, told) for name, told in TOLD.items()}
     fit_newcomers(scorer, dataset, split)
-    rows |= {f"with biases, told {name}": ask(scorer, dataset, split, told) for name, told in TOLD.items()}
+    rows |= {f"with biases, told {name}": ask(scorer, dataset, asked, told) for name, told in TOLD.items()}
     return rows
 
 
 def ask(
-    scorer: Scorer, dataset: PreparedDataset, split: Split, told: Callable[[Histories], Histories]
+    scorer: Scorer, dataset: PreparedDataset, cases: Cases, told: Callable[[Histories], Histories]
 ) -> dict[str, Floats]:
     """Each user's metrics `[C]`, the mean over the events that are asked for."""
-    cases, start_U1 = split.validation.seeing(0), np.asarray(dataset.start_U1)
+    start_U1 = np.asarray(dataset.start_U1)
     value_C: list[dict[str, float]] = []
     for row in range(len(cases)):
         case = cases[row : row + 1]

@@ -107,13 +107,12 @@ def _regression(score_UX: Tensor, others_U: Tensor, share_UX: Tensor, column_UP:
     """The biases `[P, X]` that make the shares most likely, small ones preferred."""
     bias_PX = torch.zeros(column_UP.shape[1], score_UX.shape[1], requires_grad=True)
     solver = torch.optim.LBFGS([bias_PX], max_iter=STEPS, line_search_fn="strong_wolfe")
-    share_of_others_U = 1 - share_UX.sum(1)
 
     def cost() -> Tensor:
         solver.zero_grad()
         logit_UX = score_UX + column_UP @ bias_PX
         all_U = torch.logaddexp(logit_UX.logsumexp(1), others_U)
-        likely_U = (share_UX * logit_UX).sum(1) + share_of_others_U * others_U - all_U
+        likely_U = (share_UX * logit_UX).sum(1) - all_U  # the others' own part never changes
         loss = (SHRINKAGE * bias_PX.square().sum() - likely_U.sum()) / len(score_UX)
         loss.backward()
         return loss
