@@ -41,7 +41,6 @@ def with_items(model: Artefact, items: Sequence[Mapping[str, Any]]) -> Artefact:
     network = Bert4Rec.for_dataset(model.run.model, dataset, model.run.training.task_weights)
     grown = grown_weights(network, model.network, model.dataset, dataset)
     network.load_state_dict({**network.state_dict(), **grown})
-    network.newcomers.load_state_dict(model.network.newcomers.state_dict())  # the rows of before are where they were
     return replace(model, network=network.eval(), dataset=dataset, metrics={})
 
 

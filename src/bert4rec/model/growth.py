@@ -17,12 +17,14 @@ from torch import Tensor
 
 from bert4rec.data.histories import Ints
 from bert4rec.data.prepared import Feature, Kind, PreparedDataset
-from bert4rec.ids import UNKNOWN, Vocabulary
+from bert4rec.ids import PAD, UNKNOWN, Vocabulary
 from bert4rec.model.metadata import FeatureEncoder
 from bert4rec.model.network import OF_ITEMS, OF_USERS, PENALTY, Bert4Rec
+from bert4rec.model.newcomers import NewcomerBias
 
 Features = Mapping[str, tuple[Feature, Any]]
 
+ITEMS_OF_NEWCOMERS, BIASES_OF_NEWCOMERS = "newcomers.item_X", "newcomers.bias_PX"
 NEW = -1
 """In the place of a row that the known network has not."""
 
@@ -33,28 +35,33 @@ def grown_weights(
     """What the network, which is of `now`, takes over of the known one, which is of `before`: by name, of all that both
     learn. Both have the same features; a weight that differs in more than its rows comes as it is known.
     """
-    own, learned_before, rows = learned(network), learned(known), dict(_rows(network, before, now))
+    own, learned_before, rows = learned(network), learned(known), dict(_rows(network, known, before, now))
     grown = {
         name: _at_rows(learned_before[name], rows[name], _unlearned(network, name, learned_before[name]))
         if name in rows
         else learned_before[name]
         for name in sorted(own.keys() & learned_before.keys())
     }
-    return {**grown, **dict(_in_other_units(network, before, now, grown))}
+    chosen_X = _rows_now(learned_before[ITEMS_OF_NEWCOMERS], matched(before.items, now.items))
+    return {**grown, **dict(_in_other_units(network, before, now, grown)), ITEMS_OF_NEWCOMERS: chosen_X}
 
 
 def learned(network: Bert4Rec) -> dict[str, Tensor]:
     """All that training changes, by name."""
     trained = {name: parameter.detach() for name, parameter in network.named_parameters() if parameter.requires_grad}
-    return {**trained, PENALTY: network.get_buffer(PENALTY)}
+    found = {name: network.get_buffer(name) for name in (PENALTY, ITEMS_OF_NEWCOMERS, BIASES_OF_NEWCOMERS)}
+    return {**trained, **found}
 
 
-def _rows(network: Bert4Rec, before: PreparedDataset, now: PreparedDataset) -> Iterator[tuple[str, Ints]]:
+def _rows(
+    network: Bert4Rec, known: Bert4Rec, before: PreparedDataset, now: PreparedDataset
+) -> Iterator[tuple[str, Ints]]:
     """By the name of a weight, which row of the model's each row of the network's continues, or NEW."""
     item_R = matched(before.items, now.items)
     user_R = matched(before.users, now.users)
     yield from ((name, item_R) for name in OF_ITEMS)
     yield from ((name, np.where(user_R == NEW, UNKNOWN, user_R)) for name in OF_USERS)
+    yield BIASES_OF_NEWCOMERS, _columns(network.newcomers, known.newcomers, before, now)
     for prefix, encoder in _encoders(network):
         name = encoder.spec.name
         if encoder.spec.kind is not Kind.NUMERIC:
@@ -63,6 +70,23 @@ def _rows(network: Bert4Rec, before: PreparedDataset, now: PreparedDataset) -> I
         value_R = _values(before.item_features[name], now.item_features[name])[1:]  # what is unknown is not predicted
         value_R = np.where(value_R == NEW, NEW, value_R - 1)
         yield from ((f"preference_head.values.{number}.{part}", value_R) for part in ("weight", "bias"))
+
+
+def _columns(own: NewcomerBias, known: NewcomerBias, before: PreparedDataset, now: PreparedDataset) -> Ints:
+    """Likewise of the columns of the newcomers' biases."""
+    found, first = [np.zeros(1, dtype=np.int64)], known.first_columns()
+    for name in (of.name for of in own.features):
+        value_R = _values(before.user_features[name], now.user_features[name])
+        found.append(np.where((value_R == NEW) | (name not in first), NEW, value_R + first.get(name, 0)))
+    return np.concatenate(found)
+
+
+def _rows_now(item_X: Tensor, known_R: Ints) -> Tensor:
+    """The rows now of items that had these rows before, by which row each one continues; PAD where it is gone."""
+    now_of = np.full(max(int(item_X.max()), int(known_R.max())) + 1, PAD)
+    there_R = known_R != NEW
+    now_of[known_R[there_R]] = np.flatnonzero(there_R)
+    return torch.from_numpy(now_of[item_X.numpy()])
 
 
 def _side(prefix: str, dataset: PreparedDataset) -> Features:

@@ -35,6 +35,14 @@ class NewcomerBias(nn.Module):
         self.register_buffer("item_X", torch.full((ITEMS,), PAD))
         self.register_buffer("bias_PX", torch.zeros(columns, ITEMS))
 
+    def first_columns(self) -> dict[str, int]:
+        """The column of each feature's first value, the unknown one; that of everybody is 0."""
+        found, column = {}, 1
+        for of in self.features:
+            found[of.name] = column
+            column += of.rows
+        return found
+
     def columns(self, values: Mapping[str, Tensor], rows: int) -> Tensor:
         """Which columns speak for each of so many users, `[B, P]`, 1 or 0, by the value rows of their features."""
         everybody_B1 = torch.ones(rows, 1, device=self.get_buffer("bias_PX").device)

@@ -107,11 +107,11 @@ def test_who_was_known_is_answered_as_before(folder: Path, old: PreparedDataset,
     assert said.endswith(
         f"grows by {80 - OLD_USERS} users, 4 items and {len(new.item_N) - len(old.item_N):,} events to grown"
     )
-    for raw in (1, 17, 60):
+    for raw, all_events in ((1, True), (17, True), (60, True), (1, False), (60, False)):
         row, new_row = old.users.row(raw), new.users.row(raw)
         assert row is not None
         assert new_row is not None
-        asked = old.histories(np.array([row]), np.asarray(old.start_U1)[[row + 1]])
+        asked = old.histories(np.array([row]), np.asarray(old.start_U1)[[row + all_events]])
         same_items = [new.items.row(old.items.raw(int(item))) for item in asked.item_N]
         again = replace(asked, user_B=np.array([new_row]), item_N=np.array(same_items))
         old_1V, new_1V = before.scorer().score(asked), after.score(again)

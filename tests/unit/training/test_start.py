@@ -38,15 +38,8 @@ def started(world: PreparedDataset, folder: Path | str, **changes: Any) -> tuple
 def test_a_run_starts_from_the_weights_of_the_model_that_is_named(folder: Path, world: PreparedDataset) -> None:
     network, said = started(world, folder)
     for name, tensor in weights(folder).items():
-        if not name.startswith("newcomers."):
-            np.testing.assert_array_equal(network.state_dict()[name], tensor, err_msg=name)
+        np.testing.assert_array_equal(network.state_dict()[name], tensor, err_msg=name)
     assert said == f"starts from {folder}"
-
-
-def test_biases_of_newcomers_are_found_anew(folder: Path, world: PreparedDataset) -> None:
-    assert weights(folder)["newcomers.bias_PX"].any()
-    network, _ = started(world, folder)
-    assert not network.newcomers.get_buffer("bias_PX").any()
 
 
 def test_what_only_the_new_network_has_stays_as_it_was_made_and_is_named(folder: Path, world: PreparedDataset) -> None:
