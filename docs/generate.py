@@ -106,9 +106,11 @@ def evaluation_page() -> str:
 
 
 def model_page() -> str:
-    """docs/model.md with a table for each record of benchmarks/ablations.py; as it is where there is none."""
+    """docs/model.md with the table of the newest record of benchmarks/ablations.py of each preset and data, if any."""
     text = (ROOT / "docs" / "model.md").read_text(encoding="utf-8")
-    found = [_ablations(path.stem) for path in sorted(RESULTS.glob("ablations_*.json"))]
+    records = sorted(path.stem for path in RESULTS.glob("ablations_*.json"))
+    newest = {_read(record)["name"]: record for record in records}
+    found = [_ablations(record) for record in newest.values()]
     return _between(text, "ablations", "\n\n".join(found)) if found else text
 
 
