@@ -23,15 +23,18 @@ from bert4rec.cli.evaluate import data_of
 from bert4rec.data.histories import Histories
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import Cases
+from bert4rec.engine.lists import listable_scores
 from bert4rec.evaluation.baselines import Popularity, PopularityByGroup
-from bert4rec.evaluation.evaluate import Scorer, place_of_target
+from bert4rec.evaluation.evaluate import Scorer
 from bert4rec.evaluation.intervals import difference_and_interval, mean_and_interval
 from bert4rec.evaluation.metrics import Floats, place_metrics
 from bert4rec.evaluation.report import COMPARED
 from bert4rec.evaluation.shots import no_demographics
+from bert4rec.ranking import rank_of
 from bert4rec.training.newcomers import fit_newcomers
 from folds import parser_of, read
 
+BATCH_SIZE = 64
 FIRST, LAST = 10, 30
 TOLD: dict[str, Callable[[Histories], Histories]] = {
     "everything": lambda histories: histories,
@@ -59,7 +62,7 @@ def main() -> None:
         }
         for row, of in value_C.items()
     }
-    folds = [data_of(model)[1].name for model in models]
+    folds = [model.split["name"] for model in models]
     users = len(next(iter(value_C[group].values())))
     content = {"cases": args.cases, "events": [FIRST, LAST], "folds": folds, "users": users, "rows": rows}
     (output / "newcomers.json").write_text(json.dumps(content, indent=1))
@@ -88,13 +91,13 @@ def ask(
     """Each user's metrics `[C]`, the mean over the events that are asked for."""
     start_U1 = np.asarray(dataset.start_U1)
     value_C: list[dict[str, float]] = []
-    for row in range(len(cases)):
-        case = cases[row : row + 1]
-        user = int(case.user_C[0])
-        event_X = np.arange(start_U1[user] + FIRST - 1, min(start_U1[user] + LAST, start_U1[user + 1]))
-        histories = told(case.histories(dataset, request_time=True)).take(np.zeros(len(event_X), dtype=np.int64))
-        places = place_of_target(scorer, histories, torch.from_numpy(dataset.item_N[event_X].astype(np.int64)))
-        value_C.append({metric: float(place_metrics(places)[metric].mean()) for metric in COMPARED})
+    for piece in cases.pieces(BATCH_SIZE):
+        score_BV = listable_scores(scorer, told(piece.histories(dataset, request_time=True)), seen=None)
+        for user, score_V in zip(piece.user_C.tolist(), score_BV, strict=True):
+            item_X = dataset.item_N[start_U1[user] + FIRST - 1 : min(start_U1[user] + LAST, start_U1[user + 1])]
+            places = rank_of(score_V.expand(len(item_X), -1), torch.from_numpy(item_X.astype(np.int64)))
+            metrics = place_metrics(places.numpy())
+            value_C.append({metric: float(metrics[metric].mean()) for metric in COMPARED})
     return {metric: np.array([value[metric] for value in value_C]) for metric in COMPARED}
 
 

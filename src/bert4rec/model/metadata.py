@@ -116,12 +116,8 @@ class UserTokens(nn.Module):
 
     def values(self, user_B: Tensor, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The users' value rows (or numbers) by feature: as given, or else as stored."""
-        encoders = [feature for feature in self.features if isinstance(feature, FeatureEncoder)]
-        names = [feature.spec.name for feature in encoders]
-        return {
-            name: given[name] if name in given else feature.value(user_B)
-            for name, feature in zip(names, encoders, strict=True)
-        }
+        encoders = {of.spec.name: of for of in self.features if isinstance(of, FeatureEncoder)}
+        return {name: given[name] if name in given else of.value(user_B) for name, of in encoders.items()}
 
 
 def hidden(value_B: Tensor, share: float) -> Tensor:

@@ -25,8 +25,6 @@ from bert4rec.model.scorer import NetworkScorer
 from bert4rec.ranking import NEVER
 
 BATCH_SIZE = 64
-NOWHERE = -1
-"""The place of an item that has no bias."""
 USERS = 10_000
 """At most so many users are asked."""
 SHRINKAGE = 0.5
@@ -49,11 +47,11 @@ def fit_newcomers(scorer: NetworkScorer, dataset: PreparedDataset, split: Split)
     length_U = np.minimum(stop_U[user_U] - start_U, STRANGER_START)
     item_N = dataset.item_N[stretches(start_U, length_U)]
     item_X = _most_chosen(item_N)
-    newcomers.get_buffer("item_X")[: len(item_X)] = torch.from_numpy(item_X)
     asked = _as_newcomers(scorer, dataset, user_U, start_U, length_U)
     score_UX, others_U = _scores(scorer, asked, item_X)
     share_UX = _shares(item_N, length_U, item_X)
     column_UP = newcomers.columns(scorer.values_of(asked), len(asked)).cpu()
+    newcomers.get_buffer("item_X")[: len(item_X)] = torch.from_numpy(item_X)
     newcomers.get_buffer("bias_PX")[:, : len(item_X)] = _regression(score_UX, others_U, share_UX, column_UP)
 
 
@@ -94,13 +92,12 @@ def _scores(scorer: NetworkScorer, histories: Histories, item_X: Ints) -> tuple[
 
 def _shares(item_N: Ints, length_U: Ints, item_X: Ints) -> Tensor:
     """Which share of each user's first events is of which item, `[U, X]`."""
-    place_V = np.full(max(item_N.max(), item_X.max()) + 1, NOWHERE)
+    elsewhere = len(item_X)
+    place_V = np.full(item_N.max() + 1, elsewhere)
     place_V[item_X] = np.arange(len(item_X))
-    row_N, place_N = np.repeat(np.arange(len(length_U)), length_U), place_V[item_N]
-    share_UX = np.zeros((len(length_U), len(item_X)), dtype=np.float32)
-    there_N = place_N != NOWHERE
-    np.add.at(share_UX, (row_N[there_N], place_N[there_N]), 1)
-    return torch.from_numpy(share_UX / length_U[:, None].astype(np.float32))
+    count_UX = np.zeros((len(length_U), len(item_X) + 1), dtype=np.float32)
+    np.add.at(count_UX, (np.repeat(np.arange(len(length_U)), length_U), place_V[item_N]), 1)
+    return torch.from_numpy(count_UX[:, :elsewhere] / length_U[:, None].astype(np.float32))
 
 
 def _regression(score_UX: Tensor, others_U: Tensor, share_UX: Tensor, column_UP: Tensor) -> Tensor:

@@ -25,12 +25,8 @@ def scorer_with(world: PreparedDataset, **bias: float) -> NetworkScorer:
     newcomers.get_buffer("item_X")[0] = ITEM
     bias_PX = newcomers.get_buffer("bias_PX")
     bias_PX[0, 0] = bias.get("everybody", 0.0)
-    column = 1
-    for of in newcomers.features:
-        if of.name == "gender":
-            bias_PX[column + 1 : column + of.rows, 0] = torch.tensor([bias.get("first", 0.0), bias.get("second", 0.0)])
-            bias_PX[column, 0] = bias.get("unknown", 0.0)
-        column += of.rows
+    for column, value in enumerate(("unknown", "first", "second"), newcomers.first_columns()["gender"]):
+        bias_PX[column, 0] = bias.get(value, 0.0)
     return scorer
 
 

@@ -30,9 +30,8 @@ def split_of(dataset: PreparedDataset, name: str = "leave-one-out") -> Split:
     return make_split(dataset, SplitConfig(split=name))  # type: ignore[arg-type]
 
 
-def fitted(dataset: PreparedDataset, split: Split, **changes: object) -> NetworkScorer:
-    run = settings(request_time="never", **changes)
-    scorer = NetworkScorer(network_of(dataset, request_time="never"), run)
+def fitted(dataset: PreparedDataset, split: Split) -> NetworkScorer:
+    scorer = NetworkScorer(network_of(dataset, request_time="never"), settings(request_time="never"))
     fit_newcomers(scorer, dataset, split)
     return scorer
 
