@@ -239,7 +239,7 @@ class RecommendationEngine:
         seen_N, history = history.item_N, forgotten(self.dataset, history, forget)
         spelled_out = with_all_features(history, self.dataset)
         hidden = without_side_information(spelled_out)
-        found = measured(self.scorer, [spelled_out, *hidden.values()], seen_N, item)
+        found = measured(self.scorer.score, [spelled_out, *hidden.values()], seen_N, item)
         ((expected_rating, rating_interval),) = self._ratings(history, [item])
         explained = Explanation(
             user_id=plain_id(user_id),

@@ -31,12 +31,19 @@ CANDIDATES = 24
 """The events that each step chooses from, the best ones by themselves."""
 
 
+Score = Callable[[Histories], Tensor]
+"""Scores of every item row, `[X, V]`: a scorer's method."""
+
+
 class Reader(Scorer, Protocol):
     """A scorer that reads the last events of a history."""
 
     @property
     def seq_length(self) -> int:
         """How many."""
+
+    def score_by_history(self, histories: Histories) -> Tensor:
+        """Scores by one rule for all histories, nothing added where no event is known."""
 
 
 class Measured(NamedTuple):
@@ -53,14 +60,12 @@ class Measured(NamedTuple):
 class Attribution:
     """What each event that is read does for an item."""
 
-    score: float
-    place: int
     event_E: Ints
     """Places in the history, oldest first."""
     effect_E: Floats
     """The score minus the score without the event."""
     alone_E: Floats
-    """The score with this event alone minus the score with none."""
+    """The score with this event alone minus the score with none, by the rule for those who have some."""
     place_without_E: Ints
     order_E: Ints
     """Indices into the above, the most important event first."""
@@ -77,7 +82,7 @@ def attribute(scorer: Reader, history: Histories, item: int) -> Attribution:
         *(left_out(read, e) for e in event_E[:, None]),
         *(kept(read, e) for e in event_E[:, None]),
     ]
-    found = measured(scorer, variants, history.item_N, item)
+    found = measured(scorer.score_by_history, variants, history.item_N, item)
     E = len(event_E)
     without, alone = slice(2, 2 + E), slice(2 + E, None)
 
@@ -91,12 +96,10 @@ def attribute(scorer: Reader, history: Histories, item: int) -> Attribution:
         """What each candidate does once the chosen ones are left out, and beside them where nothing else is there."""
         sets = [event_E[[*chosen, candidate]] for candidate in candidates]
         asked = [*(left_out(read, events) for events in sets), *(kept(read, events) for events in sets)]
-        likely_X = measured(scorer, asked, history.item_N, item).log_likelihood_X
+        likely_X = measured(scorer.score_by_history, asked, history.item_N, item).log_likelihood_X
         return _standard(-likely_X[: len(sets)]) + _standard(likely_X[len(sets) :])
 
     return Attribution(
-        score=float(found.score_X[0]),
-        place=int(found.place_X[0]),
         event_E=event_E + len(history.item_N) - len(read.item_N),
         effect_E=effect_E,
         alone_E=alone_E,
@@ -120,11 +123,11 @@ def _standard(value_C: Floats) -> Floats:
     return (value_C - value_C.mean()) / spread if spread > 0 else np.zeros(len(value_C))
 
 
-def measured(scorer: Scorer, variants: Sequence[Histories], seen_N: Ints, item: int) -> Measured:
-    """What the scorer says of the item in each variant, some variants at a time."""
+def measured(score: Score, variants: Sequence[Histories], seen_N: Ints, item: int) -> Measured:
+    """What a scorer says of the item in each variant, some variants at a time."""
     joined, found = join(variants), []
     for first in range(0, len(joined), VARIANTS_AT_ONCE):
-        score_XV = scorer.score(joined.take(np.arange(first, min(len(joined), first + VARIANTS_AT_ONCE)))).cpu()
+        score_XV = score(joined.take(np.arange(first, min(len(joined), first + VARIANTS_AT_ONCE)))).cpu()
         score_X = score_XV[:, item].clone()
         _among_unseen(score_XV, seen_N, item)
         place_X = rank_of(score_XV, torch.full((len(score_XV),), item))

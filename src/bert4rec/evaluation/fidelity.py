@@ -161,7 +161,7 @@ def _curves(
         variants += [left_out(history, order_E[:k]) for k in KS]
         variants += [kept(history, order_E[:k]) for k in KS]
         variants += [left_out(history, order_E[max(0, len(order_E) - k) :]) for k in KS]
-    found = measured(scorer, variants, history.item_N, item)
+    found = measured(scorer.score, variants, history.item_N, item)
     likely_X, listed_X = np.exp(found.log_likelihood_X), (found.place_X <= LISTED).astype(float)
     pieces = np.split(np.arange(1, len(variants)), len(orders) * 3)
     rows = {}
@@ -194,6 +194,6 @@ def _passes(scorer: Reader, histories: Histories) -> float:
         started = time.perf_counter()
         found = attribute(scorer, history, item)
         explained = time.perf_counter()
-        measured(scorer, [history] * (len(found.event_E) + 1), history.item_N, item)
+        measured(scorer.score, [history] * (len(found.event_E) + 1), history.item_N, item)
         ratios.append((explained - started) / (time.perf_counter() - explained))
     return float(np.median(ratios))

@@ -50,16 +50,24 @@ class EnsembleScorer:
 
     def score(self, histories: Histories) -> Tensor:
         """The mean of the members' scores of every item row, `[B, V]`."""
-        total_BV = self.members[0].score(histories)
-        for member in self.members[1:]:
-            total_BV += member.score(histories)
-        return total_BV / len(self.members)
+        return self._mean(member.score(histories) for member in self.members)
+
+    def score_by_history(self, histories: Histories) -> Tensor:
+        """Likewise, without the members' biases of newcomers."""
+        return self._mean(member.score_by_history(histories) for member in self.members)
 
     def rating_distribution(self, histories: Histories, item_B: Tensor) -> Tensor:
         """The mean of how likely each rating level is to the members that rate, `[B, R]`."""
         if not self.raters:
             raise DataError(f"{self.name}: all were trained without ratings and predict none")
         return torch.stack([rater.rating_distribution(histories, item_B) for rater in self.raters]).mean(0)
+
+    def _mean(self, scores: Iterator[Tensor]) -> Tensor:
+        """Of the members' scores, one at a time."""
+        total_BV = next(scores)
+        for score_BV in scores:
+            total_BV += score_BV
+        return total_BV / len(self.members)
 
 
 def _obstacles(members: Sequence[NetworkScorer]) -> Iterator[str]:

@@ -20,9 +20,9 @@ from bert4rec.ids import PAD
 from bert4rec.model.spec import FeatureSpec
 
 ITEMS = 1000
-"""So many items have a bias; where there are fewer, the places left over are those of PAD."""
+"""So many items have a bias; where there are fewer, the rest are of PAD. A saved model has as many places."""
 VALUES = 100
-"""A feature with more values speaks through its vectors alone."""
+"""A feature with more values speaks through its vectors alone. What is saved has its shape by this."""
 
 
 class NewcomerBias(nn.Module):

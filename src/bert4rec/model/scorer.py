@@ -110,12 +110,17 @@ class NetworkScorer:
     @torch.no_grad()
     def score(self, histories: Histories) -> Tensor:
         """Scores of every item row, `[B, V]`; PAD and MASK have a column that means nothing."""
-        score_BV = self._scores(self.states(histories), self.key_VD, self.shift_V).float()
+        score_BV = self.score_by_history(histories)
         new_B = np.flatnonzero(histories.length_B == 0)
         if len(new_B):
             values = self.values_of(histories.take(new_B))
             self.network.newcomers.add_to(score_BV, torch.from_numpy(new_B).to(score_BV.device), values)
         return score_BV
+
+    @torch.no_grad()
+    def score_by_history(self, histories: Histories) -> Tensor:
+        """Likewise, without the biases of newcomers: a history without events is answered as any other is, `[B, V]`."""
+        return self._scores(self.states(histories), self.key_VD, self.shift_V).float()
 
     def values_of(self, histories: Histories) -> dict[str, Tensor]:
         """The users' value rows (or numbers) by feature, of those features that the network reads."""

@@ -27,7 +27,7 @@ from bert4rec.artefact import Artefact
 from bert4rec.config import RunConfig, TrainingConfig
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import Split, make_split, training_counts
-from bert4rec.errors import ArtefactError, Bert4RecError, ConfigError
+from bert4rec.errors import ArtefactError, Bert4RecError, ConfigError, DataError
 from bert4rec.evaluation.evaluate import evaluate_rows
 from bert4rec.evaluation.report import Report, compare
 from bert4rec.model.network import PENALTY, Bert4Rec
@@ -197,7 +197,7 @@ def _fit(
             for logger in trainer.loggers:
                 logger.log_hyperparams(run.to_dict())
             last = folder / LAST
-            first_epoch = int(read_checkpoint(last)["epoch"]) + 1 if last.is_file() else 0
+            first_epoch = int(_begun(last, module)["epoch"]) + 1 if last.is_file() else 0
             module.train()  # Lightning trains in whatever mode it finds
             with ending(trainer.loggers):
                 trainer.fit(
@@ -210,8 +210,16 @@ def _fit(
             return None
         figures = progress.summary(module, trainer.strategy.root_device)
         write_json(folder / FIGURES_FILE, figures)
-    module.load_state_dict(read_checkpoint(folder / BEST)["state_dict"])
+    module.load_state_dict(_begun(folder / BEST, module)["state_dict"])
     return figures
+
+
+def _begun(path: Path, module: TrainingModule) -> dict[str, Any]:
+    """A checkpoint of the run. Raises DataError where it is of another version's network."""
+    checkpoint = read_checkpoint(path)
+    if checkpoint["state_dict"].keys() != module.state_dict().keys():
+        raise DataError(f"{path}: begun by another version, its network has other parts; --overwrite trains anew")
+    return checkpoint
 
 
 @contextmanager

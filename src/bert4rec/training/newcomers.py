@@ -29,8 +29,6 @@ USERS = 10_000
 """At most so many users are asked."""
 SHRINKAGE = 0.5
 """What the square of a bias costs, in users: the weight of the prior by which it is zero."""
-NOTHING = -1e4
-"""What no items at all come to, on the scale of scores."""
 STEPS = 100
 """Of L-BFGS, at most."""
 
@@ -39,6 +37,7 @@ def fit_newcomers(scorer: NetworkScorer, dataset: PreparedDataset, split: Split)
     """Gives the scorer's network the biases with which its scores of newcomers fit the first events of training."""
     newcomers = scorer.network.newcomers
     newcomers.forget()
+    new_R = split.new_items(dataset)
     dataset, split = without_cold_events(dataset, split)
     start_U, stop_U = np.asarray(dataset.start_U1[:-1]), np.asarray(split.train_stop_U)
     user_U: Ints = np.flatnonzero(stop_U > start_U)
@@ -48,7 +47,7 @@ def fit_newcomers(scorer: NetworkScorer, dataset: PreparedDataset, split: Split)
     item_N = dataset.item_N[stretches(start_U, length_U)]
     item_X = _most_chosen(item_N)
     asked = _as_newcomers(scorer, dataset, user_U, start_U, length_U)
-    score_UX, others_U = _scores(scorer, asked, item_X)
+    score_UX, others_U = _scores(scorer, asked, item_X, new_R)
     share_UX = _shares(item_N, length_U, item_X)
     column_UP = newcomers.columns(scorer.values_of(asked), len(asked)).cpu()
     newcomers.get_buffer("item_X")[: len(item_X)] = torch.from_numpy(item_X)
@@ -78,15 +77,18 @@ def _as_newcomers(
     return histories
 
 
-def _scores(scorer: NetworkScorer, histories: Histories, item_X: Ints) -> tuple[Tensor, Tensor]:
-    """The scores `[U, X]` of the items that have a bias, and what all others come to (log-sum-exp), `[U]`."""
+def _scores(scorer: NetworkScorer, histories: Histories, item_X: Ints, new_R: Ints) -> tuple[Tensor, Tensor]:
+    """The scores `[U, X]` of the items that have a bias, and what all others come to (log-sum-exp), `[U]`.
+
+    Of new items nothing trains: that nobody chose them says nothing.
+    """
     own, others = [], []
     for first in range(0, len(histories), BATCH_SIZE):
         piece = histories.take(np.arange(first, min(first + BATCH_SIZE, len(histories))))
         score_BV = real_scores(scorer, piece).cpu()
         own.append(score_BV[:, item_X])
-        score_BV[:, item_X] = NEVER
-        others.append(score_BV[:, FIRST_ITEM:].logsumexp(1).clamp(min=NOTHING))
+        score_BV[:, np.concatenate([item_X, new_R])] = NEVER
+        others.append(score_BV[:, FIRST_ITEM:].logsumexp(1))
     return torch.cat(own), torch.cat(others)
 
 

@@ -35,6 +35,13 @@ def score(engine: RecommendationEngine, item_id: int, **asked: object) -> float:
     return next(item.score for item in found if item.item_id == item_id)
 
 
+def without_biases(model: Artefact) -> RecommendationEngine:
+    """Of the same network, but that nothing is added for newcomers."""
+    network = deepcopy(model.network)
+    network.newcomers.forget()
+    return RecommendationEngine(replace(model, network=network))
+
+
 def full(engine: RecommendationEngine) -> Explanation:
     return engine.explain_recommendation(
         2, SEQUENCE, 120, timestamps=TIMES, ratings=RATINGS, request_time=MOMENT, user_features={"gender": "F"}
@@ -56,13 +63,33 @@ def test_an_effect_is_the_score_with_everything_minus_the_score_without_the_even
         assert event.effect == pytest.approx(base - without, abs=1e-5)
 
 
-def test_alone_is_the_score_with_one_event_minus_the_score_with_none(engine: RecommendationEngine) -> None:
+def test_alone_is_the_score_with_one_event_minus_the_score_with_none(
+    engine: RecommendationEngine, model: Artefact
+) -> None:
+    """That is, what the network says of none: nothing is added as for newcomers."""
     asked = {"user_id": 2, "request_time": MOMENT, "user_features": {"gender": "F"}}
-    nothing = score(engine, 120, item_sequence=[], **asked)
+    nothing = score(without_biases(model), 120, item_sequence=[], **asked)
+    assert score(engine, 120, item_sequence=[], **asked) != pytest.approx(nothing, abs=1e-3)
     for event in full(engine).events:
         one = {name: [values[event.position]] for name, values in (("timestamps", TIMES), ("ratings", RATINGS))}
         alone = score(engine, 120, item_sequence=[event.item_id], **one, **asked)
         assert event.alone == pytest.approx(alone - nothing, abs=1e-5)
+
+
+def test_what_newcomers_get_is_no_effect_of_events_but_of_who_they_are(model: Artefact) -> None:
+    plain, welcoming = (without_biases(model) for _ in range(2))
+    newcomers = welcoming.scorer.network.newcomers
+    newcomers.get_buffer("item_X")[0] = model.dataset.items.row(120)
+    bias_PX = newcomers.get_buffer("bias_PX")
+    bias_PX[:, 0] = torch.arange(1.0, 1 + len(bias_PX))
+    assert full(welcoming) == full(plain)
+    new, before = (
+        engine.explain_recommendation(None, [], 120, user_features={"gender": "F"}) for engine in (welcoming, plain)
+    )
+    assert new.score > before.score + 1
+    unknown, known = newcomers.first_columns()["gender"], model.dataset.user_features["gender"][0].values.index("F") + 1
+    change = new.side_information["gender"] - before.side_information["gender"]
+    assert change == pytest.approx(float(bias_PX[unknown + known, 0] - bias_PX[unknown, 0]), abs=1e-4)
 
 
 def test_what_the_items_features_are_worth_is_measured_by_hiding_them(model: Artefact) -> None:

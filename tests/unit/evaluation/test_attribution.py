@@ -33,6 +33,8 @@ class Knows:
             scores[row, ASKED] = self.rule(items[-self.seq_length :].tolist())
         return scores
 
+    score_by_history = score
+
 
 def worth(values: Mapping[int, float]) -> Callable[[list[int]], float]:
     return lambda items: sum(values.get(item, 0.0) for item in items)
@@ -53,8 +55,8 @@ def test_effects_of_a_sum_are_its_terms_from_both_ends() -> None:
     found = attribute(Knows(worth({0: 1.0, 1: -2.0, 3: 3.0})), history(0, 1, 2, 3), ASKED)
     assert found.effect_E.tolist() == pytest.approx([1, -2, 0, 3], abs=1e-6)
     assert found.alone_E.tolist() == pytest.approx([1, -2, 0, 3], abs=1e-6)
-    assert (found.score, found.event_E.tolist(), found.order_E.tolist()) == (2.0, [0, 1, 2, 3], [3, 0, 2, 1])
-    assert (found.place, found.place_without_E.tolist()) == (1, [1, 1, 1, 8])  # 8 unseen score 0; −1 is below them
+    assert (found.event_E.tolist(), found.order_E.tolist()) == ([0, 1, 2, 3], [3, 0, 2, 1])
+    assert found.place_without_E.tolist() == [1, 1, 1, 8]  # 8 unseen score 0; −1 is below them
 
 
 def test_events_that_say_the_same_are_found_one_after_the_other() -> None:
@@ -79,7 +81,18 @@ def test_only_what_is_read_is_listed_and_older_events_move_up() -> None:
 
 def test_an_empty_history_has_no_events_to_order() -> None:
     found = attribute(Knows(worth({})), history(), ASKED)
-    assert (len(found.event_E), len(found.order_E), found.place) == (0, 0, ITEMS)
+    assert (len(found.event_E), len(found.order_E)) == (0, 0)
+
+
+def test_what_is_added_where_no_event_is_known_is_no_events_effect() -> None:
+    class Welcomes(Knows):
+        def score(self, histories: Histories) -> Tensor:
+            return super().score(histories) + 5.0 * torch.from_numpy(histories.length_B == 0)[:, None]
+
+    found = attribute(Welcomes(worth({0: 1.0, 1: 2.0})), history(0, 1), ASKED)
+    assert found.alone_E.tolist() == pytest.approx([1, 2], abs=1e-6)
+    only = attribute(Welcomes(worth({0: 1.0})), history(0), ASKED)
+    assert (only.effect_E.tolist(), only.alone_E.tolist()) == ([1.0], [1.0])
 
 
 @pytest.mark.parametrize("length", [1, 2, 6])
@@ -92,7 +105,7 @@ def test_every_event_is_ordered_once(length: int, monkeypatch: pytest.MonkeyPatc
 
 def test_likelihood_is_among_the_item_and_what_is_unseen() -> None:
     scorer, seen = Knows(worth({0: 1.0})), history(0, 1)
-    found = measured(scorer, [seen, left_out(seen, [0]), kept(seen, [])], seen.item_N, ASKED)
+    found = measured(scorer.score, [seen, left_out(seen, [0]), kept(seen, [])], seen.item_N, ASKED)
     assert found.score_X.tolist() == [1.0, 0.0, 0.0]
     assert np.exp(found.log_likelihood_X).tolist() == pytest.approx([np.e / (np.e + 9), 0.1, 0.1])
     assert found.place_X.tolist() == [1, 10, 10]

@@ -72,6 +72,7 @@ def test_who_has_done_anything_is_answered_by_the_network_alone(world: PreparedD
     user_B = np.array([1, 2, 3])
     histories = world.histories(user_B, np.asarray(world.start_U1)[user_B] + [1, 0, 12])
     assert moved(scorer, plain, histories) == [0.0, 1.0, 0.0]
+    assert torch.equal(scorer.score_by_history(histories), plain.score(histories))
 
 
 def test_an_ensemble_adds_the_mean(world: PreparedDataset, plain: NetworkScorer) -> None:
@@ -80,6 +81,7 @@ def test_an_ensemble_adds_the_mean(world: PreparedDataset, plain: NetworkScorer)
     histories = nobody(world, gender=[1])
     change_BV = both.score(histories) - plain.score(histories)
     assert float(change_BV[0, ITEM]) == pytest.approx(0.5, abs=1e-5)
+    assert torch.equal(both.score_by_history(histories), EnsembleScorer([plain, plain]).score(histories))
 
 
 def test_who_has_learned_nothing_knows_nothing_of_newcomers(world: PreparedDataset, plain: NetworkScorer) -> None:

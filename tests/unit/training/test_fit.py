@@ -15,7 +15,7 @@ import torch
 from bert4rec import artefact
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import make_split
-from bert4rec.errors import Bert4RecError, ConfigError, UsageError
+from bert4rec.errors import Bert4RecError, ConfigError, DataError, UsageError
 from bert4rec.evaluation.evaluate import evaluate
 from bert4rec.ids import PAD
 from bert4rec.model.network import Bert4Rec
@@ -277,6 +277,22 @@ def scored(monkeypatch: pytest.MonkeyPatch, *ndcg: float) -> None:
         self.log_dict({"validation/ndcg@10": next(left), "validation/hit@10": 0.5}, batch_size=1)
 
     monkeypatch.setattr(TrainingModule, "validation_step", validation_step)
+
+
+@pytest.mark.parametrize("stopped_at", ["epoch   3/", "trained 3 epochs"])
+def test_a_run_of_another_versions_network_is_refused(trained: Train, tmp_path: Path, stopped_at: str) -> None:
+    def interrupt(line: str) -> None:
+        if line.startswith(stopped_at):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trained(report=interrupt)
+    for path in (tmp_path / "run" / "training").glob("*.ckpt"):
+        checkpoint = torch.load(path, weights_only=True)
+        del checkpoint["state_dict"]["network.newcomers.bias_PX"]
+        torch.save(checkpoint, path)
+    with pytest.raises(DataError, match=r"ckpt: begun by another version, .* --overwrite trains anew$"):
+        trained(resume=True)
 
 
 def test_patience_goes_on_where_it_was_interrupted(trained: Train, monkeypatch: pytest.MonkeyPatch) -> None:

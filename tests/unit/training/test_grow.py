@@ -20,8 +20,9 @@ from bert4rec.data.splits import make_split
 from bert4rec.data.writing import Content, in_memory, write_prepared
 from bert4rec.errors import ConfigError
 from bert4rec.evaluation.report import Comparison
-from bert4rec.ids import FIRST_ITEM, FIRST_USER, NO_TIME, UNKNOWN
+from bert4rec.ids import FIRST_ITEM, FIRST_USER, NO_TIME, PAD, UNKNOWN
 from bert4rec.model.network import Bert4Rec
+from bert4rec.model.newcomers import NewcomerBias
 from bert4rec.model.scorer import NetworkScorer
 from bert4rec.training.fit import train
 from bert4rec.training.start import starting_point, take_over, verdict
@@ -104,6 +105,7 @@ def grown(folder: Path, new: PreparedDataset) -> tuple[Bert4Rec, str]:
 def test_who_was_known_is_answered_as_before(folder: Path, old: PreparedDataset, new: PreparedDataset) -> None:
     network, said = grown(folder, new)
     before, after = artefact.load(folder), NetworkScorer(network, run_of())
+    assert before.network.newcomers.get_buffer("bias_PX").any()
     assert said.endswith(
         f"grows by {80 - OLD_USERS} users, 4 items and {len(new.item_N) - len(old.item_N):,} events to grown"
     )
@@ -207,6 +209,40 @@ def test_a_new_value_begins_as_the_mean_of_those_known(folder: Path, world: Prep
     known = artefact.load(folder).network.get_parameter(f"metadata.features.{place}.values.weight")
     assert torch.equal(weight[2:], known[1:])
     assert torch.allclose(weight[1], known[1:].mean(0))
+
+
+def test_newcomers_biases_go_where_items_and_values_are_now(
+    folder: Path, world: PreparedDataset, old: PreparedDataset
+) -> None:
+    """Half of the items are gone, and a value of a feature is new."""
+    users, items = range(FIRST_USER, world.user_rows), range(FIRST_ITEM + OLD_ITEMS // 2, world.item_rows)
+    content = content_of(world, list(reversed(users)), list(reversed(items)), newest_left=0, mean=50.0)
+    place = next(place for place, (of, _) in enumerate(content.user_features) if of.name == "gender")
+    gender, row_U = content.user_features[place]
+    more = replace(gender, values=["never heard of", *gender.values])
+    content.user_features[place] = (more, np.where(row_U == UNKNOWN, UNKNOWN, row_U + 1).astype(row_U.dtype))
+    now = in_memory(content)
+    own = grown(folder, now)[0].newcomers
+    known = artefact.load(folder).network.newcomers
+
+    def by_raw(of: NewcomerBias, data: PreparedDataset) -> dict[Any, dict[Any, float]]:
+        """Each item's biases of everybody and of each gender."""
+        column = of.first_columns()["gender"]
+        values = ["unknown", *data.user_features["gender"][0].values]
+        rows = {"everybody": 0, **{value: column + row for row, value in enumerate(values)}}
+        return {
+            data.items.raw(item): {value: float(of.get_buffer("bias_PX")[row, at]) for value, row in rows.items()}
+            for at, item in enumerate(of.get_buffer("item_X").tolist())
+            if item != PAD
+        }
+
+    before, after = by_raw(known, old), by_raw(own, now)
+    still_there = [raw for raw in before if raw in now.items]
+    assert set(after) == set(still_there)
+    assert len(after) == OLD_ITEMS // 2
+    for raw in still_there:
+        assert before[raw]["everybody"]
+        assert after[raw] == {**before[raw], "never heard of": 0.0}
 
 
 def test_all_that_a_run_holds_out_must_be_new_to_the_model(

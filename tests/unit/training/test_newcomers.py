@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,14 +9,15 @@ import torch
 from torch import Tensor
 
 from bert4rec.config import SplitConfig
-from bert4rec.data.histories import Histories
+from bert4rec.data.histories import Histories, Ints
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import Split, make_split
 from bert4rec.data.synthetic import synthetic_dataset
 from bert4rec.data.windows import STRANGER_START
-from bert4rec.ids import FIRST_ITEM, PAD, UNKNOWN
+from bert4rec.ids import FIRST_ITEM, NO_TIME, PAD, UNKNOWN
 from bert4rec.model.newcomers import ITEMS
 from bert4rec.model.scorer import NetworkScorer
+from bert4rec.training import newcomers as newcomers_of_training
 from bert4rec.training.newcomers import SHRINKAGE, fit_newcomers
 from small_networks import network_of, settings
 
@@ -119,6 +121,62 @@ def test_only_first_events_of_those_who_train_count(people: PreparedDataset) -> 
     item_N[start_U1[np.flatnonzero(split.train_stop_U > start_U1[:-1])]] = FIRST_ITEM
     found = fitted(replace(people, item_N=item_N), split)
     assert biases(found)[FIRST_ITEM][0] > biases(expected)[FIRST_ITEM][0]
+
+
+def asked_of(
+    monkeypatch: pytest.MonkeyPatch, dataset: PreparedDataset, split: Split, **settings_of_model: str
+) -> tuple[Ints, Histories]:
+    """The rows of those who are asked during a fit, and as whom."""
+    asked: list[tuple[Ints, Histories]] = []
+    real = newcomers_of_training._as_newcomers
+
+    def listening(scorer: NetworkScorer, dataset: PreparedDataset, user_U: Ints, *others: Any) -> Histories:
+        asked.append((user_U, real(scorer, dataset, user_U, *others)))
+        return asked[0][1]
+
+    monkeypatch.setattr(newcomers_of_training, "_as_newcomers", listening)
+    scorer = NetworkScorer(network_of(dataset, **settings_of_model), settings(**settings_of_model))
+    fit_newcomers(scorer, dataset, split)
+    return asked[0]
+
+
+@pytest.mark.parametrize(("request_time", "share"), [("always", 1.0), ("sometimes", 0.5), ("never", 0.0)])
+def test_the_time_is_known_as_often_as_in_training(
+    request_time: str, share: float, people: PreparedDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user_U, asked = asked_of(monkeypatch, people, split_of(people), request_time=request_time)
+    timed_U = asked.request_time_B != NO_TIME
+    assert timed_U.mean() == pytest.approx(share, abs=0.1)
+    start_U1 = np.asarray(people.start_U1)
+    for user, moment in zip(user_U[timed_U], asked.request_time_B[timed_U], strict=True):
+        assert moment in people.time_N[start_U1[user] : start_U1[user] + STRANGER_START]
+
+
+def test_of_many_people_some_are_asked_from_the_first_to_the_last(
+    people: PreparedDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(newcomers_of_training, "USERS", 40)
+    user_U, _ = asked_of(monkeypatch, people, split_of(people))
+    assert user_U.tolist() == [*range(1, 121, 3)] * 2
+
+
+def test_that_nobody_chose_new_items_lifts_no_others(people: PreparedDataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the network thinks of them."""
+    split = split_of(people, "cold-items")
+    plain, raised = (NetworkScorer(network_of(people), settings()) for _ in range(2))
+    real, new_R = raised.score, split.new_items(people)
+
+    def score(histories: Histories) -> Tensor:
+        score_BV = real(histories)
+        score_BV[:, new_R] += 10
+        return score_BV
+
+    monkeypatch.setattr(raised, "score", score)
+    for scorer in (plain, raised):
+        fit_newcomers(scorer, people, split)
+    one, other = (biases(scorer) for scorer in (plain, raised))
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[item], other[item]) for item in one)
 
 
 def test_an_item_that_is_kept_from_training_has_none(people: PreparedDataset) -> None:
