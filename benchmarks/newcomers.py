@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -36,12 +38,7 @@ from folds import parser_of, read
 
 BATCH_SIZE = 64
 FIRST, LAST = 10, 30
-TOLD: dict[str, Callable[[Histories], Histories]] = {
-    "everything": lambda histories: histories,
-    "no demographics": no_demographics,
-    "no time of the request": Histories.without_request_time,
-    "nothing": lambda histories: no_demographics(histories.without_request_time()),
-}
+Telling = Callable[[Histories], Histories]
 
 
 def main() -> None:
@@ -75,24 +72,38 @@ def of_fold(model: Artefact, cases: Literal["validation", "test"]) -> dict[str, 
     """Each user's metrics in each row."""
     dataset, split = data_of(model)
     asked = getattr(split, cases).seeing(0)
-    scorer, everything = model.scorer(), TOLD["everything"]
+    scorer, told = model.scorer(), tellings(dataset)
     counting: list[Scorer] = [Popularity(dataset, split), PopularityByGroup(dataset, split)]
-    rows = {counted.name: ask(counted, dataset, asked, everything) for counted in counting}
+    rows = {counted.name: ask(counted, dataset, asked, told["everything"]) for counted in counting}
     scorer.network.newcomers.forget()
-    rows |= {f"network, told {name}": ask(scorer, dataset, asked, told) for name, told in TOLD.items()}
+    rows |= {f"network, told {what}": ask(scorer, dataset, asked, telling) for what, telling in told.items()}
     fit_newcomers(scorer, dataset, split)
-    rows |= {f"with biases, told {name}": ask(scorer, dataset, asked, told) for name, told in TOLD.items()}
+    rows |= {f"with biases, told {what}": ask(scorer, dataset, asked, telling) for what, telling in told.items()}
     return rows
 
 
-def ask(
-    scorer: Scorer, dataset: PreparedDataset, cases: Cases, told: Callable[[Histories], Histories]
-) -> dict[str, Floats]:
+def tellings(dataset: PreparedDataset) -> dict[str, Telling]:
+    """What newcomers say of themselves, by its name."""
+    return {
+        "everything": lambda histories: histories,
+        "no demographics": no_demographics,
+        **{f"{name}, no other demographics": partial(only, name) for name in dataset.user_features},
+        "no time of the request": Histories.without_request_time,
+        "nothing": lambda histories: no_demographics(histories.without_request_time()),
+    }
+
+
+def only(feature: str, histories: Histories) -> Histories:
+    """Those of strangers who say one thing."""
+    return replace(histories, user_features={feature: histories.user_features[feature]})
+
+
+def ask(scorer: Scorer, dataset: PreparedDataset, cases: Cases, telling: Telling) -> dict[str, Floats]:
     """Each user's metrics `[C]`, the mean over the events that are asked for."""
     start_U1 = np.asarray(dataset.start_U1)
     value_C: list[dict[str, float]] = []
     for piece in cases.pieces(BATCH_SIZE):
-        score_BV = listable_scores(scorer, told(piece.histories(dataset, request_time=True)), seen=None)
+        score_BV = listable_scores(scorer, telling(piece.histories(dataset, request_time=True)), seen=None)
         for user, score_V in zip(piece.user_C.tolist(), score_BV, strict=True):
             item_X = dataset.item_N[start_U1[user] + FIRST - 1 : min(start_U1[user] + LAST, start_U1[user + 1])]
             places = rank_of(score_V.expand(len(item_X), -1), torch.from_numpy(item_X.astype(np.int64)))

@@ -1,7 +1,8 @@
 """A network over other rows: what one has learned of users, items and values, in another that has more of them.
 
 Rows are matched by raw ids: a new user begins as the unknown one, a new item by its metadata alone, a new value as
-the mean of those known. Numbers are read as before, whatever each dataset standardises them by.
+the mean of those known and without a bias for newcomers. Numbers are read as before, whatever each dataset
+standardises them by.
 
 Legend: R rows of a weight, W width of a value's vector.
 """
