@@ -141,16 +141,18 @@ def save(
     training: Mapping[str, Any] | None = None,
     card: str = "",
     with_data: bool = True,
+    half: bool = False,
 ) -> None:
     """Writes a model folder, or replaces one; until the last file is there it is no model folder.
 
-    Without the data nothing of it is written but counts and fingerprints: no histories, features, ids or titles.
+    Without the data nothing of it is written but counts and fingerprints: no histories, features, ids or titles. In
+    `half` the weights are numbers of 16 bits; `round_to_half` makes those of the network the same.
 
     Raises ArtefactError, and leaves no half-written file, where it cannot be written.
     """
-    weights = _weights(network)
+    weights = _weights(network) if with_data else _learned(_weights(network))
     files = {
-        WEIGHTS_FILE: safetensors.torch.save(weights if with_data else _learned(weights)),
+        WEIGHTS_FILE: safetensors.torch.save(_in_half(weights) if half else weights),
         METRICS_FILE: _json(metrics or {}),
         TRAINING_FILE: _json(training or {}),
         "README.md": card.encode(),
@@ -171,6 +173,11 @@ def save(
         for name, content in files.items():
             write_whole(folder / name, content)
         write_whole(folder / CONFIG_FILE, _json(config))
+
+
+def round_to_half(network: Bert4Rec) -> None:
+    """Leaves nothing in the weights that would be lost in 16 bits; feature tables, which are data, stay."""
+    network.load_state_dict(_in_half(_learned(_weights(network))), strict=False)
 
 
 def load(folder: str | Path, data: PreparedDataset | None = None) -> Artefact:
@@ -379,6 +386,10 @@ def _not_trained(network: Bert4Rec) -> dict[str, Tensor]:
 
 def _learned(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor for name, tensor in weights.items() if not name.endswith(_TABLE)}
+
+
+def _in_half(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
 
 
 def _catalogue(dataset: PreparedDataset) -> str:

@@ -71,6 +71,21 @@ def test_it_reproduces_the_figures_of_its_source(place: Path, flags: tuple[str, 
     assert stored["test_request_time_on"]["metrics"] == found["metrics"]
 
 
+def test_half_takes_half_the_space_and_tells_what_it_reaches(place: Path) -> None:
+    """Of a published model too, whose data is named."""
+    for source, flags in (("model", ()), ("open", ("--data", place / "prepared"))):
+        made = place / f"half of {source}"
+        run("publish", "--half", "--model", place / source, "--output", made, *flags).succeeded()
+        sizes = [(place / folder / "model.safetensors").stat().st_size for folder in ("open", made.name)]
+        assert sizes[1] < 0.55 * sizes[0]
+        found = json.loads(run("evaluate", "--model", made, "--data", place / "prepared", "--json").succeeded())
+        whole, told = (json.loads((folder / "metrics.json").read_text()) for folder in (place / "model", made))
+        assert told.keys() == whole.keys()
+        assert told["test_request_time_on"]["metrics"] == found["metrics"]
+        rmse = [of["test_request_time_on"]["metrics"]["rating_rmse"] for of in (told, whole)]
+        assert rmse[0] == pytest.approx(rmse[1], abs=0.01)
+
+
 def test_it_recommends_as_its_source_does(place: Path) -> None:
     dataset = PreparedDataset.open(place / "prepared")
     flags = ("--model", place / "open", "--data_dir", place / "raw", "--user_id", 115, "--k", 5, "--json")

@@ -8,11 +8,17 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 from jsonargparse import ArgumentParser, Namespace
 
+from bert4rec.cli.asking import open_models
+from bert4rec.cli.flags import add_data
 from bert4rec.config import RunConfig
 from bert4rec.errors import ArtefactError, UsageError
+
+if TYPE_CHECKING:
+    from bert4rec.artefact import Artefact
 
 
 def add_flags(parser: ArgumentParser) -> None:
@@ -21,13 +27,17 @@ def add_flags(parser: ArgumentParser) -> None:
     parser.add_argument("--output", type=Path, required=True, help="The folder to make.")
     parser.add_argument("--name", help="What the card calls the model; default: the output's name.")
     parser.add_argument("--note", type=Path, help="A text file on the data, for the card.")
+    parser.add_argument(
+        "--half", action="store_true", help="Store weights in 16 bits, half the space; what they reach is found again."
+    )
     parser.add_argument("--overwrite", action="store_true", help="Replace what was published there.")
+    add_data(parser)
 
 
 def run(args: Namespace) -> None:
     """Publishes."""
     note = _text(args.note) if args.note else ""
-    from bert4rec.artefact import TRAINING_FILE, is_published, load, save
+    from bert4rec.artefact import TRAINING_FILE, is_published, round_to_half, save
     from bert4rec.data.splits import make_split
     from bert4rec.training.card import model_card
 
@@ -36,9 +46,12 @@ def run(args: Namespace) -> None:
             raise UsageError(f"{args.output}: is not empty; --overwrite replaces what was published there")
         if not is_published(args.output):
             raise UsageError(f"{args.output}: holds something that was not published; choose another --output")
-    model = load(args.model)
+    (model,) = open_models([args.model], args.data, args.data_dir)
     figures = json.loads(_text(args.model / TRAINING_FILE))
     name, run = args.name or args.output.name, _without_paths(model.run)
+    if args.half:
+        round_to_half(model.network)
+        model = replace(model, metrics=_reached(model))
     card = model_card(name, run, model.dataset.manifest, model.metrics, figures, note=note, with_data=False)
     save(
         args.output,
@@ -50,11 +63,27 @@ def run(args: Namespace) -> None:
         training=figures,
         card=card,
         with_data=False,
+        half=args.half,
     )
     size = sum(path.stat().st_size for path in args.output.iterdir()) / 2**20
     print(
         f"published: {args.output}, {size:.1f} MiB, nothing of {model.dataset.name} in it but counts and fingerprints"
     )
+
+
+def _reached(model: Artefact) -> dict[str, Any]:
+    """What the model was asked before, asked again."""
+    from bert4rec.cli.evaluate import data_of
+    from bert4rec.evaluation.evaluate import evaluate_rows
+
+    scorer, (dataset, split) = model.scorer(), data_of(model)
+    both: tuple[Literal["validation", "test"], ...] = ("validation", "test")
+    return {
+        f"{cases}_{row}": report.to_dict()
+        for cases in both
+        if any(name.startswith(cases) for name in model.metrics)
+        for row, report in evaluate_rows(scorer, dataset, split, cases).items()
+    }
 
 
 def _without_paths(run: RunConfig) -> RunConfig:
