@@ -199,6 +199,13 @@ def test_a_request_may_say_when_and_who(model: Path) -> None:
     assert found != answer(*words)
 
 
+def test_of_somebody_new_features_are_enough(model: Path) -> None:
+    alone = ["--user_features", "gender=F"]
+    assert answer("recommend", "--model", model, *alone) == answer(
+        "recommend", "--model", model, *alone, "--item_sequence", ""
+    )
+
+
 def test_bench_tells_milliseconds_and_users_per_second(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bert4rec.engine.latency.BATCH_SECONDS", 0.0)
     words = ["bench", "--model", model, "--requests", "3", "--batch_sizes", "1", "4", "--catalogues", "30", "100"]

@@ -68,6 +68,7 @@ class RecommendationEngine:
     | `item_sequence` None | the stored history of the user; UnknownUser where none is stored |
     | unknown user with a sequence | answered as a new user, with whatever `user_features` say |
     | empty sequence | answered from the user and the moment alone |
+    | `user_features` and neither of both | somebody new, of whom no event is known |
     | unknown item in the sequence | UnknownItem naming the ids; left out with `ignore_unknown_items` |
     | `k` over what is left | the shorter list |
     | `filter_seen` False | seen items may appear |
@@ -320,9 +321,11 @@ class RecommendationEngine:
         user_features: Mapping[str, Any] | None,
         ignore_unknown_items: bool,
     ) -> Histories:
+        if item_sequence is None and user_id is None and user_features:
+            item_sequence = []
         if item_sequence is None:
             if user_id is None:
-                raise UsageError("pass a user_id, an item_sequence, or both")
+                raise UsageError("pass a user_id, an item_sequence, or both; of somebody new user_features are enough")
             if timestamps is not None or ratings is not None:
                 raise UsageError("timestamps and ratings go with an item_sequence")
             history = stored_history(self.dataset, user_id)

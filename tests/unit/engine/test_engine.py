@@ -99,7 +99,8 @@ def test_a_new_user_is_answered_from_demographics_alone(engine: RecommendationEn
     liked = 0
     for group, (age, gender) in enumerate([("18-24", "F"), ("18-24", "M"), ("25-34", "F"), ("25-34", "M")]):
         known = {"gender": gender, "age_group": age, "occupation_code": 7}
-        listed = engine.get_recommendations(item_sequence=[], user_features=known, k=4).item_ids
+        listed = engine.get_recommendations(user_features=known, k=4).item_ids
+        assert engine.get_recommendations(item_sequence=[], user_features=known, k=4).item_ids == listed
         liked += sum((item - 101) % GROUPS == group for item in listed)
     assert liked >= 12  # of 16; 4 by chance
 
