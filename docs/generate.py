@@ -58,7 +58,7 @@ NOTES = {
     "MovieLens 1M": "Of this copy's timestamps 11.4 % are interpolated between known ones of the same user; those of "
     "everybody's last two events are original."
 }
-SPEED = "training_speed-2cpu-2026-11"
+SPEED = "training_speed-2cpu-2026-11-27"
 
 HEAD = """# Commands
 
