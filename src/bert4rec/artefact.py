@@ -20,19 +20,19 @@ import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
 from bert4rec.config import RunConfig
-from bert4rec.data.prepared import Feature, Names, PreparedDataset
+from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import Split
+from bert4rec.data.stored import dataset_from, metadata_of, tensors_of
 from bert4rec.errors import ArtefactError, ConfigError, DataError, UsageError
 from bert4rec.files import write_whole
 from bert4rec.model.ensemble import EnsembleScorer
@@ -158,7 +158,7 @@ def save(
         "README.md": card.encode(),
     }
     if with_data:
-        files |= {DATA_FILE: safetensors.torch.save(_data(dataset)), METADATA_FILE: _json(_metadata(dataset))}
+        files |= {DATA_FILE: safetensors.torch.save(tensors_of(dataset)), METADATA_FILE: _json(metadata_of(dataset))}
     config = {
         **_described(network, run, dataset),
         "split": {"name": split.name, "checksum": split.checksum},
@@ -292,14 +292,14 @@ def save_files(source: Artefact, model_path: Path, metadata_path: Path) -> None:
 
     Raises ArtefactError where they cannot be written.
     """
-    metadata = _json(_metadata(source.dataset))
+    metadata = _json(metadata_of(source.dataset))
     config = _json({**_described(source.network, source.run, source.dataset), "split": dict(source.split)})
     model = io.BytesIO()
     torch.save(
         {
             "config": json.loads(config),  # plain values: a dataclass's own types would not load without running code
             "weights": _weights(source.network),
-            "data": _data(source.dataset),
+            "data": tensors_of(source.dataset),
             "metadata_sha256": _sha256(metadata),
         },
         model,
@@ -350,7 +350,7 @@ def _assemble(
 
 def _dataset_of(source: Path, metadata: Mapping[str, Any], data: Mapping[str, Tensor]) -> PreparedDataset:
     with _putting_together(source):
-        return _dataset(metadata, data)
+        return dataset_from(metadata, data)
 
 
 @contextmanager
@@ -395,57 +395,8 @@ def _in_half(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def _catalogue(dataset: PreparedDataset) -> str:
     """A fingerprint of everything that a row number of the weights may stand for."""
     named = ("items", "users", "rating_levels", "item_features", "user_features")
-    metadata = _metadata(dataset)
+    metadata = metadata_of(dataset)
     return _sha256(_json({name: metadata[name] for name in named}))[:16]
-
-
-def _data(dataset: PreparedDataset) -> dict[str, Tensor]:
-    arrays = {
-        "user_start": dataset.start_U1,
-        "event_item": dataset.item_N,
-        "event_time": dataset.time_N,
-        "event_rating": dataset.rating_N,
-    }
-    for owner, features in (("item", dataset.item_features), ("user", dataset.user_features)):
-        arrays |= {f"{owner}_feature_{number}": table for number, (_, table) in enumerate(features.values())}
-    return {name: torch.tensor(np.asarray(array)) for name, array in arrays.items()}
-
-
-def _metadata(dataset: PreparedDataset) -> dict[str, Any]:
-    manifest = {key: dataset.manifest[key] for key in ("name", "checksum", "num_items", "has_times")}
-    return {
-        **manifest,
-        "ties": dataset.ties,
-        "items": list(dataset.items.ids),
-        "users": list(dataset.users.ids),
-        "titles": None if dataset.titles is None else list(dataset.titles),
-        "rating_levels": dataset.rating_levels.tolist(),
-        "item_features": [asdict(feature) for feature, _ in dataset.item_features.values()],
-        "user_features": [asdict(feature) for feature, _ in dataset.user_features.values()],
-    }
-
-
-def _dataset(metadata: Mapping[str, Any], data: Mapping[str, Tensor]) -> PreparedDataset:
-    arrays = {name: tensor.numpy() for name, tensor in data.items()}
-    features = {
-        owner: {
-            entry["name"]: (Feature.from_dict(entry), arrays[f"{owner}_feature_{number}"])
-            for number, entry in enumerate(metadata[f"{owner}_features"])
-        }
-        for owner in ("item", "user")
-    }
-    return PreparedDataset(
-        folder=None,
-        manifest=metadata,
-        start_U1=arrays["user_start"],
-        item_N=arrays["event_item"],
-        time_N=arrays["event_time"],
-        rating_N=arrays["event_rating"],
-        rating_levels=np.asarray(metadata["rating_levels"], dtype=np.float64),
-        item_features=features["item"],
-        user_features=features["user"],
-        given_names=Names.of(metadata["items"], metadata["users"], metadata["titles"]),
-    )
 
 
 def _check_version(path: Path, config: Mapping[str, Any]) -> None:

@@ -129,6 +129,9 @@ def test_other_events_of_its_catalogue_are_answered_but_not_evaluated(place: Pat
     flags = ("--model", place / "open", "--data_dir", tmp_path)
     assert "has checksum" in run("evaluate", *flags, "--json").err.splitlines()[-1]
     assert run("recommend", *flags, "--user_id", "115", "--json").code == 0
+    refused = run("publish", *flags, "--output", tmp_path / "again")
+    assert (refused.code, "has checksum" in refused.err.splitlines()[-1]) == (1, True)
+    assert not (tmp_path / "again").exists()
 
 
 def test_one_of_the_two_ways_to_name_data_is_enough(place: Path) -> None:

@@ -19,6 +19,8 @@ from bert4rec.errors import ArtefactError, UsageError
 
 if TYPE_CHECKING:
     from bert4rec.artefact import Artefact
+    from bert4rec.data.prepared import PreparedDataset
+    from bert4rec.data.splits import Split
 
 
 def add_flags(parser: ArgumentParser) -> None:
@@ -28,7 +30,7 @@ def add_flags(parser: ArgumentParser) -> None:
     parser.add_argument("--name", help="What the card calls the model; default: the output's name.")
     parser.add_argument("--note", type=Path, help="A text file on the data, for the card.")
     parser.add_argument(
-        "--half", action="store_true", help="Store weights in 16 bits, half the space; what they reach is found again."
+        "--half", action="store_true", help="Store weights in 16 bits, in half the space, and evaluate the model again."
     )
     parser.add_argument("--overwrite", action="store_true", help="Replace what was published there.")
     add_data(parser)
@@ -38,7 +40,7 @@ def run(args: Namespace) -> None:
     """Publishes."""
     note = _text(args.note) if args.note else ""
     from bert4rec.artefact import TRAINING_FILE, is_published, round_to_half, save
-    from bert4rec.data.splits import make_split
+    from bert4rec.cli.evaluate import data_of
     from bert4rec.training.card import model_card
 
     if args.output.exists() and any(args.output.iterdir()):
@@ -47,18 +49,19 @@ def run(args: Namespace) -> None:
         if not is_published(args.output):
             raise UsageError(f"{args.output}: holds something that was not published; choose another --output")
     (model,) = open_models([args.model], args.data, args.data_dir)
+    dataset, split = data_of(model)
     figures = json.loads(_text(args.model / TRAINING_FILE))
     name, run = args.name or args.output.name, _without_paths(model.run)
     if args.half:
         round_to_half(model.network)
-        model = replace(model, metrics=_reached(model))
-    card = model_card(name, run, model.dataset.manifest, model.metrics, figures, note=note, with_data=False)
+        model = replace(model, metrics=_reached(model, dataset, split))
+    card = model_card(name, run, dataset.manifest, model.metrics, figures, note=note, with_data=False)
     save(
         args.output,
         model.network,
         run,
-        model.dataset,
-        make_split(model.dataset, model.run.split),
+        dataset,
+        split,
         metrics=model.metrics,
         training=figures,
         card=card,
@@ -66,17 +69,14 @@ def run(args: Namespace) -> None:
         half=args.half,
     )
     size = sum(path.stat().st_size for path in args.output.iterdir()) / 2**20
-    print(
-        f"published: {args.output}, {size:.1f} MiB, nothing of {model.dataset.name} in it but counts and fingerprints"
-    )
+    print(f"published: {args.output}, {size:.1f} MiB, nothing of {dataset.name} in it but counts and fingerprints")
 
 
-def _reached(model: Artefact) -> dict[str, Any]:
+def _reached(model: Artefact, dataset: PreparedDataset, split: Split) -> dict[str, Any]:
     """What the model was asked before, asked again."""
-    from bert4rec.cli.evaluate import data_of
     from bert4rec.evaluation.evaluate import evaluate_rows
 
-    scorer, (dataset, split) = model.scorer(), data_of(model)
+    scorer = model.scorer()
     both: tuple[Literal["validation", "test"], ...] = ("validation", "test")
     return {
         f"{cases}_{row}": report.to_dict()

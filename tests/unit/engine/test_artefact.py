@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import pickle
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -265,3 +266,17 @@ def test_a_model_of_before_has_what_it_had(world_folder: Path, tmp_path: Path) -
     found = artefact.load(tmp_path / "old")
     assert found.run.model.rating_size == 0
     assert found.network.state_dict().keys() == network.state_dict().keys()
+
+
+def test_rounding_leaves_nothing_that_16_bits_would_lose_and_the_data_as_it_is(model: Artefact) -> None:
+    network = deepcopy(model.network)
+    state = network.state_dict()
+    tables = {name for name, tensor in state.items() if name.endswith("table_R") and tensor.is_floating_point()}
+    assert tables
+    for name in tables:
+        state[name].fill_(0.1)
+    before = {name: tensor.clone() for name, tensor in state.items()}
+    artefact.round_to_half(network)
+    for name, tensor in network.state_dict().items():
+        rounded = tensor.is_floating_point() and name not in tables
+        assert torch.equal(tensor, before[name].half().float() if rounded else before[name])
