@@ -2,7 +2,7 @@
 
 import sys
 
-from bert4rec.cli.documented import inference
+from bert4rec.cli.scripts import inference
 
 if __name__ == "__main__":
     sys.exit(inference())

@@ -2,7 +2,7 @@
 
 import sys
 
-from bert4rec.cli.documented import trainer
+from bert4rec.cli.scripts import trainer
 
 if __name__ == "__main__":
     sys.exit(trainer())

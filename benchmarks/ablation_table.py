@@ -69,7 +69,9 @@ def to_markdown(record: Record) -> str:
     for element in in_order(record):
         found = [difference(element, column) for column in columns]
         spread = [_by_seed(record, element, columns[0])] * several
-        lines.append(_line(element["row"], ["–" if cell is None else _long(cell) for cell in found] + spread))
+        lines.append(
+            _line(element["row"], ["–" if cell is None else _long(cell) for cell in found] + spread)
+        )
     return "\n".join([*lines, "", made_by(record)])
 
 
@@ -117,7 +119,9 @@ def _of_preset(record: Record, column: Column) -> float:
 
 def _short(cell: Record) -> str:
     low, high = cell["interval"]
-    return f"{cell['difference']:+.4f} ±{(high - low) / 2:.4f}".replace("0.", ".")  # a row fits into a line of a log
+    return f"{cell['difference']:+.4f} ±{(high - low) / 2:.4f}".replace(
+        "0.", "."
+    )  # a row fits into a line of a log
 
 
 def _long(cell: Record) -> str:
@@ -135,7 +139,9 @@ def is_clear(cell: Record) -> bool:
 def draw(record: Record, path: Path) -> None:
     """A forest plot: a panel for each column, a line for each element, worse to the left; a PNG."""
     columns, elements = columns_of(record), in_order(record)
-    figure = Figure(figsize=(2.2 + 2.1 * len(columns), 1.7 + 0.3 * len(elements)), layout="constrained")
+    figure = Figure(
+        figsize=(2.2 + 2.1 * len(columns), 1.7 + 0.3 * len(elements)), layout="constrained"
+    )
     panels: Sequence[Axes] = figure.subplots(1, len(columns), sharey=True, squeeze=False)[0]
     for axis, column in zip(panels, columns, strict=True):
         _panel(axis, record, elements, column)
@@ -153,11 +159,20 @@ def _panel(axis: Axes, record: Record, elements: Sequence[Record], column: Colum
         if cell is None:
             continue
         color = _CLEAR if is_clear(cell) else _UNCLEAR
-        axis.plot(cell["interval"], [place, place], color=color, linewidth=1.8, solid_capstyle="round", zorder=2)
+        axis.plot(
+            cell["interval"],
+            [place, place],
+            color=color,
+            linewidth=1.8,
+            solid_capstyle="round",
+            zorder=2,
+        )
         axis.plot([cell["difference"]], [place], "o", color=color, markersize=5, zorder=3)
     name, _, part = title.partition(", ")
     axis.set_title(f"{name}\n{part or 'all users'}", fontsize=9.5, loc="left")
-    axis.set_xlabel(f"preset {_of_preset(record, column):.4f}\n← worse     better →", fontsize=8, color=_PALE)
+    axis.set_xlabel(
+        f"preset {_of_preset(record, column):.4f}\n← worse     better →", fontsize=8, color=_PALE
+    )
     axis.margins(x=0.08)
     if metric == "rating_rmse":
         axis.invert_xaxis()

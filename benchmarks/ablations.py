@@ -24,12 +24,13 @@ import numpy as np
 from ablation_table import cells, draw, made_by, to_markdown
 from answers import Answers, answers
 from bert4rec.cli.output import console, show_table
+from bert4rec.data.arrays import Floats
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import Split, make_split
 from bert4rec.errors import Bert4RecError
 from bert4rec.evaluation.evaluate import protocol_of
 from bert4rec.evaluation.intervals import LEVEL, RESAMPLES, difference_and_interval
-from bert4rec.evaluation.metrics import Floats, place_metrics
+from bert4rec.evaluation.metrics import rank_metrics
 from bert4rec.evaluation.slices import bands, paired_parts, slices
 from bert4rec.model.scorer import readings_of
 from elements import Element, elements_of
@@ -70,7 +71,11 @@ def main(words: Sequence[str] | None = None) -> None:
     print(to_markdown(record))
     write(record, args.output or results_file(record["name"]))
     if args.picture:
-        picture = ROOT / "docs" / "pictures" / f"{record['name']}.png" if args.picture is True else args.picture
+        picture = (
+            ROOT / "docs" / "pictures" / f"{record['name']}.png"
+            if args.picture is True
+            else args.picture
+        )
         draw(record, picture)
         console().print(f"drawn: {picture}")
 
@@ -79,15 +84,29 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
     """The arguments, and as `flags` what comes after `--`."""
     words = list(sys.argv[1:] if words is None else words)
     stop = words.index("--") if "--" in words else len(words)
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, required=True, help="A prepared folder.")
     parser.add_argument("--config", type=Path, required=True, help="The preset.")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[42], help="A run of each for every element.")
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="These elements alone; a wrong name lists them.")
-    parser.add_argument("--runs", type=Path, default=Path("runs/ablations"), help="Where the runs go.")
-    parser.add_argument("--output", type=Path, help="The JSON file; default: in benchmarks/results/.")
     parser.add_argument(
-        "--picture", type=Path, nargs="?", const=True, help="Draw a forest plot; default: in docs/pictures/."
+        "--seeds", type=int, nargs="+", default=[42], help="A run of each for every element."
+    )
+    parser.add_argument(
+        "--only", nargs="+", metavar="NAME", help="These elements alone; a wrong name lists them."
+    )
+    parser.add_argument(
+        "--runs", type=Path, default=Path("runs/ablations"), help="Where the runs go."
+    )
+    parser.add_argument(
+        "--output", type=Path, help="The JSON file; default: in benchmarks/results/."
+    )
+    parser.add_argument(
+        "--picture",
+        type=Path,
+        nargs="?",
+        const=True,
+        help="Draw a forest plot; default: in docs/pictures/.",
     )
     args = parser.parse_args(words[:stop])
     args.flags = words[stop + 1 :]
@@ -124,7 +143,11 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
             }
             for element in measured
         ],
-        "skipped": [{"name": element.name, "missing": element.missing} for element in chosen if element.missing],
+        "skipped": [
+            {"name": element.name, "missing": element.missing}
+            for element in chosen
+            if element.missing
+        ],
     }
 
 
@@ -139,7 +162,9 @@ def run_all(
         for name, flags in flags_of.items():
             output = folder / f"{name}-seed{seed}"
             figures = train(args.data, args.config, output, [*args.flags, *flags, f"--seed={seed}"])
-            found[name][seed] = Run({key: figures[key] for key in COST}, answers(output, dataset, split))
+            found[name][seed] = Run(
+                {key: figures[key] for key in COST}, answers(output, dataset, split)
+            )
     return found
 
 
@@ -148,7 +173,9 @@ def choose(elements: Sequence[Element], only: Sequence[str] | None) -> list[Elem
     known = [element.name for element in elements]
     unknown = [name for name in only or [] if name not in known]
     if unknown:
-        raise SystemExit(f"ablations: error: no element is called {unknown[0]!r}; there are {', '.join(known)}")
+        raise SystemExit(
+            f"ablations: error: no element is called {unknown[0]!r}; there are {', '.join(known)}"
+        )
     return [element for element in elements if only is None or element.name in only]
 
 
@@ -164,13 +191,18 @@ def check(config: Path, flags: Sequence[str], elements: Sequence[Element]) -> No
 def parts_of(dataset: PreparedDataset, split: Split) -> dict[str, Any]:
     """Which test users belong to each part of the table; a part without any is left out."""
     nobody = np.ones(len(split.test), dtype=np.int64)  # the parts do not depend on places
-    parts = paired_parts(slices(dataset, split, split.test, nobody), bands(dataset, split, split.test))
-    return {"all users": nobody.astype(bool), **{part: parts[part] for part in PARTS if part in parts}}
+    parts = paired_parts(
+        slices(dataset, split, split.test, nobody), bands(dataset, split, split.test)
+    )
+    return {
+        "all users": nobody.astype(bool),
+        **{part: parts[part] for part in PARTS if part in parts},
+    }
 
 
 def user_values(answers: Sequence[Answers]) -> dict[str, Floats]:
     """Each user's metrics and squared rating error, averaged over the seeds."""
-    places = [place_metrics(given.place_C) for given in answers]
+    places = [rank_metrics(given.rank_C) for given in answers]
     return {
         **{metric: np.mean([metrics[metric] for metrics in places], axis=0) for metric in METRICS},
         "rating_rmse": np.mean([given.square_C for given in answers], axis=0),
@@ -201,25 +233,37 @@ def average(runs: Mapping[int, Run], parts: Mapping[str, Any]) -> dict[str, Any]
 
 def by_seed(runs: Mapping[int, Run], parts: Mapping[str, Any]) -> dict[str, Any]:
     """The figures and the cost of each run."""
-    return {str(seed): {**run.cost, "figures": average({seed: run}, parts)} for seed, run in runs.items()}
+    return {
+        str(seed): {**run.cost, "figures": average({seed: run}, parts)}
+        for seed, run in runs.items()
+    }
 
 
-def differences(changed: Mapping[int, Run], whole: Mapping[int, Run], parts: Mapping[str, Any]) -> dict[str, Any]:
+def differences(
+    changed: Mapping[int, Run], whole: Mapping[int, Run], parts: Mapping[str, Any]
+) -> dict[str, Any]:
     """The changed preset minus the whole one, by the rows of the whole one and by part, with intervals."""
     found: dict[str, Any] = {}
     for row in next(iter(whole.values())).rows:
-        one, other = (user_values([run.row(row) for run in runs.values()]) for runs in (changed, whole))
+        one, other = (
+            user_values([run.row(row) for run in runs.values()]) for runs in (changed, whole)
+        )
         found[row] = {part: paired(one, other, mask_C) for part, mask_C in parts.items()}
     return found
 
 
 def paired(one: Mapping[str, Floats], other: Mapping[str, Floats], mask_C: Any) -> dict[str, Any]:
     """Each metric's mean difference over the users of a part, and its interval."""
-    one, other = ({name: column_C[mask_C] for name, column_C in side.items()} for side in (one, other))
+    one, other = (
+        {name: column_C[mask_C] for name, column_C in side.items()} for side in (one, other)
+    )
     found = difference_and_interval(one, other)
     return {
         "users": int(mask_C.sum()),
-        **{metric: {"difference": mean, "interval": list(edges)} for metric, (mean, edges) in found.items()},
+        **{
+            metric: {"difference": mean, "interval": list(edges)}
+            for metric, (mean, edges) in found.items()
+        },
     }
 
 
@@ -227,7 +271,10 @@ def protocol(dataset: PreparedDataset, split: Split, whole: Mapping[int, Run]) -
     """Everything that the figures depend on besides the models."""
     knows = ON in next(iter(whole.values())).rows
     said = protocol_of(dataset, split, "test", knows, 0)
-    return {**said, "intervals": f"{LEVEL:.0%} paired bootstrap over users, {RESAMPLES} resamples, seed 0"}
+    return {
+        **said,
+        "intervals": f"{LEVEL:.0%} paired bootstrap over users, {RESAMPLES} resamples, seed 0",
+    }
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import make_split
 from bert4rec.evaluation.baselines import fit_baselines
 from bert4rec.evaluation.evaluate import evaluate
-from bert4rec.evaluation.ratings import rating_baselines
+from bert4rec.evaluation.rating_baselines import rating_baselines
 from bert4rec.evaluation.report import with_interval
 from records import machine, results_file, write
 
@@ -27,9 +27,13 @@ SPLITS = ("leave-one-out", "global-time")
 
 def main(words: Sequence[str] | None = None) -> None:
     """Evaluates, prints and writes."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, required=True, help="A prepared folder.")
-    parser.add_argument("--output", type=Path, help="The JSON file; default: in benchmarks/results/.")
+    parser.add_argument(
+        "--output", type=Path, help="The JSON file; default: in benchmarks/results/."
+    )
     args = parser.parse_args(words)
     dataset = PreparedDataset.open(args.data)
     results = {}
@@ -39,11 +43,25 @@ def main(words: Sequence[str] | None = None) -> None:
         ratings = rating_baselines(dataset, split, split.test)
         results[name] = {"reports": [report.to_dict() for report in reports], "ratings": ratings}
         rows = [
-            [report.name, *(with_interval(report, metric) for metric in ("hit@10", "ndcg@10"))] for report in reports
+            [report.name, *(with_interval(report, metric) for metric in ("hit@10", "ndcg@10"))]
+            for report in reports
         ]
-        show_table(f"{dataset.name}, {name}, test, {len(split.test):,} users", ["", "hit@10", "ndcg@10"], rows)
-        show_table("", ["rating", "rmse", "mae"], [[name, *errors.values()] for name, errors in ratings.items()])
-    document = {"benchmark": "baselines", "date": date.today().isoformat(), "machine": machine(), "splits": results}
+        show_table(
+            f"{dataset.name}, {name}, test, {len(split.test):,} users",
+            ["", "hit@10", "ndcg@10"],
+            rows,
+        )
+        show_table(
+            "",
+            ["rating", "rmse", "mae"],
+            [[name, *errors.values()] for name, errors in ratings.items()],
+        )
+    document = {
+        "benchmark": "baselines",
+        "date": date.today().isoformat(),
+        "machine": machine(),
+        "splits": results,
+    }
     write(document, args.output or results_file(f"baselines_{dataset.name}"))
 
 

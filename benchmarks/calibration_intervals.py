@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from bert4rec.cli.output import show_table
+from bert4rec.data.arrays import Floats
 from bert4rec.evaluation.calibration import BINS, calibration_metrics, count_in_bins, reliability_of
-from bert4rec.evaluation.metrics import Floats
 from records import machine, results_file, write
 
 CASES, LEVELS, MANY, RESAMPLES = 6_040, 5, 400_000, 200
@@ -46,15 +46,31 @@ class Found:
 
 def main(words: Sequence[str] | None = None) -> None:
     """Simulates, prints a table and writes the JSON file."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--worlds", type=int, default=60, help="For each line (default: %(default)s).")
-    parser.add_argument("--output", type=Path, help="The JSON file; default: in benchmarks/results/.")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--worlds", type=int, default=60, help="For each line (default: %(default)s)."
+    )
+    parser.add_argument(
+        "--output", type=Path, help="The JSON file; default: in benchmarks/results/."
+    )
     args = parser.parse_args(words)
     found = [asdict(simulate(sharper, args.worlds)) for sharper in SHARPER]
-    show_table(f"{CASES:,} cases, {args.worlds} worlds", list(found[0]), [list(row.values()) for row in found])
-    document = {"benchmark": "calibration_intervals", "date": date.today().isoformat(), "machine": machine()}
+    show_table(
+        f"{CASES:,} cases, {args.worlds} worlds",
+        list(found[0]),
+        [list(row.values()) for row in found],
+    )
+    document = {
+        "benchmark": "calibration_intervals",
+        "date": date.today().isoformat(),
+        "machine": machine(),
+    }
     sizes = {"cases": CASES, "levels": LEVELS, "worlds": args.worlds, "resamples": RESAMPLES}
-    write({**document, **sizes, "found": found}, args.output or results_file("calibration_intervals"))
+    write(
+        {**document, **sizes, "found": found}, args.output or results_file("calibration_intervals")
+    )
 
 
 def simulate(sharper: float, worlds: int) -> Found:
@@ -66,17 +82,23 @@ def simulate(sharper: float, worlds: int) -> Found:
     for _ in range(worlds):
         stated_CR, true_CR = people(random, CASES, sharper)
         rating_C = 1 + (true_CR.cumsum(1)[:, :-1] < random.random((CASES, 1))).sum(1)
-        metrics = calibration_metrics(reliability_of(count_in_bins(stated_CR, rating_C), np.arange(1.0, LEVELS + 1)))
+        metrics = calibration_metrics(
+            reliability_of(count_in_bins(stated_CR, rating_C), np.arange(1.0, LEVELS + 1))
+        )
         residual_CR = (rating_C[:, None] == np.arange(1, LEVELS + 1)) - stated_CR
         count_SC = random.multinomial(CASES, np.full(CASES, 1 / CASES), RESAMPLES)
-        resampled = [binned_error(stated_CR, residual_CR * count_C[:, None]) for count_C in count_SC]
+        resampled = [
+            binned_error(stated_CR, residual_CR * count_C[:, None]) for count_C in count_SC
+        ]
         low, high = np.quantile(resampled, [0.025, 0.975])
         ece = metrics["rating_ece"]
         held.append((low <= truth <= high, 2 * ece - high <= truth <= 2 * ece - low))
         estimates.append(ece)
         chances.append(metrics["rating_ece_chance"])
     percentile, basic = np.mean(held, axis=0).tolist()
-    return Found(sharper, truth, float(np.mean(estimates)), float(np.mean(chances)), percentile, basic)
+    return Found(
+        sharper, truth, float(np.mean(estimates)), float(np.mean(chances)), percentile, basic
+    )
 
 
 def people(random: np.random.Generator, cases: int, sharper: float) -> tuple[Floats, Floats]:

@@ -60,7 +60,9 @@ def _of_the_data(dataset: PreparedDataset) -> dict[str, bool]:
     }
 
 
-def _checked(element: Element, run: RunConfig, there: Mapping[str, bool], others: Sequence[Element]) -> Element:
+def _checked(
+    element: Element, run: RunConfig, there: Mapping[str, bool], others: Sequence[Element]
+) -> Element:
     """The element with the settings that really differ, or with the reason why it is none here."""
     before = flat(run)
     changes = {name: value for name, value in element.changes.items() if before[name] != value}
@@ -79,7 +81,9 @@ def _inputs(run: RunConfig) -> list[Element]:
     nowhere = {"position": "none", "relative_position": False}
     attends = run.model.user_features == "cross_attention"
     return [
-        Element("item_metadata", "without item metadata", {"item_features": False}, "item features"),
+        Element(
+            "item_metadata", "without item metadata", {"item_features": False}, "item features"
+        ),
         Element("user_tokens", "without the user", {"user_features": "none"}),
         Element(
             "cross_attention",
@@ -91,17 +95,24 @@ def _inputs(run: RunConfig) -> list[Element]:
         Element("time_bias", "without time bias", {"relative_time": False}, "times"),
         Element("request_time", "request time never told", {"request_time": "never"}, "times"),
         Element("position", "without any position", nowhere),
-        _switched("position", "absolute position", run, "sinusoidal", "none", name="absolute_position"),
+        _switched(
+            "position", "absolute position", run, "sinusoidal", "none", name="absolute_position"
+        ),
         Element("relative_position", "without relative position", {"relative_position": False}),
         Element("rating_input", "without past ratings", {"rating_input": False}, "ratings"),
     ]
 
 
-def _switched(setting: str, called: str, run: RunConfig, on: Any, off: Any, reads: str = "", name: str = "") -> Element:
+def _switched(
+    setting: str, called: str, run: RunConfig, on: Any, off: Any, reads: str = "", name: str = ""
+) -> Element:
     """Takes out what the preset has, and puts in what it lacks."""
     there = flat(run)[setting] != off
     return Element(
-        name or setting, f"{'without' if there else 'with'} {called}", {setting: off if there else on}, reads
+        name or setting,
+        f"{'without' if there else 'with'} {called}",
+        {setting: off if there else on},
+        reads,
     )
 
 
@@ -109,8 +120,15 @@ def _tasks(run: RunConfig) -> list[Element]:
     return [
         _item_task(run, "item_prediction", "next_item"),
         _item_task(run, "next_item", "item_prediction"),
-        Element("rating_prediction", "without rating task", {"task_weights.rating_prediction": 0.0}, "ratings"),
-        Element("user_preference", "without preference task", {"task_weights.user_preference": 0.0}),
+        Element(
+            "rating_prediction",
+            "without rating task",
+            {"task_weights.rating_prediction": 0.0},
+            "ratings",
+        ),
+        Element(
+            "user_preference", "without preference task", {"task_weights.user_preference": 0.0}
+        ),
     ]
 
 
@@ -123,7 +141,9 @@ def _item_task(run: RunConfig, task: str, other: str) -> Element:
     off = {f"task_weights.{task}": 0.0}
     if before[f"task_weights.{other}"]:
         return Element(task, f"without {called[task]}", off)
-    return Element(task, f"{called[other]}, not {called[task]}", {**off, f"task_weights.{other}": ON})
+    return Element(
+        task, f"{called[other]}, not {called[task]}", {**off, f"task_weights.{other}": ON}
+    )
 
 
 def _network(run: RunConfig) -> list[Element]:
@@ -132,7 +152,7 @@ def _network(run: RunConfig) -> list[Element]:
         Element("gating", "transformer blocks", {"block": "transformer"}),
         Element("half_depth", _layers(halved), {"num_layers": halved}),
         Element("one_layer", _layers(1), {"num_layers": 1}),
-        Element("rating_factors", "without rating factors", {"rating_size": 0}, "ratings"),
+        Element("rating_factors", "without rating factors", {"rating_factor_size": 0}, "ratings"),
         Element(
             "cosine_head",
             "dot product, not cosine" if run.model.cosine_head else "cosine, not dot product",

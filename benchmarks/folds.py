@@ -17,9 +17,15 @@ def models_of_folds(description: str | None) -> tuple[list[Artefact], Path]:
 
 def parser_of(description: str | None) -> argparse.ArgumentParser:
     """The flags of every benchmark of folds."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", type=Path, nargs="+", required=True, help="A model folder for each fold.")
-    parser.add_argument("--data", type=Path, help="The prepared folder, for models that were published without.")
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--models", type=Path, nargs="+", required=True, help="A model folder for each fold."
+    )
+    parser.add_argument(
+        "--data", type=Path, help="The prepared folder, for models that were published without."
+    )
     parser.add_argument("--output", type=Path, required=True, help="The folder for what is found.")
     return parser
 

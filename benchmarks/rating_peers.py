@@ -30,12 +30,13 @@ from bert4rec.artefact import load
 from bert4rec.cli.evaluate import data_of
 from bert4rec.cli.output import console, show_table
 from bert4rec.config import SplitConfig
+from bert4rec.data.arrays import Floats
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import Cases, Split, make_split
 from bert4rec.evaluation.evaluate import evaluate_rows, true_ratings
 from bert4rec.evaluation.intervals import difference_and_interval, mean_and_interval
-from bert4rec.evaluation.metrics import Floats, rating_metrics
-from bert4rec.evaluation.ratings import rated_training_events, rating_guesses
+from bert4rec.evaluation.metrics import rating_metrics
+from bert4rec.evaluation.rating_baselines import rated_training_events, rating_guesses
 from records import PEERS_PYTHON, ROOT, machine, results_file, write
 
 PEER = ROOT / "benchmarks" / "peers" / "surprise_svd.py"
@@ -45,7 +46,9 @@ PUBLISHED = {"n_epochs": [5, 10], "lr_all": [0.002, 0.005], "reg_all": [0.4, 0.6
 AROUND_DEFAULTS = {"n_factors": [50, 100, 200], "n_epochs": [20, 40], "reg_all": [0.02, 0.05, 0.1]}
 """Ours, for the published one has neither many epochs nor little shrinkage; the defaults are 100, 20 and 0.02."""
 GRID = [
-    dict(zip(grid, values, strict=True)) for grid in (PUBLISHED, AROUND_DEFAULTS) for values in product(*grid.values())
+    dict(zip(grid, values, strict=True))
+    for grid in (PUBLISHED, AROUND_DEFAULTS)
+    for values in product(*grid.values())
 ]
 
 
@@ -57,7 +60,9 @@ def main(words: Sequence[str] | None = None) -> None:
     settings: list[dict[str, Any]] = [{}] if args.no_grid else [{}, *GRID]
     predicted_SC, told = fit_svd(dataset, split, settings, args.seed, args.peers_python)
     asked = len(split.validation)
-    validation = [errors_of(guess_C, dataset, split.validation) for guess_C in predicted_SC[:, :asked]]
+    validation = [
+        errors_of(guess_C, dataset, split.validation) for guess_C in predicted_SC[:, :asked]
+    ]
     test = [errors_of(guess_C, dataset, split.test) for guess_C in predicted_SC[:, asked:]]
     best = int(np.argmin([np.nanmean(of["rating_rmse"]) for of in validation]))
     guesses = rating_guesses(dataset, split, split.test)
@@ -89,29 +94,52 @@ def main(words: Sequence[str] | None = None) -> None:
 
 def parse(words: Sequence[str] | None) -> argparse.Namespace:
     """The arguments."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, required=True, help="A prepared folder.")
-    parser.add_argument("--model", action="append", default=[], help="NAME=FOLDER of a trained model; may come again.")
+    parser.add_argument(
+        "--model",
+        action="append",
+        default=[],
+        help="NAME=FOLDER of a trained model; may come again.",
+    )
     parser.add_argument("--seed", type=int, default=42, help="SVD's (default: %(default)s).")
     parser.add_argument("--no_grid", action="store_true", help="SVD with its defaults alone.")
-    parser.add_argument("--peers_python", type=Path, default=PEERS_PYTHON, help="The interpreter that has Surprise.")
-    parser.add_argument("--output", type=Path, help="The JSON file; default: in benchmarks/results/.")
+    parser.add_argument(
+        "--peers_python", type=Path, default=PEERS_PYTHON, help="The interpreter that has Surprise."
+    )
+    parser.add_argument(
+        "--output", type=Path, help="The JSON file; default: in benchmarks/results/."
+    )
     args = parser.parse_args(words)
     if not args.peers_python.is_file():
-        parser.error(f"{args.peers_python} is missing: 'make peers' makes it, --peers_python names another")
+        parser.error(
+            f"{args.peers_python} is missing: 'make peers' makes it, --peers_python names another"
+        )
     if wrong := [model for model in args.model if not all(model.partition("="))]:
         parser.error(f"--model {wrong[0]}: must be NAME=FOLDER")
     return args
 
 
 def fit_svd(
-    dataset: PreparedDataset, split: Split, settings: Sequence[Mapping[str, Any]], seed: int, python: Path
+    dataset: PreparedDataset,
+    split: Split,
+    settings: Sequence[Mapping[str, Any]],
+    seed: int,
+    python: Path,
 ) -> tuple[Floats, dict[str, Any]]:
     """What SVD with each of the settings predicts `[S, C]`, validation cases first, and what it says of its fits."""
     with tempfile.TemporaryDirectory() as scratch:
         given, predicted = Path(scratch) / "given.npz", Path(scratch) / "predicted.npy"
         np.savez(given, **what_svd_knows(dataset, split))
-        command = [str(python), str(PEER), f"--input={given}", f"--output={predicted}", f"--seed={seed}"]
+        command = [
+            str(python),
+            str(PEER),
+            f"--input={given}",
+            f"--output={predicted}",
+            f"--seed={seed}",
+        ]
         command.append(f"--settings={json.dumps(settings)}")
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
@@ -159,10 +187,15 @@ def means(of: Mapping[str, Floats]) -> dict[str, float]:
 
 def figures(of: Mapping[str, Floats]) -> dict[str, dict[str, Any]]:
     """RMSE and MAE with their 95 % intervals over users."""
-    return {name: {"value": value, "interval": edges} for name, (value, edges) in mean_and_interval(of).items()}
+    return {
+        name: {"value": value, "interval": edges}
+        for name, (value, edges) in mean_and_interval(of).items()
+    }
 
 
-def figures_minus(of: Mapping[str, Floats], other: Mapping[str, Floats]) -> dict[str, dict[str, Any]]:
+def figures_minus(
+    of: Mapping[str, Floats], other: Mapping[str, Floats]
+) -> dict[str, dict[str, Any]]:
     """The paired differences, likewise."""
     found = difference_and_interval(of, other)
     return {name: {"value": value, "interval": edges} for name, (value, edges) in found.items()}
@@ -182,7 +215,10 @@ def show(document: Mapping[str, Any]) -> None:
             for name, of in document["rows"].items()
         ],
     )
-    chosen = ", ".join(f"{name} {value}" for name, value in document["svd"]["chosen"].items()) or "the defaults"
+    chosen = (
+        ", ".join(f"{name} {value}" for name, value in document["svd"]["chosen"].items())
+        or "the defaults"
+    )
     console().print(f"SVD was chosen on validation: {chosen}", style="dim")
 
 

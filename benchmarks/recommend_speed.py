@@ -50,7 +50,9 @@ def main(words: Sequence[str] | None = None) -> None:
         write_histories(dataset, events)
         for seed in range(args.rounds):
             ours = ask_ours(engine, args, seed)
-            rounds.append({"ours": ours, "peer": None if args.no_peers else ask_peer(run, events, args, seed)})
+            rounds.append(
+                {"ours": ours, "peer": None if args.no_peers else ask_peer(run, events, args, seed)}
+            )
             console().print(said(len(rounds), rounds[-1]))
     document = report(dataset, run, rounds)
     show(document)
@@ -58,18 +60,30 @@ def main(words: Sequence[str] | None = None) -> None:
 
 
 def parse(words: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, required=True, help="A prepared folder.")
-    parser.add_argument("--rounds", type=int, default=3, help="Turns of each side (default: %(default)s).")
-    parser.add_argument("--repeats", type=int, default=3, help="Times everybody is asked in a turn (default: 3).")
-    parser.add_argument("--requests", type=int, default=200, help="Requests of one user in a turn (default: 200).")
-    parser.add_argument("--output", type=Path, help="The JSON file; default: in benchmarks/results/.")
+    parser.add_argument(
+        "--rounds", type=int, default=3, help="Turns of each side (default: %(default)s)."
+    )
+    parser.add_argument(
+        "--repeats", type=int, default=3, help="Times everybody is asked in a turn (default: 3)."
+    )
+    parser.add_argument(
+        "--requests", type=int, default=200, help="Requests of one user in a turn (default: 200)."
+    )
+    parser.add_argument(
+        "--output", type=Path, help="The JSON file; default: in benchmarks/results/."
+    )
     parser.add_argument("--no_peers", action="store_true", help="Ours alone.")
     args = parser.parse_args(words)
     if min(args.rounds, args.repeats, args.requests) < 1:
         parser.error("--rounds, --repeats and --requests must be 1 or more")
     if not args.no_peers and not PEERS_PYTHON.is_file():
-        parser.error("the peers' environment .venv-peers is missing: 'make peers' makes it, --no_peers does without")
+        parser.error(
+            "the peers' environment .venv-peers is missing: 'make peers' makes it, --no_peers does without"
+        )
     return args
 
 
@@ -86,7 +100,9 @@ def write_histories(dataset: PreparedDataset, path: Path) -> None:
     np.savez(path, user_N=user_N, item_N=np.asarray(dataset.item_N))
 
 
-def ask_ours(engine: RecommendationEngine, args: argparse.Namespace, seed: int) -> dict[str, list[float]]:
+def ask_ours(
+    engine: RecommendationEngine, args: argparse.Namespace, seed: int
+) -> dict[str, list[float]]:
     """The seconds of each call for everybody, and of each for one user."""
     random, users = np.random.default_rng(seed), np.asarray(engine.dataset.users.ids)
 
@@ -104,17 +120,31 @@ def ask_ours(engine: RecommendationEngine, args: argparse.Namespace, seed: int) 
         return time.perf_counter() - started
 
     singles = [one() for _ in range(WARMING_REQUESTS + args.requests)]
-    return {"everybody": [everybody() for _ in range(args.repeats)], "one": singles[WARMING_REQUESTS:]}
+    return {
+        "everybody": [everybody() for _ in range(args.repeats)],
+        "one": singles[WARMING_REQUESTS:],
+    }
 
 
 def ask_peer(run: RunConfig, events: Path, args: argparse.Namespace, seed: int) -> dict[str, Any]:
     """The same of RecTools', in a process of its own."""
     model, training = run.model, run.training
     settings = {
-        name: getattr(model, name) for name in ("num_layers", "num_heads", "hidden_size", "seq_length", "dropout")
+        name: getattr(model, name)
+        for name in ("num_layers", "num_heads", "hidden_size", "seq_length", "dropout")
     }
-    settings |= {"batch_size": training.batch_size, "learning_rate": training.learning_rate, "threads": THREADS}
-    settings |= {"seed": seed, "events": events, "k": K, "repeats": args.repeats, "requests": args.requests}
+    settings |= {
+        "batch_size": training.batch_size,
+        "learning_rate": training.learning_rate,
+        "threads": THREADS,
+    }
+    settings |= {
+        "seed": seed,
+        "events": events,
+        "k": K,
+        "repeats": args.repeats,
+        "requests": args.requests,
+    }
     done = subprocess.run(
         [str(PEERS_PYTHON), str(PEER), *(f"--{name}={value}" for name, value in settings.items())],
         capture_output=True,
@@ -129,14 +159,21 @@ def ask_peer(run: RunConfig, events: Path, args: argparse.Namespace, seed: int) 
 
 def said(number: int, one: dict[str, Any]) -> str:
     """A round in a line."""
-    sides = [f"{side} {min(found['everybody']):.2f} s for all" for side, found in one.items() if found]
+    sides = [
+        f"{side} {min(found['everybody']):.2f} s for all" for side, found in one.items() if found
+    ]
     return f"round {number}: {', '.join(sides)}"
 
 
-def report(dataset: PreparedDataset, run: RunConfig, rounds: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def report(
+    dataset: PreparedDataset, run: RunConfig, rounds: Sequence[dict[str, Any]]
+) -> dict[str, Any]:
     """All that is written down: the figures, what they were measured on, and the raw timings."""
     sides = [side for side in ("ours", "peer") if rounds[0][side]]
-    rates = {side: [len(dataset.users) / float(np.median(one[side]["everybody"])) for one in rounds] for side in sides}
+    rates = {
+        side: [len(dataset.users) / float(np.median(one[side]["everybody"])) for one in rounds]
+        for side in sides
+    }
     singles = {side: np.concatenate([one[side]["one"] for one in rounds]) * 1000 for side in sides}
     peer = rounds[0]["peer"] and {
         name: rounds[0]["peer"][name] for name in ("users", "items", "parameters", "versions")
@@ -153,9 +190,12 @@ def report(dataset: PreparedDataset, run: RunConfig, rounds: Sequence[dict[str, 
         "settings": run.to_dict(),
         "peer": peer and {"name": f"RecTools {peer['versions']['rectools']} SASRec", **peer},
         "users_per_second": {side: spread(found) for side, found in rates.items()},
-        "ratio": spread([a / b for a, b in zip(rates["ours"], rates["peer"], strict=True)]) if peer else None,
+        "ratio": spread([a / b for a, b in zip(rates["ours"], rates["peer"], strict=True)])
+        if peer
+        else None,
         "milliseconds_for_one": {
-            side: {f"p{q}": float(np.percentile(found, q)) for q in (50, 95, 99)} for side, found in singles.items()
+            side: {f"p{q}": float(np.percentile(found, q)) for q in (50, 95, 99)}
+            for side, found in singles.items()
         },
         "rounds": list(rounds),
     }
@@ -166,14 +206,17 @@ def show(document: dict[str, Any]) -> None:
     names = {"ours": "bert4rec SASRec preset", "peer": (document["peer"] or {}).get("name")}
     cpu, threads = document["machine"]["cpu"], document["machine"]["threads"]
     show_table(
-        f"Lists of {document['users']:,} users of {document['data']['name']}, {cpu}, {threads} threads",
+        f"RecommendationTable of {document['users']:,} users of {document['data']['name']}, {cpu}, {threads} threads",
         ["system", "users/s, median", "range", "one user, ms: p50", "p95", "p99"],
         [
             (
                 names[side],
                 f"{rate['median']:,.0f}",
                 f"{rate['min']:,.0f} – {rate['max']:,.0f}",
-                *(f"{document['milliseconds_for_one'][side][q]:.1f}" for q in ("p50", "p95", "p99")),
+                *(
+                    f"{document['milliseconds_for_one'][side][q]:.1f}"
+                    for q in ("p50", "p95", "p99")
+                ),
             )
             for side, rate in document["users_per_second"].items()
         ],

@@ -24,7 +24,10 @@ def machine() -> dict[str, Any]:
     known = Path("/proc/cpuinfo")
     lines = known.read_text(encoding="utf-8").splitlines() if known.is_file() else []
     return {
-        "cpu": next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown"),
+        "cpu": next(
+            (line.partition(":")[2].strip() for line in lines if line.startswith("model name")),
+            "unknown",
+        ),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "environment": {name: os.environ[name] for name in OPENMP if name in os.environ},

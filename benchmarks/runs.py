@@ -19,10 +19,19 @@ from bert4rec.config import RunConfig
 
 def train(data: Path, config: Path, output: Path, flags: Sequence[str]) -> dict[str, Any]:
     """The figures of one run: its history, the best epoch, its cost. An unfinished run goes on where it was."""
-    command = [sys.executable, "-m", "bert4rec.cli.main", "train", f"--data={data}", f"--config={config}"]
+    command = [
+        sys.executable,
+        "-m",
+        "bert4rec.cli.main",
+        "train",
+        f"--data={data}",
+        f"--config={config}",
+    ]
     done = subprocess.run([*command, f"--output={output}", "--resume", *flags], check=False)
     if done.returncode:
-        raise SystemExit(f"{output}: training stopped with exit code {done.returncode}; what is complete is kept")
+        raise SystemExit(
+            f"{output}: training stopped with exit code {done.returncode}; what is complete is kept"
+        )
     return dict(json.loads((output / "training.json").read_text(encoding="utf-8")))
 
 

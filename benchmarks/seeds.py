@@ -23,14 +23,15 @@ from answers import Answers, answers
 from bert4rec.artefact import TRAINING_FILE, trained_on
 from bert4rec.cli.output import show_table
 from bert4rec.config import RunConfig
+from bert4rec.data.arrays import Floats
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import make_split
 from bert4rec.errors import Bert4RecError
 from bert4rec.evaluation.evaluate import protocol_of
 from bert4rec.evaluation.intervals import difference_and_interval, mean_and_interval
-from bert4rec.evaluation.metrics import Floats, place_metrics
+from bert4rec.evaluation.metrics import rank_metrics
 from bert4rec.evaluation.report import sign_flip_p_value
-from bert4rec.training.folder import differing_settings
+from bert4rec.training.run_directory import differing_settings
 from records import machine, results_file, write
 
 SHOWN = ("hit@10", "ndcg@10", "rating_rmse")
@@ -52,7 +53,10 @@ def main(words: Sequence[str] | None = None) -> None:
     show_table(
         f"{args.name}, mean of {len(args.runs)} seeds, test",
         ["row", *(f"{metric} (spread over seeds)" for metric in SHOWN)],
-        [[row, *(_cell(found, metric) for metric in SHOWN)] for row, found in record["rows"].items()],
+        [
+            [row, *(_cell(found, metric) for metric in SHOWN)]
+            for row, found in record["rows"].items()
+        ],
     )
     show_table(
         "minus others",
@@ -61,7 +65,10 @@ def main(words: Sequence[str] | None = None) -> None:
             [
                 pair["other"],
                 pair["row"],
-                *(f"{pair['relative'][metric]:+.1%} (p {pair['p_value'][metric]:.4f})" for metric in PAIRED),
+                *(
+                    f"{pair['relative'][metric]:+.1%} (p {pair['p_value'][metric]:.4f})"
+                    for metric in PAIRED
+                ),
             ]
             for pair in record["against"]
         ],
@@ -70,12 +77,20 @@ def main(words: Sequence[str] | None = None) -> None:
 
 
 def parse(words: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, required=True, help="A prepared folder.")
     parser.add_argument("--name", required=True, help="What the result is called.")
-    parser.add_argument("--runs", type=Path, nargs="+", required=True, help="Model folders of one configuration.")
-    parser.add_argument("--against", nargs="*", default=[], metavar="NAME=FOLDER", help="Other models to pair with.")
-    parser.add_argument("--output", type=Path, help="The JSON file; default: in benchmarks/results/.")
+    parser.add_argument(
+        "--runs", type=Path, nargs="+", required=True, help="Model folders of one configuration."
+    )
+    parser.add_argument(
+        "--against", nargs="*", default=[], metavar="NAME=FOLDER", help="Other models to pair with."
+    )
+    parser.add_argument(
+        "--output", type=Path, help="The JSON file; default: in benchmarks/results/."
+    )
     args = parser.parse_args(words)
     args.against = dict(pair.split("=", 1) for pair in args.against)
     return args
@@ -135,7 +150,7 @@ def cost_of(folder: Path) -> dict[str, Any]:
 
 def columns(given: Answers) -> dict[str, Floats]:
     """Each user's metrics and squared rating error."""
-    return {**place_metrics(given.place_C), "rating_rmse": given.square_C}
+    return {**rank_metrics(given.rank_C), "rating_rmse": given.square_C}
 
 
 def figures(given: Answers) -> dict[str, float]:
@@ -155,14 +170,20 @@ def averaged(found: Sequence[Answers]) -> dict[str, Any]:
     return {
         "metrics": {name: mean for name, (mean, _) in means.items()},
         "intervals": {name: list(edges) for name, (_, edges) in means.items()},
-        "deviation": {name: stdev(one[name] for one in single) if len(single) > 1 else 0.0 for name in means},
+        "deviation": {
+            name: stdev(one[name] for one in single) if len(single) > 1 else 0.0 for name in means
+        },
     }
 
 
 def paired(name: str, rows: Rows, other: Mapping[str, Answers]) -> list[dict[str, Any]]:
     """The rows minus another model; one that never reads the time is paired with both."""
     return [
-        {"other": name, "row": row, **_difference(over_seeds(found), columns(other.get(row, other[OFF])))}
+        {
+            "other": name,
+            "row": row,
+            **_difference(over_seeds(found), columns(other.get(row, other[OFF]))),
+        }
         for row, found in rows.items()
     ]
 
@@ -182,7 +203,9 @@ def _cell(found: Mapping[str, Any], metric: str) -> str:
     if metric not in found["metrics"]:
         return "–"
     low, high = found["intervals"][metric]
-    return f"{found['metrics'][metric]:.4f} [{low:.4f}, {high:.4f}] ({found['deviation'][metric]:.4f})"
+    return (
+        f"{found['metrics'][metric]:.4f} [{low:.4f}, {high:.4f}] ({found['deviation'][metric]:.4f})"
+    )
 
 
 if __name__ == "__main__":

@@ -30,8 +30,8 @@ from bert4rec.config import RunConfig
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import make_split
 from bert4rec.training.checkpoints import read_checkpoint
-from bert4rec.training.fit import train
-from bert4rec.training.folder import BEST, LAST
+from bert4rec.training.run_directory import BEST, LAST
+from bert4rec.training.train import train
 
 ROOT = Path(__file__).parents[1]
 GRACE = 20.0
@@ -49,16 +49,27 @@ def main(words: Sequence[str] | None = None) -> None:
     args.output.mkdir(parents=True, exist_ok=True)
     codes = run_all(args, list(plan), time.monotonic() + args.seconds)
     for name, code in codes.items():
-        print(f"{name}: {'done' if code == 0 else f'exit code {code}'}, {last_line(args.output / f'{name}.log')}")
+        print(
+            f"{name}: {'done' if code == 0 else f'exit code {code}'}, {last_line(args.output / f'{name}.log')}"
+        )
     raise SystemExit(any(codes.values()))
 
 
 def parse(words: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, required=True, help="A prepared folder.")
     parser.add_argument("--plan", type=Path, required=True, help="The runs, as YAML.")
-    parser.add_argument("--output", type=Path, required=True, help="Where the runs go, each into a folder of its name.")
-    parser.add_argument("--together", type=int, default=os.cpu_count(), help="Runs at once (default: one a core).")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        required=True,
+        help="Where the runs go, each into a folder of its name.",
+    )
+    parser.add_argument(
+        "--together", type=int, default=os.cpu_count(), help="Runs at once (default: one a core)."
+    )
     parser.add_argument("--seconds", type=float, default=float("inf"), help="When all are stopped.")
     parser.add_argument("--only", help="Be this run, in this process.")
     return parser.parse_args(words)
@@ -83,7 +94,12 @@ def run_all(args: argparse.Namespace, names: Sequence[str], end: float) -> dict[
 
 def start(args: argparse.Namespace, name: str) -> subprocess.Popen[bytes]:
     """One run, on one thread, its lines in a log."""
-    words = [f"--data={args.data}", f"--plan={args.plan}", f"--output={args.output}", f"--only={name}"]
+    words = [
+        f"--data={args.data}",
+        f"--plan={args.plan}",
+        f"--output={args.output}",
+        f"--only={name}",
+    ]
     with (args.output / f"{name}.log").open("wb") as log:
         return subprocess.Popen(
             [sys.executable, "-u", __file__, *words],
@@ -108,8 +124,14 @@ def stop(processes: Any) -> None:
 
 def one_run(data: Path, entry: Mapping[str, Any], output: Path) -> None:
     """Trains, and leaves what was asked for."""
-    settings = {key: value for key, value in entry.items() if key not in ("name", "config", "data", "leaves")}
-    run = RunConfig.from_dict(with_settings(preset(entry["config"]) if "config" in entry else {}, settings))
+    settings = {
+        key: value
+        for key, value in entry.items()
+        if key not in ("name", "config", "data", "leaves")
+    }
+    run = RunConfig.from_dict(
+        with_settings(preset(entry["config"]) if "config" in entry else {}, settings)
+    )
     dataset = PreparedDataset.open(data)
     leaves_answers = entry.get("leaves", "training") == "answers"
     train(dataset, run, output, resume=True, cases=(), finish=leaves_answers)
@@ -145,7 +167,11 @@ def keep_weights_alone(training: Path) -> None:
 
 
 def last_line(log: Path) -> str:
-    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() if log.is_file() else []
+    lines = (
+        log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        if log.is_file()
+        else []
+    )
     return lines[-1][:200] if lines else "never started"
 
 

@@ -42,15 +42,15 @@ from lightning.pytorch.callbacks import Callback
 from bert4rec.cli.output import console, show_table
 from bert4rec.config import PrepareConfig, RunConfig
 from bert4rec.data.batches import Batch
-from bert4rec.data.download import cache_folder
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import Split, make_split, training_events
 from bert4rec.data.windows import training_windows
+from bert4rec.ingest.download import cache_folder
 from bert4rec.model.network import Bert4Rec
 from bert4rec.training.cost import Arithmetic, arithmetic
+from bert4rec.training.lightning_trainer import make_trainer
 from bert4rec.training.module import TrainingData, TrainingModule
 from bert4rec.training.progress import Reseed, seed_epoch
-from bert4rec.training.trainer import make_trainer
 from peers.stopwatch import Stopwatch
 from records import PEERS_PYTHON, ROOT, machine, results_file, write
 
@@ -97,29 +97,45 @@ def main(words: Sequence[str] | None = None) -> None:
 
 
 def parse(words: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=4, help="Turns of each side (default: %(default)s).")
-    parser.add_argument("--seconds", type=float, default=35, help="A side's time in a round (default: %(default)s).")
-    parser.add_argument("--data", type=Path, help="A prepared folder; default: ML-1M, prepared in the cache.")
-    parser.add_argument("--output", type=Path, help="The JSON file; default: in benchmarks/results/.")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=4, help="Turns of each side (default: %(default)s)."
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=35, help="A side's time in a round (default: %(default)s)."
+    )
+    parser.add_argument(
+        "--data", type=Path, help="A prepared folder; default: ML-1M, prepared in the cache."
+    )
+    parser.add_argument(
+        "--output", type=Path, help="The JSON file; default: in benchmarks/results/."
+    )
     parser.add_argument("--no_peers", action="store_true", help="Ours and the limit alone.")
-    parser.add_argument("--config", type=Path, default=PRESET, help="Another preset than SASRec's; without peers.")
+    parser.add_argument(
+        "--config", type=Path, default=PRESET, help="Another preset than SASRec's; without peers."
+    )
     args = parser.parse_args(words)
     if args.config != PRESET and not args.no_peers:
         parser.error(f"the peers train {PRESET.name} alone: --no_peers with another --config")
     if args.rounds < 1 or args.seconds <= 0:
         parser.error("--rounds must be 1 or more and --seconds above 0")
     if not args.no_peers and not PEERS_PYTHON.is_file():
-        parser.error("the peers' environment .venv-peers is missing: 'make peers' makes it, --no_peers does without")
+        parser.error(
+            "the peers' environment .venv-peers is missing: 'make peers' makes it, --no_peers does without"
+        )
     return args
 
 
 def prepare_movielens() -> PreparedDataset:
     """ML-1M, found by BERT4REC_DATA or downloaded."""
-    from bert4rec.data.prepare import prepare_dataset  # needs what a machine that only trains may lack
+    from bert4rec.ingest.prepare import (
+        prepare_dataset,
+    )  # needs what a machine that only trains may lack
 
     config = PrepareConfig(dataset="ml-1m", output=cache_folder() / "prepared" / "ml-1m")
-    return prepare_dataset(config, report=lambda line: None)
+    return prepare_dataset(config, log=lambda line: None)
 
 
 def preset(config: Path = PRESET) -> RunConfig:
@@ -130,10 +146,19 @@ def preset(config: Path = PRESET) -> RunConfig:
 
 
 def one_round(
-    dataset: PreparedDataset, split: Split, run: RunConfig, peer: Peer | None, seconds: float, seed: int, scratch: Path
+    dataset: PreparedDataset,
+    split: Split,
+    run: RunConfig,
+    peer: Peer | None,
+    seconds: float,
+    seed: int,
+    scratch: Path,
 ) -> Round:
     """The CPU, ours and the peer, one after another."""
-    flops, exponentials = measured_flops(min(1.0, seconds)), measured_exponentials(min(0.5, seconds))
+    flops, exponentials = (
+        measured_flops(min(1.0, seconds)),
+        measured_exponentials(min(0.5, seconds)),
+    )
     ours = train_ours(dataset, split, run, seconds, seed, scratch)
     return Round(ours, peer.train(seconds, seed) if peer else None, flops, exponentials)
 
@@ -145,7 +170,12 @@ class Clock(Callback):
         self.watch = Stopwatch(seconds)
 
     def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
     ) -> None:
         """Every token of a causal sequence has a target."""
         assert batch.causal is not None
@@ -169,7 +199,9 @@ def train_ours(
 class Peer:
     """RecTools' SASRec of the same size: a process of its own for each round, in the peers' environment."""
 
-    def __init__(self, dataset: PreparedDataset, split: Split, run: RunConfig, scratch: Path) -> None:
+    def __init__(
+        self, dataset: PreparedDataset, split: Split, run: RunConfig, scratch: Path
+    ) -> None:
         self.run, self.events = run, scratch / "events.npz"
         self.expected = peer_workload(dataset, split, run)
         self.told: dict[str, Any] = {}
@@ -178,23 +210,38 @@ class Peer:
 
     def train(self, seconds: float, seed: int) -> list[tuple[int, float]]:
         """Events and seconds of each step."""
-        command = [str(PEERS_PYTHON), str(PEER), f"--events={self.events}", f"--seconds={seconds}", f"--seed={seed}"]
+        command = [
+            str(PEERS_PYTHON),
+            str(PEER),
+            f"--events={self.events}",
+            f"--seconds={seconds}",
+            f"--seed={seed}",
+        ]
         command += [f"--{name}={value}" for name, value in self.size.items()]
-        environment = {**os.environ, "OMP_NUM_THREADS": str(THREADS), "MKL_NUM_THREADS": str(THREADS)}
+        environment = {
+            **os.environ,
+            "OMP_NUM_THREADS": str(THREADS),
+            "MKL_NUM_THREADS": str(THREADS),
+        }
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
         if done.returncode:
             raise SystemExit(f"{PEER.name} failed:\n{done.stderr}")
         self.told = json.loads(done.stdout.splitlines()[-1])
         workload = self.told["users"], self.told["events_per_epoch"]
         if workload != self.expected:
-            raise SystemExit(f"{PEER.name} trained on users and events {workload}, expected {self.expected}")
+            raise SystemExit(
+                f"{PEER.name} trained on users and events {workload}, expected {self.expected}"
+            )
         return [(events, seconds) for events, seconds in self.told.pop("steps")]
 
     @property
     def size(self) -> dict[str, Any]:
         """What both sides have in common."""
         model, training = self.run.model, self.run.training
-        shared = {name: getattr(model, name) for name in ("num_layers", "num_heads", "hidden_size", "seq_length")}
+        shared = {
+            name: getattr(model, name)
+            for name in ("num_layers", "num_heads", "hidden_size", "seq_length")
+        }
         shared |= {"batch_size": training.batch_size, "learning_rate": training.learning_rate}
         return {**shared, "dropout": model.dropout, "threads": THREADS}
 
@@ -254,10 +301,17 @@ def spread(values: Sequence[float]) -> dict[str, float]:
 
 
 def report(
-    dataset: PreparedDataset, split: Split, run: RunConfig, rounds: Sequence[Round], peer: Peer | None
+    dataset: PreparedDataset,
+    split: Split,
+    run: RunConfig,
+    rounds: Sequence[Round],
+    peer: Peer | None,
 ) -> dict[str, Any]:
     """All that is written down: the figures, what they were measured on, and the raw timings."""
-    sides = {"ours": [rate(one.ours) for one in rounds], "peer": [rate(one.peer) for one in rounds if one.peer]}
+    sides = {
+        "ours": [rate(one.ours) for one in rounds],
+        "peer": [rate(one.peer) for one in rounds if one.peer],
+    }
     ratios = [ours / theirs for ours, theirs in zip(sides["ours"], sides["peer"], strict=False)]
     epoch = arithmetic(dataset, split, run)
     return {
@@ -271,12 +325,15 @@ def report(
         "events_per_second": {side: spread(rates) for side, rates in sides.items() if rates},
         "ratio": spread(ratios) if ratios else None,
         "limit": limit(epoch, dataset.num_items, rounds, median(sides["ours"])),
-        "peer": peer and {"name": f"RecTools {peer.told['versions']['rectools']} SASRec", **peer.told},
+        "peer": peer
+        and {"name": f"RecTools {peer.told['versions']['rectools']} SASRec", **peer.told},
         "rounds": [asdict(one) for one in rounds],
     }
 
 
-def limit(epoch: Arithmetic, items: int, rounds: Sequence[Round], events_per_second: float) -> dict[str, Any]:
+def limit(
+    epoch: Arithmetic, items: int, rounds: Sequence[Round], events_per_second: float
+) -> dict[str, Any]:
     """How long an epoch would take at the best rates that the CPU showed, and how long it takes."""
     flops, exponentials = max(one.flops for one in rounds), max(one.exponentials for one in rounds)
     products, seconds = 2 * epoch.multiply_adds / flops, epoch.events / events_per_second
@@ -295,14 +352,22 @@ def limit(epoch: Arithmetic, items: int, rounds: Sequence[Round], events_per_sec
 
 
 def say_round(number: int, one: Round) -> None:
-    peer = f", peer {rate(one.peer):,.0f}, ratio {rate(one.ours) / rate(one.peer):.2f}" if one.peer else ""
-    console().print(f"round {number}: ours {rate(one.ours):,.0f} events/s{peer}; {one.flops / 1e9:.0f} GFLOP/s")
+    peer = (
+        f", peer {rate(one.peer):,.0f}, ratio {rate(one.ours) / rate(one.peer):.2f}"
+        if one.peer
+        else ""
+    )
+    console().print(
+        f"round {number}: ours {rate(one.ours):,.0f} events/s{peer}; {one.flops / 1e9:.0f} GFLOP/s"
+    )
 
 
 def show(document: dict[str, Any]) -> None:
     """The table, and what limits it."""
     bound, peer, ratio = document["limit"], document["peer"], document["ratio"]
-    rows = [(f"bert4rec {document['config']}", document["events_per_second"]["ours"], bound["events"])]
+    rows = [
+        (f"bert4rec {document['config']}", document["events_per_second"]["ours"], bound["events"])
+    ]
     if peer:
         rows.append((peer["name"], document["events_per_second"]["peer"], peer["events_per_epoch"]))
     cpu, threads = document["machine"]["cpu"], document["machine"]["threads"]
@@ -310,7 +375,12 @@ def show(document: dict[str, Any]) -> None:
         f"Training on {document['data']['name']}, {cpu}, {threads} threads, {document['date']}",
         ["system", "events/s, median", "range", "s an epoch"],
         [
-            (name, f"{of['median']:,.0f}", f"{of['min']:,.0f} – {of['max']:,.0f}", f"{events / of['median']:.1f}")
+            (
+                name,
+                f"{of['median']:,.0f}",
+                f"{of['min']:,.0f} – {of['max']:,.0f}",
+                f"{events / of['median']:.1f}",
+            )
             for name, of, events in rows
         ],
     )

@@ -65,14 +65,24 @@ def main(words: Sequence[str] | None = None) -> None:
 
 def parse(words: Sequence[str] | None) -> argparse.Namespace:
     """The arguments."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, required=True, help="A prepared folder.")
     parser.add_argument("--config", type=Path, required=True, help="The preset.")
     parser.add_argument("--name", required=True, help="What the result is called.")
-    parser.add_argument("--runs", type=Path, default=Path("runs/variants"), help="Where the runs go.")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[42], help="The seeds of each variant.")
-    parser.add_argument("--output", type=Path, help="The JSON file; default: in benchmarks/results/.")
-    parser.add_argument("variants", nargs="+", help="Flags of 'bert4rec train', in one string for each variant.")
+    parser.add_argument(
+        "--runs", type=Path, default=Path("runs/variants"), help="Where the runs go."
+    )
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", default=[42], help="The seeds of each variant."
+    )
+    parser.add_argument(
+        "--output", type=Path, help="The JSON file; default: in benchmarks/results/."
+    )
+    parser.add_argument(
+        "variants", nargs="+", help="Flags of 'bert4rec train', in one string for each variant."
+    )
     return parser.parse_args(words)
 
 
@@ -91,8 +101,13 @@ def summary(runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return [
         {
             "flags": flags,
-            **{name: mean(run[name] for run in runs if run["flags"] == flags) for name in (*SHOWN, "seconds")},
-            "differences": [value - by_seed[first, seed] for (of, seed), value in by_seed.items() if of == flags],
+            **{
+                name: mean(run[name] for run in runs if run["flags"] == flags)
+                for name in (*SHOWN, "seconds")
+            },
+            "differences": [
+                value - by_seed[first, seed] for (of, seed), value in by_seed.items() if of == flags
+            ],
         }
         for flags in dict.fromkeys(run["flags"] for run in runs)
     ]

@@ -94,7 +94,9 @@ def _block(text: str) -> str:
 def readme_with_results() -> str:
     """The README, its results taken from the files."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    found = "\n\n".join([*(_table(title, models) for title, models in TABLES.items()), _speed(SPEED)])
+    found = "\n\n".join(
+        [*(_table(title, models) for title, models in TABLES.items()), _speed(SPEED)]
+    )
     return _between(text, "results", found)
 
 
@@ -119,7 +121,11 @@ def _ablations(name: str) -> str:
     content = _read(name)
     table = runpy.run_path(str(ROOT / "benchmarks" / "ablation_table.py"))["to_markdown"](content)
     picture = Path("pictures") / f"{content['name']}.png"
-    shown = f"\n\n![{content['config']} without each part]({picture})" if (ROOT / "docs" / picture).is_file() else ""
+    shown = (
+        f"\n\n![{content['config']} without each part]({picture})"
+        if (ROOT / "docs" / picture).is_file()
+        else ""
+    )
     return f"{table} ({content['date']}: [record](../benchmarks/results/{name}.json)){shown}"
 
 
@@ -142,9 +148,13 @@ def _table(title: str, models: Mapping[str, str], root: str = "") -> str:
     for content in contents.values():
         rows |= content.get("baselines", {})
     lines = [f"| {title} | Hit@10 | NDCG@10 |", "|---|---|---|"]
-    lines += [f"| {row} | {_cell(report, 'hit@10')} | {_cell(report, 'ndcg@10')} |" for row, report in rows.items()]
     lines += [
-        f"| *reported:* {name} | {hit:.4f} | {ndcg:.4f} |" for name, (hit, ndcg) in PUBLISHED.get(title, {}).items()
+        f"| {row} | {_cell(report, 'hit@10')} | {_cell(report, 'ndcg@10')} |"
+        for row, report in rows.items()
+    ]
+    lines += [
+        f"| *reported:* {name} | {hit:.4f} | {ndcg:.4f} |"
+        for name, (hit, ndcg) in PUBLISHED.get(title, {}).items()
     ]
     protocol = {**first["protocol"], "request_time": "as the rows say"}
     sources = " ".join(_source(name, root) for name in models)

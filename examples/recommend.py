@@ -1,4 +1,4 @@
-"""Lists for a known user, for a bare sequence, and for somebody new: `python examples/recommend.py runs/small`."""
+"""RecommendationTable for a known user, for a bare sequence, and for somebody new: `python examples/recommend.py runs/small`."""
 
 import sys
 
@@ -15,10 +15,17 @@ def main(folder: str) -> None:
     for item in engine.get_recommendations(user_id, k=5):
         print(f"  {item.rank}. {item.title or item.item_id}  score {item.score:.2f}")
 
-    print(f"anyone who saw {sequence}:", engine.get_recommendations(item_sequence=sequence, k=5).item_ids)
+    print(
+        f"anyone who saw {sequence}:",
+        engine.get_recommendations(item_sequence=sequence, k=5).item_ids,
+    )
 
     # Take any known value of each feature; None would leave it unknown.
-    known = {name: feature.values[0] for name, (feature, _) in engine.dataset.user_features.items() if feature.values}
+    known = {
+        name: feature.values[0]
+        for name, (feature, _) in engine.dataset.user_features.items()
+        if feature.values
+    }
     new = engine.get_recommendations(item_sequence=[], user_features=known, request_time="now", k=5)
     print(f"somebody new with {known}:", new.item_ids)
 

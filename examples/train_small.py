@@ -13,10 +13,14 @@ from bert4rec.data.synthetic import synthetic_dataset
 def main(output: Path) -> None:
     """Makes the data and the model folder."""
     # Items 101, 102, …: after item i usually comes item i + 4 of the same genre. Users 1, 2, …
-    dataset = synthetic_dataset(num_users=80, num_items=24, events_per_user=20, folder=output.with_name("small-world"))
+    dataset = synthetic_dataset(
+        num_users=80, num_items=24, events_per_user=20, folder=output.with_name("small-world")
+    )
     run = RunConfig(
         ModelConfig(hidden_size=32, num_heads=2, num_layers=1, seq_length=12, dropout=0.1),
-        TrainingConfig(batch_size=16, learning_rate=3e-3, max_epochs=40, windows="random", accelerator="cpu"),
+        TrainingConfig(
+            batch_size=16, learning_rate=3e-3, max_epochs=40, windows="random", accelerator="cpu"
+        ),
     )
     train(dataset, run, output)
 

@@ -79,7 +79,12 @@ def process(
 ) -> subprocess.Popen[str]:
     """A command in a process of its own; its streams are text."""
     command = [sys.executable, *script, *map(str, words)]
-    usual = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL, "env": environment()}
+    usual = {
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.PIPE,
+        "stdin": subprocess.DEVNULL,
+        "env": environment(),
+    }
     return subprocess.Popen(command, text=True, **{**usual, **options})
 
 
@@ -102,9 +107,12 @@ ML_1M = {
         for place in range(8)
     ),
     "ml-1m/movies.dat": "".join(
-        f"{item}::Film {item} ({1980 + item})::{'War|Drama'[: 3 + 6 * (item % 2)]}\n" for item in range(1, 13)
+        f"{item}::Film {item} ({1980 + item})::{'War|Drama'[: 3 + 6 * (item % 2)]}\n"
+        for item in range(1, 13)
     ),
-    "ml-1m/users.dat": "".join(f"{user}::{'FM'[user % 2]}::25::7::00000\n" for user in range(115, 131)),
+    "ml-1m/users.dat": "".join(
+        f"{user}::{'FM'[user % 2]}::25::7::00000\n" for user in range(115, 131)
+    ),
 }
 """The layout of MovieLens 1M: users 115 … 130 with 8 ratings each of 12 films."""
 

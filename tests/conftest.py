@@ -10,11 +10,13 @@ import pytest
 import torch
 
 from bert4rec.config import PrepareConfig
-from bert4rec.data.prepare import prepare_dataset
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.synthetic import synthetic_dataset
+from bert4rec.ingest.prepare import prepare_dataset
 
-torch.set_num_threads(1)  # tests are small and run side by side: more threads would only wait for each other
+torch.set_num_threads(
+    1
+)  # tests are small and run side by side: more threads would only wait for each other
 
 
 @pytest.fixture(scope="session")
@@ -62,6 +64,8 @@ def own_tables(tmp_path: Path) -> OwnTables:
         schema.write_text(f"events: {{file: {name}, user: u, item: i, {declared}}}\n{more}")
         settings = {"report": lambda line: None, **settings}
         report = settings.pop("report")
-        return prepare_dataset(PrepareConfig(schema=schema, output=tmp_path / "out", **settings), report)  # type: ignore[arg-type]
+        return prepare_dataset(
+            PrepareConfig(schema=schema, output=tmp_path / "out", **settings), report
+        )  # type: ignore[arg-type]
 
     return prepare

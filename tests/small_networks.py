@@ -32,22 +32,30 @@ SMALL = ModelConfig(
 ALL_TASKS = TaskWeights()
 
 
-def settings(model: ModelConfig = SMALL, training: TrainingConfig | None = None, **changes: Any) -> RunConfig:
+def settings(
+    model: ModelConfig = SMALL, training: TrainingConfig | None = None, **changes: Any
+) -> RunConfig:
     """A run of small networks; `changes` are settings by their flat names."""
     run = RunConfig(model, training or TrainingConfig(batch_size=16, accelerator="cpu"))
     return RunConfig.from_dict({**run.to_dict(), **changes})
 
 
-def network_of(dataset: PreparedDataset, tasks: TaskWeights = ALL_TASKS, seed: int = 0, **changes: Any) -> Bert4Rec:
+def network_of(
+    dataset: PreparedDataset, tasks: TaskWeights = ALL_TASKS, seed: int = 0, **changes: Any
+) -> Bert4Rec:
     """An untrained network; the same seed gives the same weights."""
     torch.manual_seed(seed)
     return Bert4Rec.for_dataset(replace(SMALL, **changes), dataset, tasks)
 
 
-def batches_of(dataset: PreparedDataset, run: RunConfig | None = None, shards: int = 1) -> TrainingBatches:
+def batches_of(
+    dataset: PreparedDataset, run: RunConfig | None = None, shards: int = 1
+) -> TrainingBatches:
     """The training batches of a small run under leave-one-out."""
     run = run or settings()
-    return TrainingBatches(dataset, make_split(dataset, SplitConfig()), run.model, run.training, shards)
+    return TrainingBatches(
+        dataset, make_split(dataset, SplitConfig()), run.model, run.training, shards
+    )
 
 
 def batch_of(dataset: PreparedDataset, **changes: Any) -> Batch:

@@ -16,7 +16,15 @@ from bert4rec import artefact
 from bert4rec.config import ModelConfig, RunConfig, TrainingConfig
 
 RUN = RunConfig(
-    ModelConfig(hidden_size=8, num_heads=2, num_layers=1, seq_length=6, dropout=0.1, feature_size=4, user_size=4),
+    ModelConfig(
+        hidden_size=8,
+        num_heads=2,
+        num_layers=1,
+        seq_length=6,
+        dropout=0.1,
+        feature_size=4,
+        user_size=4,
+    ),
     TrainingConfig(
         batch_size=20,  # of 80 users: 4 batches an epoch
         learning_rate=3e-3,
@@ -40,7 +48,9 @@ def weights(folder: Path) -> dict[str, Tensor]:
 def same_weights(first: Path, second: Path) -> bool:
     """To the last bit: what was saved, and every epoch's losses and metrics on the way there and beyond."""
     ours, theirs = weights(first), weights(second)
-    saved = ours.keys() == theirs.keys() and all(np.array_equal(ours[n], theirs[n], equal_nan=True) for n in ours)
+    saved = ours.keys() == theirs.keys() and all(
+        np.array_equal(ours[n], theirs[n], equal_nan=True) for n in ours
+    )
     return saved and way(first) == way(second)
 
 

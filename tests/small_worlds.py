@@ -11,8 +11,8 @@ from torch import Tensor
 from bert4rec.config import SplitConfig
 from bert4rec.data.histories import Histories
 from bert4rec.data.prepared import Feature, Kind, PreparedDataset
+from bert4rec.data.prepared_writer import Content, in_memory
 from bert4rec.data.splits import Split, make_split
-from bert4rec.data.writing import Content, in_memory
 from bert4rec.ids import FIRST_ITEM, FIRST_USER, NO_RATING, NO_TIME
 
 LEVELS = [1.0, 2.0, 3.0, 4.0, 5.0]
@@ -35,11 +35,15 @@ def dataset_of(
         width = max(map(len, genres))
         table = [[0] * width] * FIRST_ITEM + [[*row, *[0] * (width - len(row))] for row in genres]
         names = [f"genre {number + 1}" for number in range(max(map(max, filter(None, genres))))]
-        item_features.append((Feature("genres", Kind.MULTI, names), np.array(table, dtype=np.int32)))
+        item_features.append(
+            (Feature("genres", Kind.MULTI, names), np.array(table, dtype=np.int32))
+        )
     if years is not None:
         known = sorted({year for year in years if year})
         table_V = [0] * FIRST_ITEM + [known.index(year) + 1 if year else 0 for year in years]
-        item_features.append((Feature("year", Kind.CATEGORICAL, known), np.array(table_V, dtype=np.int32)))
+        item_features.append(
+            (Feature("year", Kind.CATEGORICAL, known), np.array(table_V, dtype=np.int32))
+        )
     if gender is not None:
         feature = Feature("gender", Kind.CATEGORICAL, ["F", "M"], {"F": "women", "M": "men"})
         user_features.append((feature, np.array([0, *gender], dtype=np.int32)))
@@ -67,11 +71,16 @@ def leave_one_out(dataset: PreparedDataset) -> Split:
     return make_split(dataset, SplitConfig("leave-one-out"))
 
 
-def random_world(seed: int, users: int = 12, items: int = 9, most_events: int = 15) -> PreparedDataset:
+def random_world(
+    seed: int, users: int = 12, items: int = 9, most_events: int = 15
+) -> PreparedDataset:
     """Histories of 1 … `most_events` random events; items come again and again."""
     random = np.random.default_rng(seed)
     return dataset_of(
-        *(random.integers(0, items, random.integers(1, most_events + 1)).tolist() for _ in range(users - 1)),
+        *(
+            random.integers(0, items, random.integers(1, most_events + 1)).tolist()
+            for _ in range(users - 1)
+        ),
         random.integers(0, items, 5).tolist(),
         num_items=items,
     )
@@ -80,7 +89,9 @@ def random_world(seed: int, users: int = 12, items: int = 9, most_events: int = 
 class Scores:
     """A scorer made of a function of the histories that gives `[B, items]`."""
 
-    def __init__(self, items: int, score: Callable[[Histories], Tensor], name: str = "scores") -> None:
+    def __init__(
+        self, items: int, score: Callable[[Histories], Tensor], name: str = "scores"
+    ) -> None:
         self.items, self.function, self.name = items, score, name
 
     def score(self, histories: Histories) -> Tensor:
@@ -95,11 +106,19 @@ def constant(dataset: PreparedDataset) -> Scores:
 def knows(dataset: PreparedDataset, split: Split, cases: str = "test") -> Scores:
     """A scorer that looks the answer up."""
     asked = getattr(split, cases)
-    answer = dict(zip(asked.user_C.tolist(), (dataset.item_N[asked.target_C] - FIRST_ITEM).tolist(), strict=True))
+    answer = dict(
+        zip(
+            asked.user_C.tolist(),
+            (dataset.item_N[asked.target_C] - FIRST_ITEM).tolist(),
+            strict=True,
+        )
+    )
 
     def score(histories: Histories) -> Tensor:
         score_BV = torch.zeros(len(histories), dataset.num_items)
-        score_BV[torch.arange(len(histories)), [answer[user] for user in histories.user_B.tolist()]] = 1
+        score_BV[
+            torch.arange(len(histories)), [answer[user] for user in histories.user_B.tolist()]
+        ] = 1
         return score_BV
 
     return Scores(dataset.num_items, score, "knows")

@@ -52,10 +52,23 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--events", type=Path, required=True, help="A .npz file with user_N and item_N: all histories.")
+    parser.add_argument(
+        "--events",
+        type=Path,
+        required=True,
+        help="A .npz file with user_N and item_N: all histories.",
+    )
     parser.add_argument("--dropout", type=float, required=True)
     parser.add_argument("--learning_rate", type=float, required=True)
-    for name in ("threads", "seed", "num_layers", "num_heads", "hidden_size", "seq_length", "batch_size"):
+    for name in (
+        "threads",
+        "seed",
+        "num_layers",
+        "num_heads",
+        "hidden_size",
+        "seq_length",
+        "batch_size",
+    ):
         parser.add_argument(f"--{name}", type=int, required=True)
     for name in ("k", "repeats", "requests"):
         parser.add_argument(f"--{name}", type=int, required=True)

@@ -38,7 +38,12 @@ class Clock(pl.Callback):
         self.watch = Stopwatch(seconds)
 
     def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
     ) -> None:
         """A target of 0 is padding."""
         trainer.should_stop = self.watch.step(int((batch["y"] != 0).sum()))
@@ -91,7 +96,10 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     pl.seed_everything(args.seed)
     model = make_model(args)
     model.fit(read_events(args.events))
-    targets = [len(session) - 1 for session in model.data_preparator.get_dataloader_train().dataset.sessions]
+    targets = [
+        len(session) - 1
+        for session in model.data_preparator.get_dataloader_train().dataset.sessions
+    ]
     (clock,) = (callback for callback in model.fit_trainer.callbacks if isinstance(callback, Clock))
     return {
         "users": len(targets),
@@ -107,11 +115,23 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--events", type=Path, required=True, help="A .npz file with user_N and item_N.")
-    parser.add_argument("--seconds", type=float, required=True, help="How long to train, warm-up not counted.")
+    parser.add_argument(
+        "--events", type=Path, required=True, help="A .npz file with user_N and item_N."
+    )
+    parser.add_argument(
+        "--seconds", type=float, required=True, help="How long to train, warm-up not counted."
+    )
     parser.add_argument("--dropout", type=float, required=True)
     parser.add_argument("--learning_rate", type=float, required=True)
-    for name in ("threads", "seed", "num_layers", "num_heads", "hidden_size", "seq_length", "batch_size"):
+    for name in (
+        "threads",
+        "seed",
+        "num_layers",
+        "num_heads",
+        "hidden_size",
+        "seq_length",
+        "batch_size",
+    ):
         parser.add_argument(f"--{name}", type=int, required=True)
     return parser.parse_args()
 

@@ -25,7 +25,9 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     """Writes the predictions `[S, C]`; gives the seconds of each fit and what was fitted on."""
     with np.load(args.input, allow_pickle=False) as arrays:
         given = dict(arrays)
-    frame = pd.DataFrame({"user": given["user_N"], "item": given["item_N"], "rating": given["rating_N"]})
+    frame = pd.DataFrame(
+        {"user": given["user_N"], "item": given["item_N"], "rating": given["rating_N"]}
+    )
     reader = Reader(rating_scale=(given["level_R"].min(), given["level_R"].max()))
     training = Dataset.load_from_df(frame, reader).build_full_trainset()
     cases = list(zip(given["user_C"].tolist(), given["item_C"].tolist(), strict=True))
@@ -50,9 +52,16 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--input", type=Path, required=True, help="A .npz file: the events that train, and the cases.")
+    parser.add_argument(
+        "--input",
+        type=Path,
+        required=True,
+        help="A .npz file: the events that train, and the cases.",
+    )
     parser.add_argument("--output", type=Path, required=True, help="The .npy file of predictions.")
-    parser.add_argument("--settings", type=json.loads, required=True, help="A JSON list of arguments of SVD.")
+    parser.add_argument(
+        "--settings", type=json.loads, required=True, help="A JSON list of arguments of SVD."
+    )
     parser.add_argument("--seed", type=int, required=True)
     return parser.parse_args()
 

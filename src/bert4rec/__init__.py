@@ -11,8 +11,14 @@ from typing import TYPE_CHECKING, Any
 from bert4rec.version import __version__
 
 if TYPE_CHECKING:
-    from bert4rec.config import ModelConfig, PrepareConfig, RunConfig, SplitConfig, TaskWeights, TrainingConfig
-    from bert4rec.data.prepare import prepare_dataset
+    from bert4rec.config import (
+        ModelConfig,
+        PrepareConfig,
+        RunConfig,
+        SplitConfig,
+        TaskWeights,
+        TrainingConfig,
+    )
     from bert4rec.data.prepared import PreparedDataset
     from bert4rec.data.splits import make_split
     from bert4rec.engine.engine import RecommendationEngine
@@ -20,7 +26,8 @@ if TYPE_CHECKING:
     from bert4rec.evaluation.baselines import fit_baselines
     from bert4rec.evaluation.evaluate import evaluate
     from bert4rec.evaluation.report import Report, compare
-    from bert4rec.training.fit import train
+    from bert4rec.ingest.prepare import prepare_dataset
+    from bert4rec.training.train import train
 
 _HOME = {
     "ModelConfig": "config",
@@ -29,7 +36,7 @@ _HOME = {
     "SplitConfig": "config",
     "TaskWeights": "config",
     "TrainingConfig": "config",
-    "prepare_dataset": "data.prepare",
+    "prepare_dataset": "ingest.prepare",
     "PreparedDataset": "data.prepared",
     "make_split": "data.splits",
     "RecommendationEngine": "engine.engine",
@@ -42,7 +49,7 @@ _HOME = {
     "evaluate": "evaluation.evaluate",
     "Report": "evaluation.report",
     "compare": "evaluation.report",
-    "train": "training.fit",
+    "train": "training.train",
 }
 
 __all__ = [

@@ -31,14 +31,14 @@ from torch import Tensor
 
 from bert4rec.config import RunConfig
 from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.serialization import dataset_from, metadata_of, tensors_of
 from bert4rec.data.splits import Split
-from bert4rec.data.stored import dataset_from, metadata_of, tensors_of
 from bert4rec.errors import ArtefactError, ConfigError, DataError, UsageError
 from bert4rec.files import write_whole
 from bert4rec.model.ensemble import EnsembleScorer
 from bert4rec.model.network import Bert4Rec
 from bert4rec.model.scorer import NetworkScorer
-from bert4rec.model.spec import DataSpec
+from bert4rec.model.table_sizes import TableSizes
 from bert4rec.version import __version__
 
 FORMAT_VERSION = 1
@@ -158,7 +158,10 @@ def save(
         "README.md": card.encode(),
     }
     if with_data:
-        files |= {DATA_FILE: safetensors.torch.save(tensors_of(dataset)), METADATA_FILE: _json(metadata_of(dataset))}
+        files |= {
+            DATA_FILE: safetensors.torch.save(tensors_of(dataset)),
+            METADATA_FILE: _json(metadata_of(dataset)),
+        }
     config = {
         **_described(network, run, dataset),
         "split": {"name": split.name, "checksum": split.checksum},
@@ -191,12 +194,22 @@ def load(folder: str | Path, data: PreparedDataset | None = None) -> Artefact:
     config = _read_config(folder)
     published, content = _is_published(config), _whole(folder, config)
     try:
-        tensors = {name: safetensors.torch.load(content[name]) for name in (WEIGHTS_FILE, DATA_FILE) if name in content}
+        tensors = {
+            name: safetensors.torch.load(content[name])
+            for name in (WEIGHTS_FILE, DATA_FILE)
+            if name in content
+        }
     except SafetensorError as problem:
         raise ArtefactError(f"{folder}: {problem}") from problem
-    stored = None if published else _dataset_of(folder, json.loads(content[METADATA_FILE]), tensors[DATA_FILE])
+    stored = (
+        None
+        if published
+        else _dataset_of(folder, json.loads(content[METADATA_FILE]), tensors[DATA_FILE])
+    )
     dataset = _chosen(folder, config, stored, data)
-    return _assemble(folder, config, tensors[WEIGHTS_FILE], dataset, json.loads(content[METRICS_FILE]))
+    return _assemble(
+        folder, config, tensors[WEIGHTS_FILE], dataset, json.loads(content[METRICS_FILE])
+    )
 
 
 def trained_on_if_whole(folder: str | Path) -> dict[str, str]:
@@ -212,7 +225,11 @@ def trained_on_if_whole(folder: str | Path) -> dict[str, str]:
 def _whole(folder: Path, config: Mapping[str, Any]) -> dict[str, bytes]:
     """The content of the files that the configuration names."""
     published = _is_published(config)
-    content = {name: _read(folder / name) for name in _FINGERPRINTED if not (published and name in _OF_DATA)}
+    content = {
+        name: _read(folder / name)
+        for name in _FINGERPRINTED
+        if not (published and name in _OF_DATA)
+    }
     mixed = [name for name, read in content.items() if _sha256(read) != _named_sha256(config, name)]
     if mixed:
         raise ArtefactError(
@@ -255,7 +272,10 @@ def _is_published(config: Mapping[str, Any]) -> bool:
 
 
 def _chosen(
-    folder: Path, config: Mapping[str, Any], stored: PreparedDataset | None, given: PreparedDataset | None
+    folder: Path,
+    config: Mapping[str, Any],
+    stored: PreparedDataset | None,
+    given: PreparedDataset | None,
 ) -> PreparedDataset:
     """The data that was given, if its rows mean what those of the weights mean; else what is stored."""
     name = config["dataset"]["name"]
@@ -293,11 +313,15 @@ def save_files(source: Artefact, model_path: Path, metadata_path: Path) -> None:
     Raises ArtefactError where they cannot be written.
     """
     metadata = _json(metadata_of(source.dataset))
-    config = _json({**_described(source.network, source.run, source.dataset), "split": dict(source.split)})
+    config = _json(
+        {**_described(source.network, source.run, source.dataset), "split": dict(source.split)}
+    )
     model = io.BytesIO()
     torch.save(
         {
-            "config": json.loads(config),  # plain values: a dataclass's own types would not load without running code
+            "config": json.loads(
+                config
+            ),  # plain values: a dataclass's own types would not load without running code
             "weights": _weights(source.network),
             "data": tensors_of(source.dataset),
             "metadata_sha256": _sha256(metadata),
@@ -321,15 +345,23 @@ def load_files(model_path: str | Path, metadata_path: str | Path) -> Artefact:
             raise ArtefactError(f"{path}: no such file; 'python trainer.py' makes one")
     try:
         content = torch.load(model_path, map_location="cpu", weights_only=True)
-        config, weights, data, of = (content[key] for key in ("config", "weights", "data", "metadata_sha256"))
+        config, weights, data, of = (
+            content[key] for key in ("config", "weights", "data", "metadata_sha256")
+        )
         config = dict(config)
-    except Exception as problem:  # torch raises many kinds for a file that is cut off or not its own
+    except (
+        Exception
+    ) as problem:  # torch raises many kinds for a file that is cut off or not its own
         raise ArtefactError(f"{model_path}: truncated, or not a model of this program") from problem
     _check_version(model_path, config)
     metadata = _read(metadata_path)
     if of != _sha256(metadata):
-        raise ArtefactError(f"{model_path} and {metadata_path} do not belong together; name the pair of one run")
-    return _assemble(model_path, config, weights, _dataset_of(model_path, json.loads(metadata), data), {})
+        raise ArtefactError(
+            f"{model_path} and {metadata_path} do not belong together; name the pair of one run"
+        )
+    return _assemble(
+        model_path, config, weights, _dataset_of(model_path, json.loads(metadata), data), {}
+    )
 
 
 def _assemble(
@@ -341,14 +373,18 @@ def _assemble(
 ) -> Artefact:
     with _putting_together(source):
         run = RunConfig.from_stored(config["settings"])
-        network = Bert4Rec(run.model, DataSpec.from_dict(config["spec"]), run.training.task_weights)
+        network = Bert4Rec(
+            run.model, TableSizes.from_dict(config["spec"]), run.training.task_weights
+        )
         network.read_features(dataset)
         network.load_state_dict({**_not_trained(network), **_learned(weights)})
         trained_on, split = dict(config["dataset"]), dict(config["split"])
     return Artefact(source, run, network.eval(), dataset, trained_on, split, metrics)
 
 
-def _dataset_of(source: Path, metadata: Mapping[str, Any], data: Mapping[str, Tensor]) -> PreparedDataset:
+def _dataset_of(
+    source: Path, metadata: Mapping[str, Any], data: Mapping[str, Tensor]
+) -> PreparedDataset:
     with _putting_together(source):
         return dataset_from(metadata, data)
 
@@ -375,7 +411,10 @@ def _described(network: Bert4Rec, run: RunConfig, dataset: PreparedDataset) -> d
 
 
 def _weights(network: Bert4Rec) -> dict[str, Tensor]:
-    return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in network.state_dict().items()}
+    return {
+        name: tensor.detach().cpu().contiguous().clone()
+        for name, tensor in network.state_dict().items()
+    }
 
 
 def _not_trained(network: Bert4Rec) -> dict[str, Tensor]:
@@ -389,7 +428,10 @@ def _learned(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _in_half(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
+    return {
+        name: tensor.half() if tensor.is_floating_point() else tensor
+        for name, tensor in weights.items()
+    }
 
 
 def _catalogue(dataset: PreparedDataset) -> str:
@@ -402,7 +444,9 @@ def _catalogue(dataset: PreparedDataset) -> str:
 def _check_version(path: Path, config: Mapping[str, Any]) -> None:
     version = config.get("format_version")
     if not isinstance(version, int):
-        raise ArtefactError(f"{path}: names no format version; it is not of a model of this program")
+        raise ArtefactError(
+            f"{path}: names no format version; it is not of a model of this program"
+        )
     if version > FORMAT_VERSION:
         raise ArtefactError(
             f"{path}: format version {version} is newer than this program reads ({FORMAT_VERSION}); update bert4rec"
@@ -446,7 +490,9 @@ def _read_json(path: Path) -> dict[str, Any]:
             f"{path}: is damaged (not JSON); copy the whole folder again or train it again"
         ) from problem
     if not isinstance(content, dict):
-        raise ArtefactError(f"{path}: is damaged (not a JSON object); copy the whole folder again or train it again")
+        raise ArtefactError(
+            f"{path}: is damaged (not a JSON object); copy the whole folder again or train it again"
+        )
     return content
 
 

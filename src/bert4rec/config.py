@@ -16,7 +16,7 @@ from bert4rec.errors import ConfigError
 
 FOLDS = 5
 """Parts that users or items are dealt into, where a split has folds."""
-FOLDED = ("cold-users", "cold-items")
+FOLDED = ("cold-start-users", "cold-start-items")
 """The splits that have folds."""
 
 
@@ -67,7 +67,7 @@ class ModelConfig:
     """Share of users whose id, and of demographics whose value, is hidden in training."""
     request_time: Literal["never", "sometimes", "always"] = "sometimes"
     """Whether training tells the time of the request: never, for half of the sequences, or always (then name it)."""
-    rating_size: int = 64
+    rating_factor_size: int = 64
     """Width of the vectors by which the rating head knows users and items beside what the states say; 0: by none."""
     gradient_checkpointing: bool = False
     """Compute activations again in the backward pass: less memory, a third more time."""
@@ -75,10 +75,17 @@ class ModelConfig:
     """What scores: the last event's state, an appended MASK's, or their mean; auto: what was trained, causal first."""
 
     def __post_init__(self) -> None:
-        sizes = ("hidden_size", "num_heads", "num_layers", "seq_length", "feature_size", "user_size")
+        sizes = (
+            "hidden_size",
+            "num_heads",
+            "num_layers",
+            "seq_length",
+            "feature_size",
+            "user_size",
+        )
         for name in (*sizes, "feed_forward_factor"):
             _require(getattr(self, name) >= 1, self, name, "1 or more")
-        _require(self.rating_size >= 0, self, "rating_size", "0 or more")
+        _require(self.rating_factor_size >= 0, self, "rating_factor_size", "0 or more")
         for name in ("dropout", "id_dropout", "user_dropout"):
             _require(0 <= getattr(self, name) < 1, self, name, "0 or more and below 1")
         _require(self.logit_scale > 0, self, "logit_scale", "above 0")
@@ -107,20 +114,24 @@ class TaskWeights:
         for entry in fields(self):
             _require(getattr(self, entry.name) >= 0, self, entry.name, "0 or more")
         if not self.item_prediction and not self.next_item:
-            raise ConfigError("task_weights: item_prediction and next_item are both 0: nothing learns to recommend")
+            raise ConfigError(
+                "task_weights: item_prediction and next_item are both 0: nothing learns to recommend"
+            )
 
 
 @dataclass(frozen=True)
 class SplitConfig:
     """What trains and what is asked for."""
 
-    split: Literal["leave-one-out", "global-time", "cold-users", "cold-items"] = "leave-one-out"
-    """leave-one-out: each user's last event tests; global-time: each user's last event after a date; cold-users: the
-    20th event of users who do not train; cold-items: each user's last event, when a fifth of the items do not train."""
+    split: Literal["leave-one-out", "global-time", "cold-start-users", "cold-start-items"] = (
+        "leave-one-out"
+    )
+    """leave-one-out: each user's last event tests; global-time: each user's last event after a date; cold-start-users: the
+    20th event of users who do not train; cold-start-items: each user's last event, when a fifth of the items do not train."""
     test_share: float = 0.1
     """global-time: the share of all events after the test date (and of the rest after the validation date)."""
     fold: int = 0
-    """cold-users: which of the 5 parts of the users tests; the next one validates, the others train. cold-items: which
+    """cold-start-users: which of the 5 parts of the users tests; the next one validates, the others train. cold-start-items: which
     of the 5 parts of the items does not train."""
 
     def __post_init__(self) -> None:
@@ -151,10 +162,10 @@ class TrainingConfig:
     """sliding: all windows of a history; random: one a user and epoch at a random offset; last: the most recent."""
     window_stride: int = 0
     """Events between two sliding windows; 0 is half of seq_length."""
-    stranger_windows: int = 0
+    cold_start_windows: int = 0
     """Short windows that each window brings into its batch, of 1 to 32 events that begin among the user's first 64 and
     are read as if the user were new: so that people of whom little is known are trained for."""
-    new_item_cost: float = 0.005
+    cold_item_cost: float = 0.005
     """The share of their Hit@10 and NDCG@10 that known items may lose to new ones, a fifth of the catalogue: after
     training the scores of new items are lowered until it holds on validation. 1: they are left as they are."""
     mask_probability: float = 0.2
@@ -167,9 +178,9 @@ class TrainingConfig:
     """The teachers' share of what the item tasks are to answer; the rest is the event that happened."""
     distillation_temperature: float = 1.0
     """The teachers' scores are divided by this: above 1 they tell more of the items that they do not put first."""
-    start_from: str = ""
+    warm_start_from: str = ""
     """A model folder whose weights training starts from, in place of random ones."""
-    rating_shrinkage: float = 0.012
+    rating_factor_l2: float = 0.012
     """L2 penalty of the rating head's own vectors, for each rating that uses them; of its biases a tenth."""
     rating_learning_rate: float = 1e-3
     """Peak learning rate of these vectors and biases, whatever that of the network is."""
@@ -189,7 +200,7 @@ class TrainingConfig:
     """Decay of the moving average of the weights that is evaluated and saved; 0 turns it off."""
     cuda_graphs: bool = True
     """On one GPU, in 32-true: record a step once and replay it; a small network is then several times as fast.
-    Batches are padded; with stranger_windows, whose lengths differ most, no step is recorded."""
+    Batches are padded; with cold_start_windows, whose lengths differ most, no step is recorded."""
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     """Arithmetic of the forward pass."""
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
@@ -208,14 +219,22 @@ class TrainingConfig:
     """Log to Weights & Biases as well."""
 
     def __post_init__(self) -> None:
-        named = (self.teacher,) if isinstance(self.teacher, str) else self.teacher  # one word in a file is one folder
+        named = (
+            (self.teacher,) if isinstance(self.teacher, str) else self.teacher
+        )  # one word in a file is one folder
         object.__setattr__(self, "teacher", tuple(folder for folder in named if folder))
-        for name in ("batch_size", "max_epochs", "patience", "gradient_accumulation_steps", "devices"):
+        for name in (
+            "batch_size",
+            "max_epochs",
+            "patience",
+            "gradient_accumulation_steps",
+            "devices",
+        ):
             _require(getattr(self, name) >= 1, self, name, "1 or more")
         for name in (
             "window_stride",
-            "stranger_windows",
-            "rating_shrinkage",
+            "cold_start_windows",
+            "rating_factor_l2",
             "weight_decay",
             "warmup_steps",
             "max_grad_norm",
@@ -224,11 +243,13 @@ class TrainingConfig:
             _require(getattr(self, name) >= 0, self, name, "0 or more")
         for name in ("ema_decay", "beta2"):
             _require(0 <= getattr(self, name) < 1, self, name, "0 or more and below 1")
-        _require(0 <= self.new_item_cost <= 1, self, "new_item_cost", "between 0 and 1")
+        _require(0 <= self.cold_item_cost <= 1, self, "cold_item_cost", "between 0 and 1")
         _require(0 < self.mask_probability < 1, self, "mask_probability", "between 0 and 1")
         for name in ("learning_rate", "rating_learning_rate", "distillation_temperature"):
             _require(getattr(self, name) > 0, self, name, "above 0")
-        _require(0 < self.distillation_weight <= 1, self, "distillation_weight", "above 0 and at most 1")
+        _require(
+            0 < self.distillation_weight <= 1, self, "distillation_weight", "above 0 and at most 1"
+        )
 
 
 @dataclass(frozen=True)
@@ -264,7 +285,9 @@ class RunConfig:
         names = {part: {entry.name for entry in fields(of)} for part, of in parts.items()}
         unknown = set(settings) - set().union(*names.values())
         if unknown:
-            raise ConfigError(f"unknown setting {sorted(unknown)[0]!r}; 'bert4rec train --help' lists them")
+            raise ConfigError(
+                f"unknown setting {sorted(unknown)[0]!r}; 'bert4rec train --help' lists them"
+            )
         chosen: dict[str, dict[str, Any]] = {
             part: {key: settings[key] for key in settings if key in names[part]} for part in parts
         }
@@ -272,18 +295,26 @@ class RunConfig:
         if isinstance(weights, Mapping):
             chosen["training"]["task_weights"] = TaskWeights(**weights)
         elif not isinstance(weights, TaskWeights | None):
-            raise ConfigError(f"task_weights is {weights!r}: it must be a mapping of tasks to weights")
-        return cls(ModelConfig(**chosen["model"]), TrainingConfig(**chosen["training"]), SplitConfig(**chosen["split"]))
+            raise ConfigError(
+                f"task_weights is {weights!r}: it must be a mapping of tasks to weights"
+            )
+        return cls(
+            ModelConfig(**chosen["model"]),
+            TrainingConfig(**chosen["training"]),
+            SplitConfig(**chosen["split"]),
+        )
 
     @classmethod
     def from_stored(cls, settings: Mapping[str, Any]) -> RunConfig:
         """The settings of a run that this or an earlier version stored: what it did not know of, it did without."""
-        return cls.from_dict({**WITHOUT, **{name: value for name, value in settings.items() if name not in GONE}})
+        return cls.from_dict(
+            {**WITHOUT, **{name: value for name, value in settings.items() if name not in GONE}}
+        )
 
 
 GONE = ("late_starts",)
 """Settings of training that there are no more; a model that was trained with them answers all the same."""
-WITHOUT = {"rating_size": 0}
+WITHOUT = {"rating_factor_size": 0}
 """Settings that came later and whose defaults change a network, as a network of before has them."""
 
 

@@ -47,7 +47,9 @@ class SourceError(DataError):
     `row` is the 1-based line of the file, as an editor shows it.
     """
 
-    def __init__(self, what: str, file: str | Path, row: int | None = None, field: str | None = None) -> None:
+    def __init__(
+        self, what: str, file: str | Path, row: int | None = None, field: str | None = None
+    ) -> None:
         where = str(file)
         if row is not None:
             where += f", row {row}"
@@ -84,5 +86,7 @@ class UnknownItem(DataError):
     def __init__(self, item_ids: Sequence[object]) -> None:
         shown = ", ".join(repr(item_id) for item_id in item_ids[:5])
         more = f" and {len(item_ids) - 5} more" if len(item_ids) > 5 else ""
-        super().__init__(f"unknown item_id {shown}{more}: the model does not know it; check the id or leave it out")
+        super().__init__(
+            f"unknown item_id {shown}{more}: the model does not know it; check the id or leave it out"
+        )
         self.item_ids = list(item_ids)

@@ -31,7 +31,10 @@ def whole(path: Path) -> Iterator[Path]:
         finally:
             unfinished.unlink(missing_ok=True)
     except OSError as problem:
-        what = problem.errno or errno.EIO, problem.strerror or str(problem)  # not every library says it in two parts
+        what = (
+            problem.errno or errno.EIO,
+            problem.strerror or str(problem),
+        )  # not every library says it in two parts
         raise OSError(*what, str(path)) from problem  # a full disk names no file
 
 

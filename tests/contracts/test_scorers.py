@@ -20,11 +20,11 @@ from bert4rec.evaluation.baselines import (
     PopularityByGroup,
     SequentialRules,
 )
-from bert4rec.evaluation.evaluate import RatingScorer, Scorer
 from bert4rec.ids import FIRST_ITEM, UNKNOWN
 from bert4rec.model.ensemble import EnsembleScorer
 from bert4rec.model.network import Bert4Rec
 from bert4rec.model.scorer import NetworkScorer
+from bert4rec.retrieval.candidates import RatingScorer, Scorer
 
 Fit = Callable[[PreparedDataset, Split], Scorer]
 
@@ -33,10 +33,21 @@ def network(**settings: object) -> Fit:
     """An untrained network with the default tasks."""
 
     def fit(dataset: PreparedDataset, split: Split) -> Scorer:
-        sizes = {"hidden_size": 16, "num_heads": 2, "num_layers": 2, "seq_length": 8, "feature_size": 4, "user_size": 4}
-        run = RunConfig(ModelConfig(**{**sizes, **settings}), TrainingConfig(task_weights=TaskWeights()))  # type: ignore[arg-type]
+        sizes = {
+            "hidden_size": 16,
+            "num_heads": 2,
+            "num_layers": 2,
+            "seq_length": 8,
+            "feature_size": 4,
+            "user_size": 4,
+        }
+        run = RunConfig(
+            ModelConfig(**{**sizes, **settings}), TrainingConfig(task_weights=TaskWeights())
+        )  # type: ignore[arg-type]
         torch.manual_seed(0)
-        return NetworkScorer(Bert4Rec.for_dataset(run.model, dataset, run.training.task_weights), run)
+        return NetworkScorer(
+            Bert4Rec.for_dataset(run.model, dataset, run.training.task_weights), run
+        )
 
     return fit
 
@@ -53,7 +64,9 @@ SCORERS: dict[str, Fit] = {
     "ensemble": lambda dataset, split: EnsembleScorer(
         [network()(dataset, split), network(scoring="mask", cosine_head=False)(dataset, split)]  # type: ignore[list-item]
     ),
-    "network, bare": network(user_features="none", item_features=False, temporal_embedding=False, cosine_head=False),
+    "network, bare": network(
+        user_features="none", item_features=False, temporal_embedding=False, cosine_head=False
+    ),
 }
 
 
@@ -74,7 +87,9 @@ def real(scorer: Scorer, histories: Histories) -> torch.Tensor:
 
 def nothing_known(users: int) -> Histories:
     empty = np.empty(0, dtype=np.int64)
-    asked = Histories(np.full(users, UNKNOWN), np.zeros(users + 1, dtype=np.int64), empty, empty, empty, empty)
+    asked = Histories(
+        np.full(users, UNKNOWN), np.zeros(users + 1, dtype=np.int64), empty, empty, empty, empty
+    )
     return replace(asked, request_time_B=np.zeros(users, dtype=np.int64)).without_request_time()
 
 
@@ -82,29 +97,41 @@ def test_it_has_a_name(scorer: Scorer) -> None:
     assert scorer.name
 
 
-def test_every_real_item_has_a_finite_score(scorer: Scorer, histories: Histories, world: PreparedDataset) -> None:
+def test_every_real_item_has_a_finite_score(
+    scorer: Scorer, histories: Histories, world: PreparedDataset
+) -> None:
     assert scorer.score(histories).shape == (12, world.item_rows)
     assert real(scorer, histories).isfinite().all()
 
 
-def test_an_empty_history_of_an_unknown_user_is_answered(scorer: Scorer, world: PreparedDataset) -> None:
+def test_an_empty_history_of_an_unknown_user_is_answered(
+    scorer: Scorer, world: PreparedDataset
+) -> None:
     score_BV = real(scorer, nothing_known(2))
     assert score_BV.shape == (2, world.num_items)
     assert score_BV.isfinite().all()
 
 
-def test_a_user_alone_gets_what_the_user_gets_in_a_batch(scorer: Scorer, histories: Histories) -> None:
+def test_a_user_alone_gets_what_the_user_gets_in_a_batch(
+    scorer: Scorer, histories: Histories
+) -> None:
     together = real(scorer, histories)
     for place in (0, 5, 11):
-        torch.testing.assert_close(real(scorer, histories.take(np.array([place])))[0], together[place])
+        torch.testing.assert_close(
+            real(scorer, histories.take(np.array([place])))[0], together[place]
+        )
 
 
 def test_batch_mates_and_their_order_change_nothing(scorer: Scorer, histories: Histories) -> None:
     order = np.array([7, 3, 3, 0, 11])
-    torch.testing.assert_close(real(scorer, histories.take(order)), real(scorer, histories)[torch.from_numpy(order)])
+    torch.testing.assert_close(
+        real(scorer, histories.take(order)), real(scorer, histories)[torch.from_numpy(order)]
+    )
 
 
-def test_asking_twice_gives_the_same_and_the_answer_may_be_overwritten(scorer: Scorer, histories: Histories) -> None:
+def test_asking_twice_gives_the_same_and_the_answer_may_be_overwritten(
+    scorer: Scorer, histories: Histories
+) -> None:
     first = scorer.score(histories)
     kept = first.clone()
     first.fill_(-torch.inf)
@@ -112,12 +139,17 @@ def test_asking_twice_gives_the_same_and_the_answer_may_be_overwritten(scorer: S
 
 
 def test_the_histories_are_left_as_they_were(scorer: Scorer, histories: Histories) -> None:
-    before = {name: np.array(getattr(histories, name)) for name in ("user_B", "start_B1", "item_N", "time_N")}
+    before = {
+        name: np.array(getattr(histories, name))
+        for name in ("user_B", "start_B1", "item_N", "time_N")
+    }
     scorer.score(histories)
     assert all((getattr(histories, name) == array).all() for name, array in before.items())
 
 
-def test_rating_levels_are_as_likely_alone_as_in_a_batch_and_sum_to_one(scorer: Scorer, histories: Histories) -> None:
+def test_rating_levels_are_as_likely_alone_as_in_a_batch_and_sum_to_one(
+    scorer: Scorer, histories: Histories
+) -> None:
     if not (isinstance(scorer, RatingScorer) and scorer.rates):
         return
     item_B = torch.arange(FIRST_ITEM, FIRST_ITEM + 12)

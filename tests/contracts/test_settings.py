@@ -12,18 +12,25 @@ import pytest
 import torch
 
 from bert4rec import artefact
-from bert4rec.config import ModelConfig, PrepareConfig, RunConfig, SplitConfig, TaskWeights, TrainingConfig
+from bert4rec.config import (
+    ModelConfig,
+    PrepareConfig,
+    RunConfig,
+    SplitConfig,
+    TaskWeights,
+    TrainingConfig,
+)
 from bert4rec.data.batches import Batch, TrainingBatches
-from bert4rec.data.prepare import prepare_dataset
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import make_split
 from bert4rec.data.synthetic import synthetic_dataset
 from bert4rec.errors import Bert4RecError
-from bert4rec.model.network import PENALTY, Bert4Rec
+from bert4rec.ingest.prepare import prepare_dataset
+from bert4rec.model.network import COLD_ITEM_PENALTY, Bert4Rec
 from bert4rec.model.scorer import NetworkScorer
-from bert4rec.training import fit
-from bert4rec.training import trainer as trainer_of
-from bert4rec.training.captured import is_captured
+from bert4rec.training import lightning_trainer as trainer_of
+from bert4rec.training import train as fit
+from bert4rec.training.cuda_graphs import uses_cuda_graphs
 from bert4rec.training.losses import multi_task_loss
 from bert4rec.training.module import TrainingData, value_tables
 from small_networks import SMALL
@@ -36,7 +43,9 @@ WIDER = synthetic_dataset(seed=0, num_users=24, num_items=60, events_per_user=10
 
 BASE = RunConfig(
     replace(SMALL, num_layers=1, hidden_size=8, seq_length=4),
-    TrainingConfig(batch_size=8, max_epochs=1, learning_rate=0.01, windows="random", accelerator="cpu"),
+    TrainingConfig(
+        batch_size=8, max_epochs=1, learning_rate=0.01, windows="random", accelerator="cpu"
+    ),
 )
 
 
@@ -68,14 +77,21 @@ def scores(run: RunConfig, _: Path) -> list[list[float]]:
 
 def attention(run: RunConfig, _: Path) -> list[tuple[int, ...]]:
     histories = make_split(WORLD, run.split).test[:1].histories(WORLD, request_time=True)
-    return [tuple(weight.shape) for weight in NetworkScorer(network(run), run).attention(histories)["layers"]]
+    return [
+        tuple(weight.shape)
+        for weight in NetworkScorer(network(run), run).attention(histories)["layers"]
+    ]
 
 
 def first_loss(run: RunConfig, network: Bert4Rec) -> torch.Tensor:
     batch, training = batches(run)[0], run.training
     predictions, tables = network.train()(batch), value_tables(WORLD)
     return multi_task_loss(
-        predictions, batch, training.task_weights, tables, rating_shrinkage=training.rating_shrinkage
+        predictions,
+        batch,
+        training.task_weights,
+        tables,
+        rating_factor_l2=training.rating_factor_l2,
     ).total
 
 
@@ -88,7 +104,9 @@ def training_loss(run: RunConfig, _: Path) -> float:
 def what_learns(run: RunConfig, _: Path) -> set[str]:
     made = network(run)
     first_loss(run, made).backward()
-    return {name for name, p in made.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
+    return {
+        name for name, p in made.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0
+    }
 
 
 def blocks_run(run: RunConfig, _: Path) -> int:
@@ -119,7 +137,7 @@ def masked_tokens(batch: Batch) -> int:
 def trained(run: RunConfig, folder: Path) -> list[list[float]]:
     """A weight that every task reaches, where training ends."""
     if run not in _trained:
-        fit.train(WORLD, run, folder, report=lambda line: None)
+        fit.train(WORLD, run, folder, log=lambda line: None)
         _trained[run] = last_checkpoint(folder)["state_dict"]["network.item.weight"].tolist()
     return _trained[run]
 
@@ -130,17 +148,21 @@ _trained: dict[RunConfig, list[list[float]]] = {}
 
 def taught(run: RunConfig, folder: Path) -> list[list[float]]:
     """As `trained`; the model that is read is a run of its own, called as the setting says, in the folder beside."""
-    fit.train(WORLD, BASE, folder.with_name("teacher"), report=lambda line: None)
+    fit.train(WORLD, BASE, folder.with_name("teacher"), log=lambda line: None)
     with chdir(folder.parent):
         return trained(run, folder)
 
 
 def held_back(run: RunConfig, folder: Path) -> float:
-    return float(artefact.load(fit.train(WIDER, run, folder, report=lambda line: None)).network.get_buffer(PENALTY))
+    return float(
+        artefact.load(fit.train(WIDER, run, folder, log=lambda line: None)).network.get_buffer(
+            COLD_ITEM_PENALTY
+        )
+    )
 
 
 def epochs(run: RunConfig, folder: Path) -> int:
-    fit.train(WORLD, run, folder, report=lambda line: None)
+    fit.train(WORLD, run, folder, log=lambda line: None)
     return last_checkpoint(folder)["epoch"]
 
 
@@ -156,7 +178,9 @@ def trainer(look: Callable[[Any], Any]) -> Callable[[RunConfig, Path], Any]:
 
 def patience(run: RunConfig, folder: Path) -> list[int]:
     return [
-        callback.patience for callback in trainer_of.callbacks_of(run.training, folder) if hasattr(callback, "patience")
+        callback.patience
+        for callback in trainer_of.callbacks_of(run.training, folder)
+        if hasattr(callback, "patience")
     ]
 
 
@@ -165,7 +189,9 @@ def loggers(made: Any) -> list[str]:
 
 
 def loader(name: str) -> Callable[[RunConfig, Path], Any]:
-    return lambda run, _: getattr(TrainingData(WORLD, make_split(WORLD, run.split), run).train_dataloader(), name)
+    return lambda run, _: getattr(
+        TrainingData(WORLD, make_split(WORLD, run.split), run).train_dataloader(), name
+    )
 
 
 def split(run: RunConfig, _: Path) -> str:
@@ -194,8 +220,10 @@ REACH: dict[str, Reach] = {
     "logit_scale": Reach(5.0, scores),
     "id_dropout": Reach(0.5, training_loss),
     "user_dropout": Reach(0.5, training_loss),
-    "request_time": Reach("never", in_batch(lambda batch: sequences(batch).request_time_T.tolist())),
-    "rating_size": Reach(5, width("rating_head.factors.user.weight")),
+    "request_time": Reach(
+        "never", in_batch(lambda batch: sequences(batch).request_time_T.tolist())
+    ),
+    "rating_factor_size": Reach(5, width("rating_head.factors.user.weight")),
     "gradient_checkpointing": Reach(True, blocks_run),
     "scoring": Reach("mask", scores),
     # TrainingConfig
@@ -209,15 +237,15 @@ REACH: dict[str, Reach] = {
     "task_weights.user_preference": Reach(0.9, trained),
     "windows": Reach("last", in_batch(lambda batch: sequences(batch).item_T.tolist())),
     "window_stride": Reach(1, lambda run, _: len(batches(run)), {"windows": "sliding"}),
-    "stranger_windows": Reach(2, in_batch(lambda batch: sequences(batch).lengths)),
-    "new_item_cost": Reach(1.0, held_back, {"id_dropout": 0.5}),
+    "cold_start_windows": Reach(2, in_batch(lambda batch: sequences(batch).lengths)),
+    "cold_item_cost": Reach(1.0, held_back, {"id_dropout": 0.5}),
     "mask_probability": Reach(0.8, in_batch(masked_tokens)),
     "exclude_seen": Reach(False, trained),
     "teacher": Reach(["teacher"], taught),
     "distillation_weight": Reach(0.9, taught, {"teacher": ["teacher"]}),
     "distillation_temperature": Reach(2.0, taught, {"teacher": ["teacher"]}),
-    "start_from": Reach("teacher", taught),
-    "rating_shrinkage": Reach(0.9, training_loss),
+    "warm_start_from": Reach("teacher", taught),
+    "rating_factor_l2": Reach(0.9, training_loss),
     "rating_learning_rate": Reach(0.5, trained),
     "weight_decay": Reach(0.5, trained),
     "beta2": Reach(0.5, trained),
@@ -226,7 +254,7 @@ REACH: dict[str, Reach] = {
     "max_grad_norm": Reach(0.01, trained),
     "gradient_accumulation_steps": Reach(2, trained),
     "ema_decay": Reach(0.5, trained),
-    "cuda_graphs": Reach(False, lambda run, dataset: is_captured(run, torch.device("cuda"))),
+    "cuda_graphs": Reach(False, lambda run, dataset: uses_cuda_graphs(run, torch.device("cuda"))),
     "precision": Reach("bf16-mixed", trained),
     "accelerator": Reach("gpu", trainer(lambda made: type(made.accelerator).__name__)),
     "devices": Reach(2, trainer(lambda made: made.num_devices)),
@@ -238,7 +266,9 @@ REACH: dict[str, Reach] = {
     # SplitConfig
     "split": Reach("global-time", split),
     "test_share": Reach(0.3, split, {"split": "global-time"}),
-    "fold": Reach(1, lambda run, _: make_split(LONGER, run.split).checksum, {"split": "cold-users"}),
+    "fold": Reach(
+        1, lambda run, _: make_split(LONGER, run.split).checksum, {"split": "cold-start-users"}
+    ),
 }
 
 
@@ -267,11 +297,15 @@ class Wandb:
 
 
 @pytest.mark.parametrize("name", leaves(RunConfig().to_dict()))
-def test_a_setting_reaches_what_it_names(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_setting_reaches_what_it_names(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert name in REACH, f"{name} is new: say in REACH what changes with it"
     monkeypatch.setattr(trainer_of, "WandbLogger", Wandb)
     monkeypatch.setattr(fit, "drop_checkpoints", lambda _: None)  # the last one is looked at
-    monkeypatch.setattr(fit, "evaluate_rows", lambda *_: {})  # what becomes of the weights is not looked at
+    monkeypatch.setattr(
+        fit, "evaluate_rows", lambda *_: {}
+    )  # what becomes of the weights is not looked at
     reach = REACH[name]
     run = RunConfig.from_dict({**BASE.to_dict(), **reach.given})
     before = reach.look(run, tmp_path / "before")
@@ -284,7 +318,11 @@ def test_there_are_no_entries_for_settings_that_are_gone() -> None:
 
 
 def test_every_group_of_settings_is_walked() -> None:
-    named = {entry.name for group in (ModelConfig, TrainingConfig, SplitConfig) for entry in fields(group)}
+    named = {
+        entry.name
+        for group in (ModelConfig, TrainingConfig, SplitConfig)
+        for entry in fields(group)
+    }
     tasks = {f"task_weights.{entry.name}" for entry in fields(TaskWeights)}
     assert set(leaves(RunConfig().to_dict())) == (named - {"task_weights"}) | tasks
 
@@ -302,20 +340,26 @@ class Tables:
         self.folder = folder
         (folder / "e.csv").write_text(EVENTS)
         (folder / "one.csv").write_text(EVENTS.replace("3,7,2,170", "3,7,5,170"))
-        (folder / "tied.csv").write_text("u,i,r,t\n" + "".join(f"1,{item},3,300\n" for item in range(20)))
+        (folder / "tied.csv").write_text(
+            "u,i,r,t\n" + "".join(f"1,{item},3,300\n" for item in range(20))
+        )
         (folder / "bad.csv").write_text(EVENTS + "3,8,good,180\n")
         for schema in ("e", "one", "bad", "tied"):
             (folder / f"{schema}.yaml").write_text(SCHEMA % f"{schema}.csv")
         for place, rating in (("first", "4.0"), ("second", "5.0")):
             release = folder / place / "ml-latest-small"
             release.mkdir(parents=True)
-            (release / "ratings.csv").write_text(f"userId,movieId,rating,timestamp\n1,11,{rating},978300760\n")
+            (release / "ratings.csv").write_text(
+                f"userId,movieId,rating,timestamp\n1,11,{rating},978300760\n"
+            )
             (release / "movies.csv").write_text("movieId,title,genres\n11,A (1987),Comedy\n")
 
     def prepared(self, look: Callable[[PreparedDataset], Any], **settings: Any) -> Any:
         """What is seen of the dataset, or the error."""
         paths = {"schema", "data_dir", "output"} & settings.keys()
-        config = PrepareConfig(**{**settings, **{name: self.folder / settings[name] for name in paths}})
+        config = PrepareConfig(
+            **{**settings, **{name: self.folder / settings[name] for name in paths}}
+        )
         try:
             return look(prepare_dataset(config, lambda line: None))
         except Bert4RecError as problem:
@@ -354,7 +398,9 @@ def test_a_setting_of_preparation_reaches_what_it_names(name: str, tmp_path: Pat
     tables = Tables(tmp_path)
     tables.prepared(look, schema="e.yaml", output="made")  # what `overwrite` finds
     before = tables.prepared(look, **{"output": "before", **given})
-    after = tables.prepared(look, **{"output": "after" if name != "output" else to, **given, name: to})
+    after = tables.prepared(
+        look, **{"output": "after" if name != "output" else to, **given, name: to}
+    )
     assert after != before
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from bert4rec.data.prepared import PreparedDataset
-from bert4rec.data.releases import RELEASES
 from bert4rec.data.synthetic import synthetic_dataset
 from bert4rec.ids import FIRST_ITEM, FIRST_USER
+from bert4rec.ingest.movielens import RELEASES
 
 ROOT = Path(__file__).parents[2]
 GENRES = ["Action", "Comedy", "Drama", "War", "Western"]
@@ -27,7 +27,9 @@ def invented_releases(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def working_folder(invented_releases: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def working_folder(
+    invented_releases: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
     """An empty folder beside the repository's configs and scripts, with the invented releases at hand."""
     for name in ("configs", "trainer.py", "inference.py"):
         (tmp_path / name).symlink_to(ROOT / name)
@@ -38,8 +40,14 @@ def working_folder(invented_releases: Path, tmp_path: Path, monkeypatch: pytest.
 
 def _write_1m(folder: Path, world: PreparedDataset) -> None:
     _write(folder / "ratings.dat", ("::".join(map(str, event)) for event in _events(world)))
-    _write(folder / "movies.dat", (f"{item}::Film {item} ({1980 + item % 20})::{_genre(item)}" for item in _ids(world)))
-    _write(folder / "users.dat", (f"{u}::{'FM'[u % 2]}::{(18, 25, 35)[u % 3]}::{u % 21}::0" for u in range(1, 126)))
+    _write(
+        folder / "movies.dat",
+        (f"{item}::Film {item} ({1980 + item % 20})::{_genre(item)}" for item in _ids(world)),
+    )
+    _write(
+        folder / "users.dat",
+        (f"{u}::{'FM'[u % 2]}::{(18, 25, 35)[u % 3]}::{u % 21}::0" for u in range(1, 126)),
+    )
 
 
 def _write_100k(folder: Path, world: PreparedDataset) -> None:

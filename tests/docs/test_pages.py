@@ -13,14 +13,16 @@ import yaml
 
 from bert4rec.cli.main import main
 from bert4rec.config import PrepareConfig, RunConfig
-from bert4rec.data.prepare import prepare_dataset
+from bert4rec.ingest.prepare import prepare_dataset
 
 ROOT = Path(__file__).parents[2]
 PAGES = ["README.md", "docs/quickstart.md"]
 
 
 def blocks(page: str, language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
+    return re.findall(
+        rf"```{language}\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL
+    )
 
 
 def run_line(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,7 +39,9 @@ def run_line(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
         assert not words or words[0] in ("make", "python", "pip"), f"nobody tests {line!r}"
 
 
-def test_the_commands_of_the_pages_run_as_written(working_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_commands_of_the_pages_run_as_written(
+    working_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One page after another in one folder; what a page before has run already is not run again."""
     done: set[str] = set()
     for page in PAGES:
@@ -53,7 +57,10 @@ def test_the_commands_of_the_pages_run_as_written(working_folder: Path, monkeypa
 
 def test_every_make_target_that_a_page_names_exists() -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    text = "\n".join((ROOT / page).read_text(encoding="utf-8") for page in [*PAGES, "CONTRIBUTING.md", "docs/cli.md"])
+    text = "\n".join(
+        (ROOT / page).read_text(encoding="utf-8")
+        for page in [*PAGES, "CONTRIBUTING.md", "docs/cli.md"]
+    )
     assert set(re.findall(r"`?\bmake ([a-z]+)(?=`|\s{2,}#|\n)", text)) <= targets
 
 
@@ -61,7 +68,10 @@ def test_the_demo_runs_and_leaves_a_model_and_two_pictures(
     working_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = subprocess.run(
-        ["make", "--dry-run", "--directory", str(ROOT), "demo"], capture_output=True, text=True, check=True
+        ["make", "--dry-run", "--directory", str(ROOT), "demo"],
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout
     commands = re.findall(r"^\S+/(bert4rec .*)$", recipe, re.MULTILINE)
     assert [command.split()[1] for command in commands] == [
@@ -84,21 +94,36 @@ def test_the_schema_of_the_data_page_is_read_as_written(tmp_path: Path) -> None:
         "article,label,department,tags,price\na1,Lamp (2019),home,red;new,9.5\na2,Chair (2020),home,,20\n"
     )
     (tmp_path / "customers.tsv").write_text("customer\tage\tcountry\nana\t34\tPT\nbo\t70\t??\n")
-    found = prepare_dataset(PrepareConfig(schema=tmp_path / "shop.yaml", output=tmp_path / "out"), lambda line: None)
+    found = prepare_dataset(
+        PrepareConfig(schema=tmp_path / "shop.yaml", output=tmp_path / "out"), lambda line: None
+    )
     assert found.name == "shop"
     assert list(found.item_features) == ["department", "tags", "price", "year"]
-    assert [found.user_features[name][0].values for name in ("age_group", "country")] == [["18-34", "65+"], ["PT"]]
+    assert [found.user_features[name][0].values for name in ("age_group", "country")] == [
+        ["18-34", "65+"],
+        ["PT"],
+    ]
 
 
 def test_pages_say_what_their_sources_say() -> None:
     made = runpy.run_path(str(ROOT / "docs" / "generate.py"))
-    assert made["commands_page"]() == (ROOT / "docs" / "cli.md").read_text(encoding="utf-8"), "run 'make docs'"
-    assert made["model_page"]() == (ROOT / "docs" / "model.md").read_text(encoding="utf-8"), "run 'make docs'"
-    assert made["evaluation_page"]() == (ROOT / "docs" / "evaluation.md").read_text(encoding="utf-8"), "run 'make docs'"
-    assert made["readme_with_results"]() == (ROOT / "README.md").read_text(encoding="utf-8"), "run 'make docs'"
+    assert made["commands_page"]() == (ROOT / "docs" / "cli.md").read_text(encoding="utf-8"), (
+        "run 'make docs'"
+    )
+    assert made["model_page"]() == (ROOT / "docs" / "model.md").read_text(encoding="utf-8"), (
+        "run 'make docs'"
+    )
+    assert made["evaluation_page"]() == (ROOT / "docs" / "evaluation.md").read_text(
+        encoding="utf-8"
+    ), "run 'make docs'"
+    assert made["readme_with_results"]() == (ROOT / "README.md").read_text(encoding="utf-8"), (
+        "run 'make docs'"
+    )
 
 
-@pytest.mark.parametrize("preset", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "preset", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.stem
+)
 def test_a_preset_holds_settings_that_exist_and_fit_together(preset: Path) -> None:
     RunConfig.from_dict(yaml.safe_load(preset.read_text(encoding="utf-8")))
 

@@ -14,12 +14,12 @@ import pytest
 from jsonargparse import ArgumentParser
 
 import bert4rec
-from bert4rec.cli import documented
+from bert4rec.cli import scripts as documented
 from bert4rec.cli.flags import make_parser
 from bert4rec.cli.main import COMMANDS, module_of
 from bert4rec.config import RunConfig
 from bert4rec.data.prepared import PreparedDataset
-from bert4rec.training.fit import train
+from bert4rec.training.train import train
 from small_runs import run_of
 
 HERE = Path(__file__).parent
@@ -49,7 +49,9 @@ def flags_of(parser: ArgumentParser) -> dict[str, str]:
 def _type_of(action: Action) -> str:
     if action.nargs == 0:
         return "switch"
-    text = str(getattr(action, "_typehint", None) or getattr(action, "type", None) or type(action).__name__)
+    text = str(
+        getattr(action, "_typehint", None) or getattr(action, "type", None) or type(action).__name__
+    )
     return re.sub(r"<class '([\w.]+)'>|typing\.", lambda found: found[1] or "", text)
 
 
@@ -71,7 +73,9 @@ def parser_of_script(name: str, monkeypatch: pytest.MonkeyPatch) -> ArgumentPars
     return made[0]
 
 
-def test_the_flags_of_every_command_are_those_that_were_promised(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_flags_of_every_command_are_those_that_were_promised(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     found = {}
     for command in COMMANDS:
         parser = make_parser(f"bert4rec {command}", "")
@@ -100,16 +104,23 @@ RUNS = {
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_the_losses_of_a_small_run_are_reproduced(name: str, world: PreparedDataset, tmp_path: Path) -> None:
-    found = losses(train(world, RUNS[name], tmp_path / "run", report=lambda line: None))
+def test_the_losses_of_a_small_run_are_reproduced(
+    name: str, world: PreparedDataset, tmp_path: Path
+) -> None:
+    found = losses(train(world, RUNS[name], tmp_path / "run", log=lambda line: None))
     stored = golden(f"losses_{name}", {"settings": RUNS[name].to_dict(), "losses": found})
     assert RunConfig.from_dict(stored["settings"]) == RUNS[name]
     assert stored["losses"].keys() == found.keys()
     for task, curve in found.items():
-        assert curve == pytest.approx(stored["losses"][task], rel=1e-3), task  # other CPUs round in other ways
+        assert curve == pytest.approx(stored["losses"][task], rel=1e-3), (
+            task
+        )  # other CPUs round in other ways
 
 
 def losses(folder: Path) -> dict[str, list[float]]:
     """Each task's loss by epoch."""
     history = json.loads((folder / "training.json").read_text())["history"]
-    return {task: [round(epoch["losses"][task], 6) for epoch in history] for task in history[0]["losses"]}
+    return {
+        task: [round(epoch["losses"][task], 6) for epoch in history]
+        for task in history[0]["losses"]
+    }

@@ -52,7 +52,11 @@ def copy(tmp_path: Path) -> Copy:
     """Copies a folder, without what training left, so that it can be damaged."""
 
     def made(folder: Path) -> Path:
-        return Path(shutil.copytree(folder, tmp_path / folder.name, ignore=shutil.ignore_patterns("training")))
+        return Path(
+            shutil.copytree(
+                folder, tmp_path / folder.name, ignore=shutil.ignore_patterns("training")
+            )
+        )
 
     return made
 

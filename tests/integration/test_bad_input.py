@@ -15,7 +15,9 @@ ROW = "1,5,3,5\n"
 TIMES_AND_RATINGS = "time: t, rating: r"
 
 
-def schema_of(folder: Path, events: str | bytes | None, declared: str = TIMES_AND_RATINGS, more: str = "") -> Path:
+def schema_of(
+    folder: Path, events: str | bytes | None, declared: str = TIMES_AND_RATINGS, more: str = ""
+) -> Path:
     """A table `e.csv` and the schema that declares it."""
     if events is not None:
         (folder / "e.csv").write_bytes(events if isinstance(events, bytes) else events.encode())
@@ -29,16 +31,32 @@ TABLES = {
     "empty": ("", {}, ["e.csv: the file is empty"]),
     "a header alone": (HEADER, {}, ["e.csv: the table has no rows"]),
     "cut off in a row": (HEADER + ROW + "1,6", {}, ["e.csv, row 3", "(the row has 2 of 4 fields)"]),
-    "too few fields": (HEADER + ROW + "1,6,4\n" + ROW, {}, ["e.csv, row 3, field 't'", "(the row has 3 of 4 fields)"]),
+    "too few fields": (
+        HEADER + ROW + "1,6,4\n" + ROW,
+        {},
+        ["e.csv, row 3, field 't'", "(the row has 3 of 4 fields)"],
+    ),
     "too many fields": (HEADER + ROW + "1,6,4,5,6\n", {}, ["e.csv, row 3: more than the 4 fields"]),
     "a rating of 11": (
         HEADER + ROW + "1,6,11,5\n",
         {"declared": "time: t, rating: r, scale: [1, 2, 3, 4, 5]"},
         ["e.csv, row 3, field 'r': '11' is not on the scale (1 to 5)", "--on_bad_rows drop"],
     ),
-    "after the year 3000": (HEADER + ROW + "1,6,3,32503680001\n", {}, ["e.csv, row 3, field 't'", "year 3000"]),
-    "a negative time": (HEADER + ROW + "1,6,3,-1\n", {}, ["e.csv, row 3, field 't': '-1' is a time before 1970"]),
-    "not UTF-8": (HEADER.encode() + b"1,5,3,5\nZo\xeb,6,3,6\n", {}, ["e.csv, row 3: not UTF-8", "'encoding'"]),
+    "after the year 3000": (
+        HEADER + ROW + "1,6,3,32503680001\n",
+        {},
+        ["e.csv, row 3, field 't'", "year 3000"],
+    ),
+    "a negative time": (
+        HEADER + ROW + "1,6,3,-1\n",
+        {},
+        ["e.csv, row 3, field 't': '-1' is a time before 1970"],
+    ),
+    "not UTF-8": (
+        HEADER.encode() + b"1,5,3,5\nZo\xeb,6,3,6\n",
+        {},
+        ["e.csv, row 3: not UTF-8", "'encoding'"],
+    ),
     "a column that is not there": (
         HEADER + ROW,
         {"declared": "time: when, rating: r"},
@@ -66,7 +84,10 @@ def test_a_table_that_cannot_be_used(
 
 ARCHIVES = {
     "truncated": (lambda whole: whole[: len(whole) // 2], ["truncated or damaged"]),
-    "a changed rating": (lambda whole: whole.replace(b"120::1::", b"120::2::", 1), ["Bad CRC-32", "ratings.dat"]),
+    "a changed rating": (
+        lambda whole: whole.replace(b"120::1::", b"120::2::", 1),
+        ["Bad CRC-32", "ratings.dat"],
+    ),
     "no archive at all": (lambda whole: b"<html>not found</html>", ["truncated or damaged"]),
     "empty": (lambda whole: b"", ["truncated or damaged"]),
 }
@@ -79,7 +100,9 @@ def test_an_archive_that_is_not_whole(tmp_path: Path, damage, parts: list[str]) 
     archive.parent.mkdir()
     archive.write_bytes(damage(whole))
     assert archive.read_bytes() != whole
-    said = run("prepare", "--dataset", "ml-1m", "--data_dir", archive.parent, "--output", tmp_path / "out").refused(1)
+    said = run(
+        "prepare", "--dataset", "ml-1m", "--data_dir", archive.parent, "--output", tmp_path / "out"
+    ).refused(1)
     assert said.startswith(str(archive))
     assert all(part in said for part in parts), said
     assert {path.name for path in tmp_path.iterdir()} == {"data", "whole"}
@@ -88,8 +111,12 @@ def test_an_archive_that_is_not_whole(tmp_path: Path, damage, parts: list[str]) 
 def test_a_truncated_file_of_a_release_names_the_row(tmp_path: Path) -> None:
     for name, text in ML_1M.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text if "ratings" not in name else text[: text.index("978300300")])
-    said = run("prepare", "--dataset", "ml-1m", "--data_dir", tmp_path, "--output", tmp_path / "out").refused(1)
+        (tmp_path / name).write_text(
+            text if "ratings" not in name else text[: text.index("978300300")]
+        )
+    said = run(
+        "prepare", "--dataset", "ml-1m", "--data_dir", tmp_path, "--output", tmp_path / "out"
+    ).refused(1)
     assert "ratings.dat, row 4, field 'time': missing" in said
     assert not (tmp_path / "out").exists()
 
@@ -102,7 +129,9 @@ def test_a_place_without_the_release_says_what_to_put_there(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("taken", ["a file", "a foreign folder"])
-def test_an_output_that_is_something_else_is_left_alone(tmp_path: Path, release: Path, taken: str) -> None:
+def test_an_output_that_is_something_else_is_left_alone(
+    tmp_path: Path, release: Path, taken: str
+) -> None:
     output = tmp_path / "taken"
     if taken == "a file":
         output.write_text("mine")
@@ -139,7 +168,13 @@ def test_a_user_with_one_event_trains_and_is_not_asked(tmp_path: Path) -> None:
 
 def test_where_nobody_can_be_asked_nothing_is_trained(tmp_path: Path) -> None:
     prepared = tmp_path / "prepared"
-    run("prepare", "--schema", schema_of(tmp_path, HEADER + "1,5,3,5\n2,6,3,5\n"), "--output", prepared).succeeded()
+    run(
+        "prepare",
+        "--schema",
+        schema_of(tmp_path, HEADER + "1,5,3,5\n2,6,3,5\n"),
+        "--output",
+        prepared,
+    ).succeeded()
     said = run("train", "--data", prepared, "--output", tmp_path / "model", *settings()).refused(1)
     assert said == "own: split 'leave-one-out' leaves nobody to ask; it needs users with 3 events"
     assert not (tmp_path / "model").exists()
@@ -184,7 +219,10 @@ def test_a_prepared_folder_that_is_not_whole(
     tmp_path: Path, copy, world_folder: Path, model: Path, how: str, said: str
 ) -> None:
     folder = damaged_data(copy(world_folder), how)
-    for words in (["train", "--output", tmp_path / "out", *settings()], ["evaluate", "--model", model]):
+    for words in (
+        ["train", "--output", tmp_path / "out", *settings()],
+        ["evaluate", "--model", model],
+    ):
         line = run(*words, "--data", folder).refused(1)
         assert line.startswith(str(folder))
         assert said in line
@@ -208,7 +246,10 @@ def damaged_model(folder: Path, how: str, other: Path) -> Path:
 PARTS = ["model.safetensors", "data.safetensors", "metadata.json", "metrics.json"]
 MODELS = [
     *(f"{name} {what}" for name in PARTS for what in ("truncated", "missing")),
-    *(f"{name} of another model" for name in ("model.safetensors", "data.safetensors", "metrics.json")),
+    *(
+        f"{name} of another model"
+        for name in ("model.safetensors", "data.safetensors", "metrics.json")
+    ),
     "config.json truncated",
     "config.json missing",
     "config.json of a newer version",
@@ -229,14 +270,19 @@ def test_a_model_folder_that_is_not_whole(copy, model: Path, other_model: Path, 
 def test_a_model_that_is_not_there_says_how_to_make_one(tmp_path: Path, command: str) -> None:
     user = [] if command == "evaluate" else ["--user_id", "1"]
     said = run(command, *user, "--model", tmp_path / "gone").refused(1)
-    assert said == f"{tmp_path / 'gone'}: does not exist; 'bert4rec train --output {tmp_path / 'gone'}' makes one"
+    assert (
+        said
+        == f"{tmp_path / 'gone'}: does not exist; 'bert4rec train --output {tmp_path / 'gone'}' makes one"
+    )
 
 
 @pytest.mark.parametrize("user_id", ["9999", "-1", "somebody", "7.0"])
 @pytest.mark.parametrize("command", ["recommend", "explain", "profile"])
 def test_an_unknown_user(model: Path, command: str, user_id: str) -> None:
     said = run(command, "--model", model, f"--user_id={user_id}", "--json").refused(1)
-    assert said.startswith(f"unknown user_id {user_id if user_id in ('9999', '-1') else repr(user_id)}: ")
+    assert said.startswith(
+        f"unknown user_id {user_id if user_id in ('9999', '-1') else repr(user_id)}: "
+    )
     assert "check the id" in said
 
 
@@ -249,7 +295,9 @@ def test_an_unknown_item(model: Path, item: str) -> None:
         ["explain", "--user_id", "1", "--item_id", item],
     ):
         assert (
-            run(*words, "--model", model).refused(1).startswith(f"unknown item_id {shown}: the model does not know it")
+            run(*words, "--model", model)
+            .refused(1)
+            .startswith(f"unknown item_id {shown}: the model does not know it")
         )
 
 
@@ -296,13 +344,17 @@ def test_what_is_no_report_is_not_compared(reports: Path, tmp_path: Path) -> Non
     for name in ("comparison.png", "report.md"):
         said = run("compare", reports / "popularity.json", reports / name).refused(1)
         assert said.startswith(f"{reports / name}: not a report of 'bert4rec evaluate --output'")
-    assert str(tmp_path / "gone") in run("compare", reports / "popularity.json", tmp_path / "gone").refused(1)
+    assert str(tmp_path / "gone") in run(
+        "compare", reports / "popularity.json", tmp_path / "gone"
+    ).refused(1)
 
 
 def test_a_folder_of_reports_is_known_and_what_to_name_in_it_is_said(reports: Path) -> None:
     said = run("compare", reports, reports / "popularity.json").refused(2)
     assert said.startswith(f"{reports}: a folder of several reports; name one of them: ")
-    assert {"model_request_time_on.json", "popularity.json"} < set(said.rpartition(": ")[2].split(", "))
+    assert {"model_request_time_on.json", "popularity.json"} < set(
+        said.rpartition(": ")[2].split(", ")
+    )
 
 
 @pytest.mark.parametrize("command", ["prepare", "train", "evaluate"])
@@ -328,8 +380,12 @@ def test_training_does_not_write_into_a_foreign_folder(world_folder: Path, tmp_p
 
 
 def test_other_settings_do_not_replace_a_model_unasked(world_folder: Path, model: Path) -> None:
-    said = run("train", "--data", world_folder, "--output", model, *settings(num_layers=2)).refused(2)
-    assert said.startswith(f"{model}: was trained with num_layers 1, not 2; choose another --output")
+    said = run("train", "--data", world_folder, "--output", model, *settings(num_layers=2)).refused(
+        2
+    )
+    assert said.startswith(
+        f"{model}: was trained with num_layers 1, not 2; choose another --output"
+    )
 
 
 def test_other_data_does_not_replace_a_model_unasked(other_world: Path, model: Path) -> None:

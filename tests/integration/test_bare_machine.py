@@ -24,7 +24,7 @@ for name in lacks["of the system"]:
     delattr(os, name)
 from bert4rec.config import RunConfig
 from bert4rec.data.prepared import PreparedDataset
-from bert4rec.training.fit import train
+from bert4rec.training.train import train
 
 train(PreparedDataset.open(data), RunConfig.from_dict(settings), output)
 present = [name for name in ("rich", "polars", "jsonargparse", "matplotlib", "resource") if sys.modules.get(name)]
@@ -45,7 +45,13 @@ def packages_without(folder: Path, absent: tuple[str, ...]) -> Path:
 
 def trained(tmp_path: Path, data: Path, packages: list[str], lacks: dict[str, list[str]]) -> str:
     """What a run prints in a process that sees these packages alone."""
-    given = [[str(ROOT / "src"), *packages], str(data), str(tmp_path / "run"), run_of(max_epochs=1).to_dict(), lacks]
+    given = [
+        [str(ROOT / "src"), *packages],
+        str(data),
+        str(tmp_path / "run"),
+        run_of(max_epochs=1).to_dict(),
+        lacks,
+    ]
     words = [sys.executable, "-S", "-c", SCRIPT, json.dumps(given)]
     done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, timeout=300)
     assert done.returncode == 0, done.stderr
@@ -53,7 +59,9 @@ def trained(tmp_path: Path, data: Path, packages: list[str], lacks: dict[str, li
 
 
 @pytest.mark.slow
-def test_training_needs_no_library_for_tables_flags_colours_or_pictures(world_folder: Path, tmp_path: Path) -> None:
+def test_training_needs_no_library_for_tables_flags_colours_or_pictures(
+    world_folder: Path, tmp_path: Path
+) -> None:
     packages = [str(packages_without(tmp_path / "packages", LIBRARIES))]
     said = trained(tmp_path, world_folder, packages, {"modules": [], "of the system": []})
     assert f"{tmp_path / 'run' / 'losses.png'}: not drawn, for matplotlib is not installed" in said
@@ -64,7 +72,10 @@ def test_training_needs_no_library_for_tables_flags_colours_or_pictures(world_fo
 
 @pytest.mark.slow
 def test_training_needs_nothing_that_windows_lacks(world_folder: Path, tmp_path: Path) -> None:
-    lacks = {"modules": ["resource", "fcntl", "pwd", "grp", "termios"], "of the system": ["sysconf", "getuid", "fork"]}
+    lacks = {
+        "modules": ["resource", "fcntl", "pwd", "grp", "termios"],
+        "of the system": ["sysconf", "getuid", "fork"],
+    }
     said = trained(tmp_path, world_folder, site.getsitepackages(), lacks)
     assert "peak memory unknown" in said
     assert "memory unknown." in (tmp_path / "run" / "README.md").read_text()

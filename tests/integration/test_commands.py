@@ -25,10 +25,14 @@ def answer(*words: object) -> dict[str, Any]:
 
 def test_a_release_becomes_a_prepared_folder(release: Path, tmp_path: Path) -> None:
     folder = tmp_path / "prepared" / "ml-1m"
-    printed = run("prepare", "--dataset", "ml-1m", "--data_dir", release.parent, "--output", folder).succeeded()
+    printed = run(
+        "prepare", "--dataset", "ml-1m", "--data_dir", release.parent, "--output", folder
+    ).succeeded()
     assert re.search(r"ratings\.dat: time +event order and time", printed)
     assert "16 users, 12 items, 128 events" in printed.splitlines()[-1]
-    again = run("prepare", "--dataset", "ml-1m", "--data_dir", release.parent, "--output", folder).succeeded()
+    again = run(
+        "prepare", "--dataset", "ml-1m", "--data_dir", release.parent, "--output", folder
+    ).succeeded()
     assert "already prepared" in again
 
 
@@ -49,25 +53,46 @@ def test_training_prints_plain_lines_and_leaves_a_model(world_folder: Path, tmp_
     folder = tmp_path / "runs" / "a"
     printed = run("train", "--data", world_folder, "--output", folder, *settings()).succeeded()
     first, second, summary, held_back, last = printed.splitlines()
-    assert re.match(r"epoch   1/2  item_prediction \d+\.\d{3}  .*ndcg@10 0\.\d{4} \*  .*events/s.*left at most", first)
+    assert re.match(
+        r"epoch   1/2  item_prediction \d+\.\d{3}  .*ndcg@10 0\.\d{4} \*  .*events/s.*left at most",
+        first,
+    )
     assert second.startswith("epoch   2/2  ")
     assert summary.startswith("trained 2 epochs in ")
-    assert re.match(r"scores of new items are lowered by \d+\.\d\d \(new_item_cost 0\.005\)", held_back)
+    assert re.match(
+        r"scores of new items are lowered by \d+\.\d\d \(cold_item_cost 0\.005\)", held_back
+    )
     assert last == f"model folder: {folder}"
     assert "\x1b" not in printed
     assert "\r" not in printed
 
 
-def test_the_estimate_of_a_long_epoch_comes_before_its_line(world_folder: Path, tmp_path: Path) -> None:
-    words = ["--data", world_folder, "--output", tmp_path / "a", *settings(batch_size=4, max_epochs=1, windows="last")]
+def test_the_estimate_of_a_long_epoch_comes_before_its_line(
+    world_folder: Path, tmp_path: Path
+) -> None:
+    words = [
+        "--data",
+        world_folder,
+        "--output",
+        tmp_path / "a",
+        *settings(batch_size=4, max_epochs=1, windows="last"),
+    ]
     lines = run("train", *words).succeeded().splitlines()
     assert lines[0].startswith("about ")
     assert "for all 1" in lines[0]
     assert lines[1].startswith("epoch   1/1 ")
 
 
-def test_no_estimate_comes_after_the_line_of_a_short_epoch_that_says_it_too(world_folder: Path, tmp_path: Path) -> None:
-    words = ["--data", world_folder, "--output", tmp_path / "a", *settings(batch_size=40, max_epochs=12)]
+def test_no_estimate_comes_after_the_line_of_a_short_epoch_that_says_it_too(
+    world_folder: Path, tmp_path: Path
+) -> None:
+    words = [
+        "--data",
+        world_folder,
+        "--output",
+        tmp_path / "a",
+        *settings(batch_size=40, max_epochs=12),
+    ]
     lines = run("train", *words).succeeded().splitlines()
     assert [line.split()[0] for line in lines[:12]] == ["epoch"] * 12  # 2 steps each, 24 in all
 
@@ -76,9 +101,13 @@ def test_the_settings_of_a_run_are_stored_with_the_flag_before_the_file_before_t
     world_folder: Path, tmp_path: Path
 ) -> None:
     file = tmp_path / "run.yaml"
-    file.write_text(json.dumps({**TINY, "task_weights": {"rating_prediction": 0.1, "user_preference": 0.0}}))
+    file.write_text(
+        json.dumps({**TINY, "task_weights": {"rating_prediction": 0.1, "user_preference": 0.0}})
+    )
     flags = ["--max_epochs", "1", "--task_weights.rating_prediction", "0.5"]
-    run("train", "--data", world_folder, "--output", tmp_path / "a", "--config", file, *flags).succeeded()
+    run(
+        "train", "--data", world_folder, "--output", tmp_path / "a", "--config", file, *flags
+    ).succeeded()
     stored = json.loads((tmp_path / "a" / "config.json").read_text())["settings"]
     assert (stored["max_epochs"], stored["hidden_size"], stored["weight_decay"]) == (1, 16, 0.01)
     assert stored["task_weights"] == {
@@ -91,10 +120,15 @@ def test_the_settings_of_a_run_are_stored_with_the_flag_before_the_file_before_t
 
 def test_a_model_that_is_there_is_not_trained_again(world_folder: Path, model: Path) -> None:
     printed = run("train", "--data", world_folder, "--output", model, *settings()).succeeded()
-    assert printed == f"{model}: already trained with these settings on this data; --overwrite trains it again\n"
+    assert (
+        printed
+        == f"{model}: already trained with these settings on this data; --overwrite trains it again\n"
+    )
 
 
-def test_evaluate_answers_with_metrics_intervals_and_the_protocol(model: Path, world_folder: Path) -> None:
+def test_evaluate_answers_with_metrics_intervals_and_the_protocol(
+    model: Path, world_folder: Path
+) -> None:
     found = answer("evaluate", "--model", model, "--data", world_folder)
     assert {"hit@10", "ndcg@10", "mrr", "coverage@10"} <= set(found["metrics"])
     low, high = found["intervals"]["ndcg@10"]
@@ -104,8 +138,12 @@ def test_evaluate_answers_with_metrics_intervals_and_the_protocol(model: Path, w
     assert found["rows"]["request_time_on"]["metrics"] == found["metrics"]
 
 
-def test_evaluate_asks_the_data_of_the_model_where_none_is_named(model: Path, world_folder: Path) -> None:
-    assert answer("evaluate", "--model", model) == answer("evaluate", "--model", model, "--data", world_folder)
+def test_evaluate_asks_the_data_of_the_model_where_none_is_named(
+    model: Path, world_folder: Path
+) -> None:
+    assert answer("evaluate", "--model", model) == answer(
+        "evaluate", "--model", model, "--data", world_folder
+    )
 
 
 def test_baselines_stand_beside_the_model_and_their_remarks_out_of_the_way(model: Path) -> None:
@@ -117,11 +155,16 @@ def test_baselines_stand_beside_the_model_and_their_remarks_out_of_the_way(model
 
 
 def test_the_table_of_an_evaluation_has_one_line_a_row(model: Path) -> None:
-    lines = [line.rstrip() for line in run("evaluate", "--model", model, "--baselines").succeeded().splitlines()]
+    lines = [
+        line.rstrip()
+        for line in run("evaluate", "--model", model, "--baselines").succeeded().splitlines()
+    ]
     ranking, rating, interval, protocol = "\n".join(lines[1:]).split("\n\n")
     number = r"\d\.\d{4}"
     for row in ranking.splitlines()[1:]:
-        assert re.fullmatch(rf"\S.*?  +{number} ±{number}  +{number} ±{number}  +{number} ±{number}  +{number}", row)
+        assert re.fullmatch(
+            rf"\S.*?  +{number} ±{number}  +{number} ±{number}  +{number} ±{number}  +{number}", row
+        )
     names = [re.split(r"  +", row)[0] for row in ranking.splitlines()[1:]]
     assert names[:2] == ["model, request time on", "model, request time off"]
     assert set(names[2:]) == {"popularity", "sequential rules", "item kNN"}
@@ -148,24 +191,38 @@ def test_the_table_of_an_evaluation_has_one_line_a_row(model: Path) -> None:
 
 def test_evaluate_writes_reports_that_compare_reads(reports: Path) -> None:
     names = {path.name for path in reports.iterdir()}
-    assert {"report.md", "comparison.png", "reliability.png", "popularity.json", "model_request_time_on.json"} < names
+    assert {
+        "report.md",
+        "comparison.png",
+        "reliability.png",
+        "popularity.json",
+        "model_request_time_on.json",
+    } < names
     found = answer("compare", reports / "model_request_time_on.json", reports / "popularity.json")
     low, high = found["intervals"]["ndcg@10"]
     assert low <= found["difference"]["ndcg@10"] <= high
     assert (found["first"], found["second"]) == ("model", "popularity")
     assert 0 < found["p_value"]["hit@10"] <= 1
-    assert found["slices"]["short histories"]["users"] == found["protocol"]["users"]  # this world knows no others
+    assert (
+        found["slices"]["short histories"]["users"] == found["protocol"]["users"]
+    )  # this world knows no others
     assert found["slices"]["short histories"]["difference"] == found["difference"]
 
 
 def test_compare_asks_a_model_as_its_report_was_made(model: Path, reports: Path) -> None:
     table = run("compare", model, reports / "model_request_time_on.json").succeeded()
     for metric in ("ndcg@10", "rating_rmse"):
-        assert re.search(rf"^{metric} +0\.0000  \[\+0\.0000, \+0\.0000\] +1\.0000", table, re.MULTILINE)
-    assert re.search(r"^rare items +\d+ +(\+0\.0000 \[\+0\.0000, \+0\.0000\] *){3}$", table, re.MULTILINE)
+        assert re.search(
+            rf"^{metric} +0\.0000  \[\+0\.0000, \+0\.0000\] +1\.0000", table, re.MULTILINE
+        )
+    assert re.search(
+        r"^rare items +\d+ +(\+0\.0000 \[\+0\.0000, \+0\.0000\] *){3}$", table, re.MULTILINE
+    )
 
 
-@pytest.mark.parametrize("who", [["--user_id", "7"], ["--item_sequence", HISTORY]], ids=["stored", "given"])
+@pytest.mark.parametrize(
+    "who", [["--user_id", "7"], ["--item_sequence", HISTORY]], ids=["stored", "given"]
+)
 def test_recommend_answers_with_a_ranked_list(model: Path, who: list[str]) -> None:
     items = answer("recommend", "--model", model, *who, "--k", "3")["items"]
     assert [item["rank"] for item in items] == [1, 2, 3]
@@ -176,7 +233,14 @@ def test_recommend_answers_with_a_ranked_list(model: Path, who: list[str]) -> No
 
 def test_recommend_gives_10_items_and_fewer_where_fewer_are_left(model: Path) -> None:
     assert len(answer("recommend", "--model", model, "--item_sequence", HISTORY)["items"]) == 10
-    assert len(answer("recommend", "--model", model, "--item_sequence", HISTORY, "--k", "1000")["items"]) == 24 - 4
+    assert (
+        len(
+            answer("recommend", "--model", model, "--item_sequence", HISTORY, "--k", "1000")[
+                "items"
+            ]
+        )
+        == 24 - 4
+    )
 
 
 def test_what_was_seen_is_listed_only_where_that_is_asked_for(model: Path) -> None:
@@ -193,7 +257,14 @@ def test_unknown_items_of_a_sequence_may_be_left_out(model: Path) -> None:
 
 def test_a_request_may_say_when_and_who(model: Path) -> None:
     words = ["recommend", "--model", model, "--item_sequence", HISTORY]
-    more = ["--timestamps", "1e9,1.1e9,1.2e9,1.3e9", "--ratings", "5,4,5,4", "--request_time", "now"]
+    more = [
+        "--timestamps",
+        "1e9,1.1e9,1.2e9,1.3e9",
+        "--ratings",
+        "5,4,5,4",
+        "--request_time",
+        "now",
+    ]
     found = answer(*words, *more, "--user_features", "gender=F")
     assert np.isfinite([item["score"] for item in found["items"]]).all()
     assert found != answer(*words)
@@ -206,9 +277,23 @@ def test_of_somebody_new_features_are_enough(model: Path) -> None:
     )
 
 
-def test_bench_tells_milliseconds_and_users_per_second(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bench_tells_milliseconds_and_users_per_second(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("bert4rec.engine.latency.BATCH_SECONDS", 0.0)
-    words = ["bench", "--model", model, "--requests", "3", "--batch_sizes", "1", "4", "--catalogues", "30", "100"]
+    words = [
+        "bench",
+        "--model",
+        model,
+        "--requests",
+        "3",
+        "--batch_sizes",
+        "1",
+        "4",
+        "--catalogues",
+        "30",
+        "100",
+    ]
     found = answer(*words)
     assert [one["items"] for one in found["catalogues"]] == [24, 30, 100]
     assert all(one["users_per_second"].keys() == {"1", "4"} for one in found["catalogues"])
@@ -233,9 +318,15 @@ def test_bench_says_what_it_cannot_measure(model: Path, words: list[str], said: 
 @pytest.mark.parametrize("suffix", ["parquet", "csv", "tsv"])
 def test_recommend_writes_the_lists_of_all_users(model: Path, tmp_path: Path, suffix: str) -> None:
     output = tmp_path / f"recs.{suffix}"
-    told = run("recommend", "--model", model, "--users", "all", "--k", "3", "--output", output).succeeded()
+    told = run(
+        "recommend", "--model", model, "--users", "all", "--k", "3", "--output", output
+    ).succeeded()
     assert re.fullmatch(rf"80 users in [\d.]+ s, [\d,]+ users/s: {output}", told.strip())
-    read = {"parquet": pl.read_parquet, "csv": pl.read_csv, "tsv": lambda path: pl.read_csv(path, separator="\t")}
+    read = {
+        "parquet": pl.read_parquet,
+        "csv": pl.read_csv,
+        "tsv": lambda path: pl.read_csv(path, separator="\t"),
+    }
     lists = read[suffix](output)
     assert lists.columns == ["user_id", "item_id", "score", "rank"]
     assert lists["user_id"].to_list() == [user for user in range(1, 81) for _ in range(3)]
@@ -248,7 +339,15 @@ def test_recommend_writes_the_lists_of_all_users(model: Path, tmp_path: Path, su
 
 def test_recommend_asks_the_users_of_a_file(model: Path, tmp_path: Path) -> None:
     (tmp_path / "some.txt").write_text("user_id\n9\n\n7\n")
-    words = ["recommend", "--model", model, "--users", tmp_path / "some.txt", "--output", tmp_path / "r.csv"]
+    words = [
+        "recommend",
+        "--model",
+        model,
+        "--users",
+        tmp_path / "some.txt",
+        "--output",
+        tmp_path / "r.csv",
+    ]
     found = answer(*words, "--k", "2", "--request_time", "now", "--filter_seen", "false")
     assert found["users"] == 2
     assert found["users_per_second"] > 0
@@ -262,17 +361,34 @@ def test_recommend_asks_the_users_of_a_file(model: Path, tmp_path: Path) -> None
         (["--output", "r.csv"], 2, "--users and --output go together"),
         (["--users", "all", "--output", "r.txt"], 2, "end its name in .parquet, .csv, .tsv"),
         (["--users", "all", "--output", "r.csv", "--user_id", "7"], 2, "leave out --user_id"),
-        (["--users", "all", "--output", "r.csv", "--user_features", "gender=F"], 2, "--users asks stored histories"),
+        (
+            ["--users", "all", "--output", "r.csv", "--user_features", "gender=F"],
+            2,
+            "--users asks stored histories",
+        ),
         (["--users", "all", "--output", "r.csv", "--k", "0"], 2, "k is 0"),
-        (["--users", "all", "--output", "absent/r.parquet"], 1, "absent/r.parquet: No such file or directory"),
-        (["--users", "absent.txt", "--output", "r.csv"], 1, "absent.txt: No such file or directory"),
+        (
+            ["--users", "all", "--output", "absent/r.parquet"],
+            1,
+            "absent/r.parquet: No such file or directory",
+        ),
+        (
+            ["--users", "absent.txt", "--output", "r.csv"],
+            1,
+            "absent.txt: No such file or directory",
+        ),
         (["--users", "unknown.txt", "--output", "r.csv"], 1, "unknown user_id 9999"),
         (["--users", "empty.txt", "--output", "r.csv"], 1, "holds no user ids; write one a line"),
     ],
     ids=lambda value: "" if isinstance(value, (int, str)) else " ".join(value),
 )
 def test_recommend_says_what_is_wrong_with_many_users(
-    model: Path, tmp_path: Path, words: list[str], code: int, said: str, monkeypatch: pytest.MonkeyPatch
+    model: Path,
+    tmp_path: Path,
+    words: list[str],
+    code: int,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "unknown.txt").write_text("7\n9999\n")
@@ -281,7 +397,9 @@ def test_recommend_says_what_is_wrong_with_many_users(
     assert {path.name for path in tmp_path.iterdir()} == {"unknown.txt", "empty.txt"}
 
 
-@pytest.mark.parametrize("who", [["--user_id", "7"], ["--item_sequence", HISTORY]], ids=["stored", "given"])
+@pytest.mark.parametrize(
+    "who", [["--user_id", "7"], ["--item_sequence", HISTORY]], ids=["stored", "given"]
+)
 def test_explain_answers_with_measured_effects(model: Path, who: list[str]) -> None:
     found = answer("explain", "--model", model, *who, "--item_id", "120")
     assert found["item_id"] == 120
@@ -295,27 +413,43 @@ def test_explain_draws_and_estimates(model: Path, tmp_path: Path) -> None:
     found = answer("explain", "--model", model, "--user_id", "7", "--method", "gradients", *drawn)
     assert {"item_id", "effect", "position", "title"} == set(found["events"][0])
     assert all(picture.read_bytes().startswith(b"\x89PNG") for picture in pictures)
-    assert "'measured', 'gradients'" in run("explain", "--model", model, "--user_id", "7", "--method", "guess").refused(
-        2
-    )
+    assert "'measured', 'gradients'" in run(
+        "explain", "--model", model, "--user_id", "7", "--method", "guess"
+    ).refused(2)
 
 
 def test_evaluate_measures_explanations(model: Path, tmp_path: Path) -> None:
-    found = answer("evaluate", "--model", model, "--explanations", "6", "--output", tmp_path)["explanations"]
+    found = answer("evaluate", "--model", model, "--explanations", "6", "--output", tmp_path)[
+        "explanations"
+    ]
     assert (found["users"], found["request_time"]) == (6, True)
     assert set(found["explainers"]) >= {"measured", "at random", "most recent"}
-    assert json.loads((tmp_path / "explanations.json").read_text())["explainers"] == found["explainers"]
+    assert (
+        json.loads((tmp_path / "explanations.json").read_text())["explainers"]
+        == found["explainers"]
+    )
     assert (tmp_path / "explanations.png").read_bytes().startswith(b"\x89PNG")
     told = run("evaluate", "--model", model, "--explanations", "6").succeeded()
-    for part in ("DEL: the item's likelihood", "INS: ", "POS: ", "NEG: ", "measured − most recent", "forward passes"):
+    for part in (
+        "DEL: the item's likelihood",
+        "INS: ",
+        "POS: ",
+        "NEG: ",
+        "measured − most recent",
+        "forward passes",
+    ):
         assert part in told
     assert max(map(len, told.splitlines())) <= 120
     said = run("evaluate", "--model", model, "--explanations", "-1").refused(2)
     assert said.endswith("explanations is -1: it is a number of users")
 
 
-@pytest.mark.parametrize("who", [["--user_id", "7"], ["--item_sequence", HISTORY]], ids=["stored", "given"])
-def test_explain_without_an_item_explains_the_first_recommended_one(model: Path, who: list[str]) -> None:
+@pytest.mark.parametrize(
+    "who", [["--user_id", "7"], ["--item_sequence", HISTORY]], ids=["stored", "given"]
+)
+def test_explain_without_an_item_explains_the_first_recommended_one(
+    model: Path, who: list[str]
+) -> None:
     first = answer("recommend", "--model", model, *who, "--k", "1")["items"][0]
     found = answer("explain", "--model", model, *who)
     assert (found["item_id"], found["rank"]) == (first["item_id"], 1)
@@ -331,22 +465,32 @@ def test_explain_without_an_item_says_when_there_is_none_to_recommend(model: Pat
 def test_profile_answers_with_what_is_known_and_expected(model: Path) -> None:
     found = answer("profile", "--model", model, "--user_id", "7")
     assert found["user_id"] == 7
-    assert {"gender", "age_group", "occupation_code", "num_events", "favourite_genres", "predicted_genres"} <= set(
-        found
-    )
+    assert {
+        "gender",
+        "age_group",
+        "occupation_code",
+        "num_events",
+        "favourite_genres",
+        "predicted_genres",
+    } <= set(found)
 
 
 @pytest.mark.parametrize(
     ("words", "parts"),
     [
         (["recommend", "--user_id", "7"], ["recommended to user 7", "rank", "title", "rating"]),
-        (["explain", "--user_id", "7"], ["is number 1 among", "effect of each past event", "what is known of the"]),
+        (
+            ["explain", "--user_id", "7"],
+            ["is number 1 among", "effect of each past event", "what is known of the"],
+        ),
         (["explain", "--item_sequence", HISTORY], ["effect of each past event", "rank without"]),
         (["profile", "--user_id", "7"], ["user 7", "gender", "favourite_genres", "%"]),
     ],
     ids=lambda value: value[0] if value[0] in ("recommend", "explain", "profile") else "",
 )
-def test_without_json_an_answer_is_a_table_for_people(model: Path, words: list[str], parts: list[str]) -> None:
+def test_without_json_an_answer_is_a_table_for_people(
+    model: Path, words: list[str], parts: list[str]
+) -> None:
     printed = run(*words, "--model", model).succeeded()
     assert all(part in printed for part in parts), printed
     assert max(map(len, printed.splitlines())) <= 120

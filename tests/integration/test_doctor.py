@@ -37,14 +37,18 @@ def test_doctor_says_what_the_system_does_not_tell(monkeypatch: pytest.MonkeyPat
 
 
 def test_doctor_finds_whole_folders_whole(world_folder: Path, model: Path) -> None:
-    found = json.loads(run("doctor", "--data", world_folder, "--model", model, "--json").succeeded())
+    found = json.loads(
+        run("doctor", "--data", world_folder, "--model", model, "--json").succeeded()
+    )
     assert found["data"].startswith("whole: 80 users, 24 items, 1,200 events")
     assert found["model"].startswith("whole: trained on synthetic")
     assert "whole: 80 users" in run("doctor", "--data", world_folder).succeeded()
 
 
 @pytest.mark.parametrize("name", [*ARRAYS, "vocabulary.json", "catalogue.json", "manifest.json"])
-def test_doctor_names_a_truncated_file_of_a_prepared_folder(world_folder: Path, copy, name: str) -> None:
+def test_doctor_names_a_truncated_file_of_a_prepared_folder(
+    world_folder: Path, copy, name: str
+) -> None:
     folder = copy(world_folder)
     content = (folder / name).read_bytes()
     (folder / name).write_bytes(content[: len(content) // 2])
@@ -53,13 +57,17 @@ def test_doctor_names_a_truncated_file_of_a_prepared_folder(world_folder: Path, 
     assert json.loads(done.out)["data"].startswith("not whole: ")
 
 
-@pytest.mark.parametrize("name", ["event_item.npy", "event_time.npy", "event_rating.npy", "user_feature_0.npy"])
+@pytest.mark.parametrize(
+    "name", ["event_item.npy", "event_time.npy", "event_rating.npy", "user_feature_0.npy"]
+)
 def test_doctor_names_a_file_of_other_data_though_it_is_whole(
     world_folder: Path, other_world: Path, copy, name: str
 ) -> None:
     folder = copy(world_folder)
     shutil.copy(other_world / name, folder / name)
-    assert f"{folder / name}: not the file that manifest.json names" in run("doctor", "--data", folder).refused(1)
+    assert f"{folder / name}: not the file that manifest.json names" in run(
+        "doctor", "--data", folder
+    ).refused(1)
 
 
 def test_doctor_names_what_is_missing(world_folder: Path, copy) -> None:
@@ -70,7 +78,9 @@ def test_doctor_names_what_is_missing(world_folder: Path, copy) -> None:
     assert "is not complete" in run("doctor", "--data", folder).refused(1)
 
 
-@pytest.mark.parametrize("name", ["model.safetensors", "data.safetensors", "metadata.json", "metrics.json"])
+@pytest.mark.parametrize(
+    "name", ["model.safetensors", "data.safetensors", "metadata.json", "metrics.json"]
+)
 def test_doctor_names_a_changed_file_of_a_model(model: Path, copy, name: str) -> None:
     folder = copy(model)
     content = bytearray((folder / name).read_bytes())

@@ -52,9 +52,23 @@ PREPARING = {
 
 @pytest.mark.parametrize(("owner", "name", "full", "said"), PREPARING.values(), ids=PREPARING)
 def test_preparing_on_a_full_disk_leaves_no_trace(
-    tmp_path: Path, release: Path, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, full: Any, said: str
+    tmp_path: Path,
+    release: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    owner: Any,
+    name: str,
+    full: Any,
+    said: str,
 ) -> None:
-    words = ["prepare", "--dataset", "ml-1m", "--data_dir", release.parent, "--output", tmp_path / "out"]
+    words = [
+        "prepare",
+        "--dataset",
+        "ml-1m",
+        "--data_dir",
+        release.parent,
+        "--output",
+        tmp_path / "out",
+    ]
     with monkeypatch.context() as patched:
         patched.setattr(owner, name, full)
         line = run(*words).refused(1)
@@ -67,7 +81,15 @@ def test_preparing_on_a_full_disk_leaves_no_trace(
 def test_preparing_again_on_a_full_disk_keeps_what_was_there(
     tmp_path: Path, release: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = ["prepare", "--dataset", "ml-1m", "--data_dir", release.parent, "--output", tmp_path / "out"]
+    words = [
+        "prepare",
+        "--dataset",
+        "ml-1m",
+        "--data_dir",
+        release.parent,
+        "--output",
+        tmp_path / "out",
+    ]
     run(*words).succeeded()
     with monkeypatch.context() as patched:
         patched.setattr(np, "save", half_an_array)
@@ -104,12 +126,18 @@ def test_training_on_a_full_disk_leaves_no_model_and_goes_on_once_there_is_room(
     line = run(*words).refused(1)
     assert str(folder) in line
     assert "cannot be written (No space left on device)" in line
-    assert ("--resume goes on" in line) == (folder / "training" / "last.ckpt").is_file() == (files >= 3)
+    assert (
+        ("--resume goes on" in line)
+        == (folder / "training" / "last.ckpt").is_file()
+        == (files >= 3)
+    )
     assert not (folder / "config.json").exists()
     assert not [name for name in names(folder) if "unfinished" in name]
     for checkpoint in folder.rglob("*.ckpt"):
         assert torch.load(checkpoint, weights_only=True)["epoch"] in (0, 1)
-    assert "is not a complete model folder" in run("recommend", "--model", folder, "--user_id", "1").refused(1)
+    assert "is not a complete model folder" in run(
+        "recommend", "--model", folder, "--user_id", "1"
+    ).refused(1)
     disk(1000)
     again = run(*words, "--resume").succeeded()
     assert again.count("epoch   1/2") == (files < 3)
@@ -117,7 +145,12 @@ def test_training_on_a_full_disk_leaves_no_model_and_goes_on_once_there_is_room(
     run("doctor", "--model", folder).succeeded()
 
 
-REPORTS = ["model_request_time_on.json", "model_request_time_off.json", "report.md", "comparison.png"]
+REPORTS = [
+    "model_request_time_on.json",
+    "model_request_time_off.json",
+    "report.md",
+    "comparison.png",
+]
 """In the order in which they are written."""
 
 
@@ -140,7 +173,10 @@ def test_a_limit_of_the_system_is_met_like_a_full_disk(tmp_path: Path, world_fol
     folder = tmp_path / "model"
     words = ["train", "--data", world_folder, "--output", folder, *settings()]
     done = finished(process(*words, preexec_fn=limited))
-    assert done.refused(1) == f"{folder / 'training' / 'best.ckpt'}: cannot be written (File too large)"
+    assert (
+        done.refused(1)
+        == f"{folder / 'training' / 'best.ckpt'}: cannot be written (File too large)"
+    )
     assert {path.name for path in (folder / "training").iterdir()} == {"run.json", "log"}
 
 

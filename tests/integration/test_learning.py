@@ -14,17 +14,17 @@ from bert4rec.artefact import Artefact
 from bert4rec.config import ModelConfig, RunConfig, SplitConfig, TaskWeights, TrainingConfig
 from bert4rec.data.histories import Histories
 from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.prepared_writer import Content, in_memory
 from bert4rec.data.splits import Split, make_split
 from bert4rec.data.synthetic import GROUPS, synthetic_dataset
-from bert4rec.data.writing import Content, in_memory
 from bert4rec.evaluation.baselines import Popularity
 from bert4rec.evaluation.evaluate import evaluate
-from bert4rec.evaluation.ratings import rating_baselines
+from bert4rec.evaluation.rating_baselines import rating_baselines
 from bert4rec.evaluation.report import Report
 from bert4rec.ids import FIRST_ITEM, FIRST_USER, NO_TIME, UNKNOWN
 from bert4rec.model.network import Bert4Rec
 from bert4rec.model.scorer import NetworkScorer
-from bert4rec.training.fit import train
+from bert4rec.training.train import train
 
 ITEMS = 60
 NEW = np.arange(ITEMS - GROUPS, ITEMS)
@@ -47,7 +47,10 @@ def world_of(items: int) -> PreparedDataset:
             rating_levels=full.rating_levels.tolist(),
             user_ids=full.users.ids,
             item_ids=full.items.ids[:items],
-            item_features=[(feature, table[: FIRST_ITEM + items]) for feature, table in full.item_features.values()],
+            item_features=[
+                (feature, table[: FIRST_ITEM + items])
+                for feature, table in full.item_features.values()
+            ],
             user_features=list(full.user_features.values()),
         )
     )
@@ -63,12 +66,24 @@ def split(world: PreparedDataset) -> Split:
     return make_split(world, SplitConfig())
 
 
-BLOCKS = {"default blocks": {}, "gated blocks": {"block": "gated", "relative_time": True, "relative_position": True}}
+BLOCKS = {
+    "default blocks": {},
+    "gated blocks": {"block": "gated", "relative_time": True, "relative_position": True},
+}
 
 
 @pytest.fixture(scope="module", params=BLOCKS)
-def model(request: pytest.FixtureRequest, world: PreparedDataset, tmp_path_factory: pytest.TempPathFactory) -> Artefact:
-    sizes = {"hidden_size": 32, "num_heads": 2, "num_layers": 2, "seq_length": 16, "feature_size": 8, "user_size": 8}
+def model(
+    request: pytest.FixtureRequest, world: PreparedDataset, tmp_path_factory: pytest.TempPathFactory
+) -> Artefact:
+    sizes = {
+        "hidden_size": 32,
+        "num_heads": 2,
+        "num_layers": 2,
+        "seq_length": 16,
+        "feature_size": 8,
+        "user_size": 8,
+    }
     shares = {"dropout": 0.0, "id_dropout": 0.3, "user_dropout": 0.3}
     run = RunConfig(
         ModelConfig(**{**sizes, **shares, **BLOCKS[request.param]}),  # type: ignore[arg-type]
@@ -77,12 +92,12 @@ def model(request: pytest.FixtureRequest, world: PreparedDataset, tmp_path_facto
             learning_rate=0.01,
             max_epochs=20,
             warmup_steps=10,
-            new_item_cost=1.0,  # what its metadata says of a new item is looked at, not how far it is held back
+            cold_item_cost=1.0,  # what its metadata says of a new item is looked at, not how far it is held back
             task_weights=TaskWeights(item_prediction=0.5, rating_prediction=1.0),
             accelerator="cpu",
         ),
     )
-    folder = train(world, run, tmp_path_factory.mktemp("learned") / "run", report=lambda line: None)
+    folder = train(world, run, tmp_path_factory.mktemp("learned") / "run", log=lambda line: None)
     return artefact.load(folder)
 
 
@@ -95,9 +110,13 @@ def group(item: object) -> np.ndarray:
     return (np.asarray(item) - FIRST_ITEM) % GROUPS
 
 
-def test_it_reaches_what_the_rule_itself_reaches(report: Report, world: PreparedDataset, split: Split) -> None:
+def test_it_reaches_what_the_rule_itself_reaches(
+    report: Report, world: PreparedDataset, split: Split
+) -> None:
     last_C, true_C = (world.item_N[split.test.target_C - back] - FIRST_ITEM for back in (1, 0))
-    rule_C = np.where(last_C + GROUPS < KNOWN, last_C + GROUPS, last_C % GROUPS)  # the circle's next, or its first
+    rule_C = np.where(
+        last_C + GROUPS < KNOWN, last_C + GROUPS, last_C % GROUPS
+    )  # the circle's next, or its first
     ceiling = (rule_C == true_C).mean()
     assert 0.8 < ceiling < 0.95
     assert report.metrics["hit@1"] > 0.9 * ceiling
@@ -109,7 +128,9 @@ def test_it_beats_popularity_by_far(report: Report, world: PreparedDataset, spli
     assert report.intervals["hit@10"][0] > popular.intervals["hit@10"][1]
 
 
-def test_its_ratings_are_better_than_the_mean_of_all(report: Report, world: PreparedDataset, split: Split) -> None:
+def test_its_ratings_are_better_than_the_mean_of_all(
+    report: Report, world: PreparedDataset, split: Split
+) -> None:
     mean = rating_baselines(world, split, split.test)["global mean"]
     assert report.metrics["rating_rmse"] < 0.96 * mean["rating_rmse"]
 
@@ -128,15 +149,21 @@ def with_new_items(model: Artefact) -> NetworkScorer:
     return NetworkScorer(grown, model.run)
 
 
-def test_a_new_item_is_placed_by_what_is_known_of_it(model: Artefact, world: PreparedDataset, split: Split) -> None:
+def test_a_new_item_is_placed_by_what_is_known_of_it(
+    model: Artefact, world: PreparedDataset, split: Split
+) -> None:
     histories = split.test.histories(world, request_time=True)
     score_BV = with_new_items(model).score(histories).numpy()[:, FIRST_ITEM:]
-    np.testing.assert_allclose(score_BV[:, :KNOWN], model.scorer().score(histories)[:, FIRST_ITEM:], atol=1e-4)
+    np.testing.assert_allclose(
+        score_BV[:, :KNOWN], model.scorer().score(histories)[:, FIRST_ITEM:], atol=1e-4
+    )
     new_BG, liked_B = score_BV[:, NEW], liked_of(split.test.user_C)
     assert (new_BG.argmax(1) == liked_B).mean() > 0.75  # by chance a quarter
     unliked_BV = np.arange(KNOWN) % GROUPS != liked_B[:, None]
     own_B1 = np.take_along_axis(new_BG, liked_B[:, None], axis=1)
-    assert (own_B1 > score_BV[:, :KNOWN])[unliked_BV].mean() > 0.75  # before what the user does not like
+    assert (own_B1 > score_BV[:, :KNOWN])[
+        unliked_BV
+    ].mean() > 0.75  # before what the user does not like
 
 
 def nothing_known(gender: int, age_group: int) -> Histories:
@@ -151,8 +178,12 @@ def listed(score_BV: Tensor) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("gender", "age_group"), [(1, 1), (2, 1), (1, 2), (2, 2)])
-def test_demographics_alone_shift_the_list_to_the_liked_group(model: Artefact, gender: int, age_group: int) -> None:
-    liked = (gender - 1) + 2 * (age_group - 1)  # gender hints at even or odd, age at which of the two
+def test_demographics_alone_shift_the_list_to_the_liked_group(
+    model: Artefact, gender: int, age_group: int
+) -> None:
+    liked = (gender - 1) + 2 * (
+        age_group - 1
+    )  # gender hints at even or odd, age at which of the two
     share = (listed(model.scorer().score(nothing_known(gender, age_group))) == liked).mean()
     unknown = (listed(model.scorer().score(nothing_known(UNKNOWN, UNKNOWN))) == liked).mean()
     assert share >= 0.5

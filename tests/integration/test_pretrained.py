@@ -15,7 +15,13 @@ SHOWN = ("hit@10", "ndcg@10", "mrr", "rating_rmse")
 
 def test_it_is_small_and_holds_nothing_of_the_data() -> None:
     files = {path.name for path in MODEL.iterdir()}
-    assert files == {"config.json", "model.safetensors", "metrics.json", "training.json", "README.md"}
+    assert files == {
+        "config.json",
+        "model.safetensors",
+        "metrics.json",
+        "training.json",
+        "README.md",
+    }
     assert sum(path.stat().st_size for path in MODEL.iterdir()) <= 6_000_000
     assert b"table_R" not in (MODEL / "model.safetensors").read_bytes()
 
@@ -25,9 +31,13 @@ def test_it_is_small_and_holds_nothing_of_the_data() -> None:
 def test_it_gives_its_figures_again(movielens: Path) -> None:
     done = run("evaluate", "--model", MODEL, "--data_dir", movielens, "--json")
     if "has checksum" in done.err:
-        pytest.skip("the archive at hand is another copy than the one that the model was trained on")
+        pytest.skip(
+            "the archive at hand is another copy than the one that the model was trained on"
+        )
     found, stored = json.loads(done.out), json.loads((MODEL / "metrics.json").read_text())
     for row, report in found["rows"].items():
         told = stored[f"test_{row}"]["metrics"]
-        assert [report["metrics"][name] for name in SHOWN] == pytest.approx([told[name] for name in SHOWN], abs=2e-4)
+        assert [report["metrics"][name] for name in SHOWN] == pytest.approx(
+            [told[name] for name in SHOWN], abs=2e-4
+        )
     assert found["metrics"] == found["rows"]["request_time_on"]["metrics"]

@@ -14,7 +14,10 @@ from bert4rec.engine.engine import RecommendationEngine
 from bert4rec.errors import ArtefactError
 from command_line import ML_1M, run, settings, zipped
 
-LATER = {**ML_1M, "ml-1m/ratings.dat": ML_1M["ml-1m/ratings.dat"].replace("::978300000\n", "::978300001\n")}
+LATER = {
+    **ML_1M,
+    "ml-1m/ratings.dat": ML_1M["ml-1m/ratings.dat"].replace("::978300000\n", "::978300001\n"),
+}
 """The same catalogue, and every user's first rating a second later."""
 
 
@@ -24,9 +27,19 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("published")
     zipped(place / "raw" / "ml-1m.zip")
     (place / "note.txt").write_text("All of it is invented.\n")
-    run("prepare", "--dataset", "ml-1m", "--data_dir", place / "raw", "--output", place / "prepared").succeeded()
+    run(
+        "prepare", "--dataset", "ml-1m", "--data_dir", place / "raw", "--output", place / "prepared"
+    ).succeeded()
     run("train", "--data", place / "prepared", "--output", place / "model", *settings()).succeeded()
-    run("publish", "--model", place / "model", "--output", place / "open", "--note", place / "note.txt").succeeded()
+    run(
+        "publish",
+        "--model",
+        place / "model",
+        "--output",
+        place / "open",
+        "--note",
+        place / "note.txt",
+    ).succeeded()
     return place
 
 
@@ -50,11 +63,13 @@ def test_its_card_says_what_there_is_to_know_of_the_data(place: Path) -> None:
 
 def test_where_the_models_lay_that_it_learned_from_is_not_in_it(place: Path) -> None:
     source = place / "model"
-    read = ("--start_from", source, "--teacher", source)
-    run("train", "--data", place / "prepared", "--output", place / "student", *settings(), *read).succeeded()
+    read = ("--warm_start_from", source, "--teacher", source)
+    run(
+        "train", "--data", place / "prepared", "--output", place / "student", *settings(), *read
+    ).succeeded()
     run("publish", "--model", place / "student", "--output", place / "taught").succeeded()
     told = json.loads((place / "taught" / "config.json").read_text())["settings"]
-    assert (told["start_from"], told["teacher"]) == ("model", ["model"])
+    assert (told["warm_start_from"], told["teacher"]) == ("model", ["model"])
     assert str(place) not in "".join(
         path.read_text() for path in (place / "taught").iterdir() if path.suffix != ".safetensors"
     )
@@ -63,7 +78,9 @@ def test_where_the_models_lay_that_it_learned_from_is_not_in_it(place: Path) -> 
 @pytest.mark.parametrize("flags", [("--data_dir", "raw"), ("--data", "prepared")])
 def test_it_reproduces_the_figures_of_its_source(place: Path, flags: tuple[str, str]) -> None:
     source = json.loads(run("evaluate", "--model", place / "model", "--json").succeeded())
-    found = json.loads(run("evaluate", "--model", place / "open", flags[0], place / flags[1], "--json").out)
+    found = json.loads(
+        run("evaluate", "--model", place / "open", flags[0], place / flags[1], "--json").out
+    )
     names = [report.pop("name") for each in (source, found) for report in each["rows"].values()]
     assert names == ["model", "model", "open", "open"]
     assert found == source
@@ -76,10 +93,16 @@ def test_half_takes_half_the_space_and_tells_what_it_reaches(place: Path) -> Non
     for source, flags in (("model", ()), ("open", ("--data", place / "prepared"))):
         made = place / f"half of {source}"
         run("publish", "--half", "--model", place / source, "--output", made, *flags).succeeded()
-        sizes = [(place / folder / "model.safetensors").stat().st_size for folder in ("open", made.name)]
+        sizes = [
+            (place / folder / "model.safetensors").stat().st_size for folder in ("open", made.name)
+        ]
         assert sizes[1] < 0.55 * sizes[0]
-        found = json.loads(run("evaluate", "--model", made, "--data", place / "prepared", "--json").succeeded())
-        whole, told = (json.loads((folder / "metrics.json").read_text()) for folder in (place / "model", made))
+        found = json.loads(
+            run("evaluate", "--model", made, "--data", place / "prepared", "--json").succeeded()
+        )
+        whole, told = (
+            json.loads((folder / "metrics.json").read_text()) for folder in (place / "model", made)
+        )
         assert told.keys() == whole.keys()
         assert told["test_request_time_on"]["metrics"] == found["metrics"]
         rmse = [of["test_request_time_on"]["metrics"]["rating_rmse"] for of in (told, whole)]
@@ -88,10 +111,22 @@ def test_half_takes_half_the_space_and_tells_what_it_reaches(place: Path) -> Non
 
 def test_it_recommends_as_its_source_does(place: Path) -> None:
     dataset = PreparedDataset.open(place / "prepared")
-    flags = ("--model", place / "open", "--data_dir", place / "raw", "--user_id", 115, "--k", 5, "--json")
+    flags = (
+        "--model",
+        place / "open",
+        "--data_dir",
+        place / "raw",
+        "--user_id",
+        115,
+        "--k",
+        5,
+        "--json",
+    )
     found = [
         *(
-            RecommendationEngine.load(place / folder, data=data).get_recommendations(115, k=5).to_dict()["items"]
+            RecommendationEngine.load(place / folder, data=data)
+            .get_recommendations(115, k=5)
+            .to_dict()["items"]
             for folder, data in (("model", None), ("open", dataset))
         ),
         json.loads(run("recommend", *flags).out)["items"],
@@ -105,16 +140,22 @@ def test_it_recommends_as_its_source_does(place: Path) -> None:
 
 def test_doctor_finds_it_whole_until_a_file_is_damaged(place: Path, tmp_path: Path) -> None:
     said = run("doctor", "--model", place / "open", "--json").succeeded()
-    assert json.loads(said)["model"].startswith("whole, published without its data: trained on ml-1m (")
+    assert json.loads(said)["model"].startswith(
+        "whole, published without its data: trained on ml-1m ("
+    )
     damaged = Path(shutil.copytree(place / "open", tmp_path / "damaged"))
     (damaged / "model.safetensors").write_bytes((damaged / "model.safetensors").read_bytes()[:-1])
-    assert "model.safetensors truncated or of another model" in run("doctor", "--model", damaged).refused(1)
+    assert "model.safetensors truncated or of another model" in run(
+        "doctor", "--model", damaged
+    ).refused(1)
 
 
 def test_without_its_data_it_says_what_to_name(place: Path) -> None:
     for command in (["evaluate"], ["recommend", "--user_id", "115"]):
         said = run(*command, "--model", place / "open").refused(1)
-        assert said.startswith(f"{place / 'open'}: was published without its data; name a prepared folder of ml-1m")
+        assert said.startswith(
+            f"{place / 'open'}: was published without its data; name a prepared folder of ml-1m"
+        )
 
 
 def test_data_of_another_catalogue_is_refused(place: Path, world_folder: Path) -> None:
@@ -124,7 +165,9 @@ def test_data_of_another_catalogue_is_refused(place: Path, world_folder: Path) -
         RecommendationEngine.load(place / "model", data=PreparedDataset.open(world_folder))
 
 
-def test_other_events_of_its_catalogue_are_answered_but_not_evaluated(place: Path, tmp_path: Path) -> None:
+def test_other_events_of_its_catalogue_are_answered_but_not_evaluated(
+    place: Path, tmp_path: Path
+) -> None:
     zipped(tmp_path / "ml-1m.zip", LATER)
     flags = ("--model", place / "open", "--data_dir", tmp_path)
     assert "has checksum" in run("evaluate", *flags, "--json").err.splitlines()[-1]
@@ -135,12 +178,22 @@ def test_other_events_of_its_catalogue_are_answered_but_not_evaluated(place: Pat
 
 
 def test_one_of_the_two_ways_to_name_data_is_enough(place: Path) -> None:
-    said = run("evaluate", "--model", place / "open", "--data", place / "prepared", "--data_dir", place / "raw")
+    said = run(
+        "evaluate",
+        "--model",
+        place / "open",
+        "--data",
+        place / "prepared",
+        "--data_dir",
+        place / "raw",
+    )
     assert "name one of them" in said.refused(2)
 
 
 def test_data_dir_is_for_releases(model: Path, tmp_path: Path) -> None:
-    assert "no MovieLens release" in run("evaluate", "--model", model, "--data_dir", tmp_path).refused(2)
+    assert "no MovieLens release" in run(
+        "evaluate", "--model", model, "--data_dir", tmp_path
+    ).refused(2)
 
 
 def test_what_was_published_is_replaced_only_when_asked(place: Path) -> None:
@@ -150,11 +203,27 @@ def test_what_was_published_is_replaced_only_when_asked(place: Path) -> None:
 
 
 def test_a_whole_model_is_not_replaced_by_what_is_published(place: Path) -> None:
-    said = run("publish", "--model", place / "model", "--output", place / "model", "--overwrite").refused(2)
-    assert said == f"{place / 'model'}: holds something that was not published; choose another --output"
+    said = run(
+        "publish", "--model", place / "model", "--output", place / "model", "--overwrite"
+    ).refused(2)
+    assert (
+        said
+        == f"{place / 'model'}: holds something that was not published; choose another --output"
+    )
     run("evaluate", "--model", place / "model", "--json").succeeded()
 
 
 def test_a_model_file_holds_its_data_and_takes_no_other(place: Path) -> None:
-    words = ("--model_path", place / "m.pt", "--metadata_path", place / "m.json", "--data", place / "prepared")
-    assert run("recommend", *words, "--user_id", "115").refused(2).startswith("--data and --data_dir go with --model;")
+    words = (
+        "--model_path",
+        place / "m.pt",
+        "--metadata_path",
+        place / "m.json",
+        "--data",
+        place / "prepared",
+    )
+    assert (
+        run("recommend", *words, "--user_id", "115")
+        .refused(2)
+        .startswith("--data and --data_dir go with --model;")
+    )

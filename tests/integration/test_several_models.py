@@ -35,7 +35,9 @@ def test_several_models_are_evaluated_as_one(model: Path, second: Path) -> None:
     assert {row["name"] for row in found["rows"].values()} == {"model + second"}
 
 
-def test_an_ensembles_report_is_compared_with_a_model(model: Path, second: Path, tmp_path: Path) -> None:
+def test_an_ensembles_report_is_compared_with_a_model(
+    model: Path, second: Path, tmp_path: Path
+) -> None:
     run("evaluate", "--model", model, second, "--output", tmp_path / "both").succeeded()
     report = tmp_path / "both" / "model_request_time_on.json"
     found = json.loads(run("compare", report, model, "--json").succeeded())
@@ -58,21 +60,33 @@ def test_models_that_are_not_of_one_data_and_split_are_no_ensemble(
 # Distillation
 
 
-def test_a_student_stands_beside_its_teachers(model: Path, second: Path, world_folder: Path, tmp_path: Path) -> None:
+def test_a_student_stands_beside_its_teachers(
+    model: Path, second: Path, world_folder: Path, tmp_path: Path
+) -> None:
     student = tmp_path / "student"
-    words = ["--data", world_folder, "--output", student, *settings(max_epochs=1, distillation_weight=0.8)]
+    words = [
+        "--data",
+        world_folder,
+        "--output",
+        student,
+        *settings(max_epochs=1, distillation_weight=0.8),
+    ]
     printed = run("distill", "--teachers", model, second, *words).succeeded()
     assert printed.startswith(f"learns from {model}, {second}: next_item and item_prediction\n")
     assert artefact.load(student).run.training.teacher == (str(model), str(second))
     _, validation, test, _ = re.sub(" +\n", "\n", printed).split("\n\n")
     names = ["student", "model", "second", "ensemble of 2 teachers"]
     assert [re.split(r"  +", line)[0] for line in validation.splitlines()] == ["validation", *names]
-    own = json.loads((student / "metrics.json").read_text())["validation_request_time_on"]["metrics"]["ndcg@10"]
+    own = json.loads((student / "metrics.json").read_text())["validation_request_time_on"][
+        "metrics"
+    ]["ndcg@10"]
     assert f"{own:.4f} ±" in validation.splitlines()[1]
     rows = [re.split(r"  +", line) for line in test.splitlines()]
     assert rows[0] == ["test, student minus", "metric", "difference", "95 % interval", "p"]
     metrics = ("hit@10", "ndcg@10", "rating_rmse")
-    assert [row[:2] for row in rows[1:]] == [[name, metric] for name in names[1:] for metric in metrics]
+    assert [row[:2] for row in rows[1:]] == [
+        [name, metric] for name in names[1:] for metric in metrics
+    ]
     compared = json.loads(run("compare", student, second, "--json").succeeded())
     assert rows[5][2] == f"{compared['difference']['ndcg@10']:.4f}"
 
@@ -81,7 +95,9 @@ def test_teachers_other_model_are_refused_before_training(
     model: Path, other_model: Path, world_folder: Path, other_world: Path, tmp_path: Path
 ) -> None:
     words = ["--output", tmp_path / "student", *settings()]
-    said = run("distill", "--teachers", model, other_model, "--data", world_folder, *words).refused(1)
+    said = run("distill", "--teachers", model, other_model, "--data", world_folder, *words).refused(
+        1
+    )
     assert said.startswith(f"{model} and {other_model}: trained on different data")
     said = run("distill", "--teachers", model, "--data", other_world, *words).refused(2)
     assert said.startswith(f"teacher {model}: was trained on ")
@@ -95,7 +111,9 @@ def test_teachers_other_model_are_refused_before_training(
 def asked(world_folder: Path, tmp_path: Path) -> list[Any]:
     """The words of a search of two settings from a preset."""
     (tmp_path / "preset.yaml").write_text(json.dumps({**TINY, "max_epochs": 1}))
-    (tmp_path / "space.yaml").write_text("learning_rate: {low: 1e-4, high: 1e-2, log: true}\nnum_layers: [1, 2]\n")
+    (tmp_path / "space.yaml").write_text(
+        "learning_rate: {low: 1e-4, high: 1e-2, log: true}\nnum_layers: [1, 2]\n"
+    )
     files = ["--config", tmp_path / "preset.yaml", "--space", tmp_path / "space.yaml"]
     return ["tune", "--data", world_folder, *files, "--output", tmp_path / "search"]
 
@@ -105,7 +123,16 @@ def test_a_search_ends_with_a_table_and_settings_that_train_reads(
 ) -> None:
     printed = run(*asked, "--trials", 2).succeeded()
     table = printed[printed.index("trials, on validation") :].splitlines()
-    columns = ["trial", "learning_rate", "num_layers", "ndcg@10", "hit@10", "epochs", "seconds", "state"]
+    columns = [
+        "trial",
+        "learning_rate",
+        "num_layers",
+        "ndcg@10",
+        "hit@10",
+        "epochs",
+        "seconds",
+        "state",
+    ]
     assert table[1].split() == columns
     first, second = (dict(zip(columns, line.split(), strict=True)) for line in table[2:4])
     assert first["ndcg@10"] >= second["ndcg@10"]
@@ -129,9 +156,15 @@ def test_a_search_without_a_trial_that_completes_says_why(asked: list[Any], tmp_
     assert not (tmp_path / "search" / "best.yaml").exists()
 
 
-def test_a_search_needs_optuna_and_a_space(asked: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_search_needs_optuna_and_a_space(
+    asked: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "space.yaml").write_text("hiden_size: [8]\n")
-    assert run(*asked).refused(2).startswith(f"{tmp_path / 'space.yaml'}: unknown setting 'hiden_size'")
+    assert (
+        run(*asked)
+        .refused(2)
+        .startswith(f"{tmp_path / 'space.yaml'}: unknown setting 'hiden_size'")
+    )
     monkeypatch.setattr("bert4rec.cli.tune.find_spec", lambda name: None)
     assert run(*asked).refused(2) == "tune needs Optuna installed: pip install 'bert4rec[tune]'"
     shutil.rmtree(tmp_path / "search", ignore_errors=True)

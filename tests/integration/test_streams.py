@@ -14,9 +14,18 @@ import pytest
 from command_line import environment, finished, process, run, settings
 
 
-def test_ctrl_c_ends_training_with_130_and_resume_goes_on(world_folder: Path, tmp_path: Path) -> None:
+def test_ctrl_c_ends_training_with_130_and_resume_goes_on(
+    world_folder: Path, tmp_path: Path
+) -> None:
     folder = tmp_path / "model"
-    words = ["train", "--data", world_folder, "--output", folder, *settings(max_epochs=20, patience=20)]
+    words = [
+        "train",
+        "--data",
+        world_folder,
+        "--output",
+        folder,
+        *settings(max_epochs=20, patience=20),
+    ]
     running = process(*words)
     assert running.stdout is not None
     while "epoch   2/20" not in running.stdout.readline():  # the first epoch has been saved by then
@@ -37,13 +46,16 @@ def test_a_damaged_checkpoint_is_named_when_training_should_go_on(
 ) -> None:
     folder = tmp_path / "model"
     words = ["train", "--data", world_folder, "--output", folder, *settings()]
-    monkeypatch.setattr("bert4rec.training.fit._finish", interrupted)
+    monkeypatch.setattr("bert4rec.training.train._finish", interrupted)
     assert "--resume goes on" in run(*words).refused(130)
     monkeypatch.undo()
     (folder / "training" / "training.json").unlink()
     last = folder / "training" / "last.ckpt"
     last.write_bytes(last.read_bytes()[:1000])
-    assert run(*words, "--resume").refused(1) == f"{last}: absent or damaged; --overwrite trains from the start"
+    assert (
+        run(*words, "--resume").refused(1)
+        == f"{last}: absent or damaged; --overwrite trains from the start"
+    )
     run(*words, "--overwrite").succeeded()
 
 
@@ -57,7 +69,9 @@ def test_ctrl_c_between_two_works_is_one_line(model: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
-def test_a_console_of_few_letters_shows_the_others_as_question_marks(model: Path, encoding: str) -> None:
+def test_a_console_of_few_letters_shows_the_others_as_question_marks(
+    model: Path, encoding: str
+) -> None:
     env = {**environment(), "PYTHONIOENCODING": encoding}
     words = ["evaluate", "--model", model]
     table = finished(process(*words, env=env, encoding=encoding)).succeeded()
@@ -70,11 +84,17 @@ def test_a_reader_that_has_enough_is_no_error(model: Path) -> None:
         reading, writing = os.pipe()
         os.close(reading)
         with os.fdopen(writing, "w") as stdout:
-            done = finished(process("recommend", "--model", model, "--user_id", "1", *json_or_table, stdout=stdout))
+            done = finished(
+                process(
+                    "recommend", "--model", model, "--user_id", "1", *json_or_table, stdout=stdout
+                )
+            )
         done.succeeded()
 
 
-def test_training_goes_on_when_nobody_reads_its_lines_any_more(world_folder: Path, tmp_path: Path) -> None:
+def test_training_goes_on_when_nobody_reads_its_lines_any_more(
+    world_folder: Path, tmp_path: Path
+) -> None:
     running = process("train", "--data", world_folder, "--output", tmp_path / "model", *settings())
     assert running.stdout is not None
     running.stdout.readline()
@@ -100,8 +120,12 @@ def on_a_terminal(*words: object) -> tuple[int, str]:
     return running.wait(timeout=120), b"".join(pieces).decode()
 
 
-def test_training_on_a_terminal_shows_a_bar_that_counts_as_the_lines_do(world_folder: Path, tmp_path: Path) -> None:
-    code, seen = on_a_terminal("train", "--data", world_folder, "--output", tmp_path / "model", *settings())
+def test_training_on_a_terminal_shows_a_bar_that_counts_as_the_lines_do(
+    world_folder: Path, tmp_path: Path
+) -> None:
+    code, seen = on_a_terminal(
+        "train", "--data", world_folder, "--output", tmp_path / "model", *settings()
+    )
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", seen)
     assert code == 0
     assert re.search(r"epoch   1/2 +━+ \d+/5 ", plain)

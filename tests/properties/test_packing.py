@@ -31,8 +31,12 @@ def test_every_token_has_one_slot_and_comes_back_from_it(lengths: list[int], sco
     sequences = packed(*lengths)
     grids = make_grids(sequences, replace(SMALL_PIECES, scores=scores))
     x_TD = torch.arange(1.0, sum(lengths) + 1)[:, None].repeat(1, 3)
-    assert torch.equal(torch.cat([grid.collect(grid.spread(x_TD[grid.tokens])) for grid in grids]), x_TD)
-    assert [row for grid in grids for row in range(grid.rows.start, grid.rows.stop)] == list(range(len(lengths)))
+    assert torch.equal(
+        torch.cat([grid.collect(grid.spread(x_TD[grid.tokens])) for grid in grids]), x_TD
+    )
+    assert [row for grid in grids for row in range(grid.rows.start, grid.rows.stop)] == list(
+        range(len(lengths))
+    )
     for grid in grids:
         laid_bL = grid.spread(x_TD[grid.tokens])[..., 0]
         assert laid_bL.shape[1] == max(lengths[grid.rows])
@@ -43,9 +47,14 @@ def test_every_token_has_one_slot_and_comes_back_from_it(lengths: list[int], sco
 
 @given(lengths, st.integers(10, 300))
 @quick
-def test_a_rectangle_holds_no_more_scores_than_allowed_unless_for_one_sequence(lengths: list[int], most: int) -> None:
+def test_a_rectangle_holds_no_more_scores_than_allowed_unless_for_one_sequence(
+    lengths: list[int], most: int
+) -> None:
     grids = make_grids(packed(*lengths), replace(SMALL_PIECES, scores=most))
-    assert all(rows == 1 or rows * places * places <= most for rows, places in (grid.shape for grid in grids))
+    assert all(
+        rows == 1 or rows * places * places <= most
+        for rows, places in (grid.shape for grid in grids)
+    )
 
 
 def whole(dataset: PreparedDataset) -> list[list[int]]:
@@ -55,7 +64,9 @@ def whole(dataset: PreparedDataset) -> list[list[int]]:
 
 @given(histories, st.integers(1, 14))
 @quick
-def test_packed_sequences_hold_the_last_events_of_every_history(given_histories: list, seq_length: int) -> None:
+def test_packed_sequences_hold_the_last_events_of_every_history(
+    given_histories: list, seq_length: int
+) -> None:
     dataset = dataset_of(*given_histories, num_items=10)
     users = np.arange(1, len(given_histories) + 1)
     asked = dataset.histories(users, np.asarray(dataset.start_U1)[users + 1])
@@ -109,7 +120,11 @@ def test_windows_are_whole_stretches_of_training_events_and_sliding_ones_cover_a
     trained_users = np.unique(np.searchsorted(dataset.start_U1, events, side="right") - 1)
     assert np.unique(windows.user_W).tolist() == trained_users.tolist()
     if kind == "sliding":
-        covered = {event for start, stop in zip(start_W, stop_W, strict=True) for event in range(start, stop)}
+        covered = {
+            event
+            for start, stop in zip(start_W, stop_W, strict=True)
+            for event in range(start, stop)
+        }
         assert covered == set(events.tolist())
     else:
         assert len(windows) == len(trained_users)
@@ -123,8 +138,12 @@ def test_every_event_but_a_users_first_is_asked_for_after_an_event_it_follows(
     dataset = dataset_of(list(range(length + 2)))
     split = make_split(dataset, SplitConfig())
     training = TrainingConfig(window_stride=min(stride, seq_length))
-    windows = training_windows(dataset, split, ModelConfig(seq_length=seq_length), training, epoch=0)
+    windows = training_windows(
+        dataset, split, ModelConfig(seq_length=seq_length), training, epoch=0
+    )
     with_history = {
-        event for start, stop in zip(windows.start_W, windows.stop_W, strict=True) for event in range(start + 1, stop)
+        event
+        for start, stop in zip(windows.start_W, windows.stop_W, strict=True)
+        for event in range(start + 1, stop)
     }
     assert with_history == set(range(1, length))

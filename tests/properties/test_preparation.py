@@ -13,15 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bert4rec.config import PrepareConfig
-from bert4rec.data.prepare import prepare_dataset
 from bert4rec.data.prepared import PreparedDataset
+from bert4rec.ingest.prepare import prepare_dataset
 
 Row = tuple[object, object, int]
 
 quick = settings(max_examples=40, deadline=None)
-words = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1, max_size=6).filter(
-    lambda word: word.lower() not in ("nan", "null") and '"' not in word and "," not in word
-)
+words = st.text(
+    st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1, max_size=6
+).filter(lambda word: word.lower() not in ("nan", "null") and '"' not in word and "," not in word)
 ids = st.one_of(st.lists(st.integers(-(2**62), 2**62), min_size=1), st.lists(words, min_size=1))
 
 
@@ -32,9 +32,12 @@ def prepare(rows: list[Row], suffix: str = "csv", **chosen: Any) -> PreparedData
         table = pl.DataFrame(rows, schema=["u", "i", "t"], orient="row")
         path = folder / f"e.{suffix}"
         table.write_csv(path) if suffix == "csv" else table.write_parquet(path)
-        (folder / "s.yaml").write_text(f"events: {{file: {path.name}, user: u, item: i, time: t}}\n")
+        (folder / "s.yaml").write_text(
+            f"events: {{file: {path.name}, user: u, item: i, time: t}}\n"
+        )
         dataset = prepare_dataset(
-            PrepareConfig(schema=folder / "s.yaml", output=folder / "out", **chosen), lambda line: None
+            PrepareConfig(schema=folder / "s.yaml", output=folder / "out", **chosen),
+            lambda line: None,
         )
         assert dataset.items.ids, dataset.users.ids  # both are read before the folder goes
         return dataset
@@ -53,13 +56,21 @@ def plainly(rows: list[Row]) -> dict[object, list[object]]:
     of: dict[object, list[Row]] = defaultdict(list)
     for row in dict.fromkeys(rows):
         of[row[0]].append(row)
-    return {user: [item for _, item, _ in sorted(own, key=lambda row: row[2])] for user, own in of.items()}
+    return {
+        user: [item for _, item, _ in sorted(own, key=lambda row: row[2])]
+        for user, own in of.items()
+    }
 
 
 @quick
 @given(ids, ids, st.sampled_from(["csv", "parquet"]))
-def test_raw_ids_come_back_as_they_were_given(users: list[int | str], items: list[int | str], suffix: str) -> None:
-    rows = [(users[n % len(users)], items[n % len(items)], n) for n in range(max(len(users), len(items)))]
+def test_raw_ids_come_back_as_they_were_given(
+    users: list[int | str], items: list[int | str], suffix: str
+) -> None:
+    rows = [
+        (users[n % len(users)], items[n % len(items)], n)
+        for n in range(max(len(users), len(items)))
+    ]
     dataset = prepare(rows, suffix)
     as_given = _as_read if suffix == "csv" else list
     assert set(dataset.users.ids) == set(as_given(users))
@@ -69,7 +80,9 @@ def test_raw_ids_come_back_as_they_were_given(users: list[int | str], items: lis
 
 def _as_read(raw: list[int | str]) -> list[int | str]:
     """A text file does not say whether 5 was a number: a column of plain whole numbers is one of integers."""
-    plain = all(str(value).lstrip("-").isdecimal() and str(_int(value)) == str(value) for value in raw)
+    plain = all(
+        str(value).lstrip("-").isdecimal() and str(_int(value)) == str(value) for value in raw
+    )
     return [int(value) for value in raw] if plain else [str(value) for value in raw]
 
 
@@ -80,7 +93,9 @@ def _int(value: int | str) -> int | None:
         return None
 
 
-events = st.lists(st.tuples(st.integers(1, 4), st.integers(1, 6), st.integers(0, 3)), min_size=1, max_size=30)
+events = st.lists(
+    st.tuples(st.integers(1, 4), st.integers(1, 6), st.integers(0, 3)), min_size=1, max_size=30
+)
 
 
 @quick
@@ -91,7 +106,9 @@ def test_histories_are_the_rows_sorted_by_time_with_ties_in_file_order(rows: lis
 
 @quick
 @given(events, st.randoms(use_true_random=False))
-def test_mixing_users_rows_changes_nothing_while_each_keeps_its_order(rows: list[Row], random) -> None:
+def test_mixing_users_rows_changes_nothing_while_each_keeps_its_order(
+    rows: list[Row], random
+) -> None:
     rows = list(dict.fromkeys(rows))
     waiting: dict[object, list[Row]] = defaultdict(list)
     for row in rows:
@@ -104,7 +121,9 @@ def test_mixing_users_rows_changes_nothing_while_each_keeps_its_order(rows: list
 
 @quick
 @given(events)
-def test_shuffled_ties_change_the_order_within_a_user_and_a_time_and_nothing_else(rows: list[Row]) -> None:
+def test_shuffled_ties_change_the_order_within_a_user_and_a_time_and_nothing_else(
+    rows: list[Row],
+) -> None:
     filed, shuffled = prepare(rows), prepare(rows, ties="shuffled")
     for name in ("start_U1", "time_N"):
         assert getattr(shuffled, name).tolist() == getattr(filed, name).tolist()
@@ -119,6 +138,8 @@ def by_time(dataset: PreparedDataset) -> dict[tuple[int, int], list[int]]:
     """The items of each user and time, in no order."""
     user_N = np.repeat(np.arange(dataset.user_rows), np.diff(dataset.start_U1)).tolist()
     groups: dict[tuple[int, int], list[int]] = defaultdict(list)
-    for user, time, item in zip(user_N, dataset.time_N.tolist(), dataset.item_N.tolist(), strict=True):
+    for user, time, item in zip(
+        user_N, dataset.time_N.tolist(), dataset.item_N.tolist(), strict=True
+    ):
         groups[user, time].append(item)
     return {group: sorted(own) for group, own in groups.items()}

@@ -19,7 +19,9 @@ quick = settings(max_examples=150, deadline=None)
 
 
 lengths = st.builds(
-    list.__add__, st.lists(st.integers(20, 26), min_size=5, max_size=10), st.lists(st.integers(1, 19), max_size=6)
+    list.__add__,
+    st.lists(st.integers(20, 26), min_size=5, max_size=10),
+    st.lists(st.integers(1, 19), max_size=6),
 ).flatmap(st.permutations)
 """Of histories, enough of which have a 20th event."""
 
@@ -54,28 +56,40 @@ def test_no_target_trains_and_every_case_sees_the_whole_past(histories: list, ru
         assert (np.diff(cases.user_C) > 0).all()
     both = np.isin(split.validation.user_C, split.test.user_C)
     test_target = dict(zip(split.test.user_C.tolist(), split.test.target_C.tolist(), strict=True))
-    for user, target in zip(split.validation.user_C[both].tolist(), split.validation.target_C[both], strict=True):
+    for user, target in zip(
+        split.validation.user_C[both].tolist(), split.validation.target_C[both], strict=True
+    ):
         assert target < test_target[user]
 
 
 @given(lengths, st.integers(0, 4))
 @quick
-def test_cold_users_train_nothing_and_everybody_is_asked_in_one_fold(lengths: list, fold: int) -> None:
+def test_cold_users_train_nothing_and_everybody_is_asked_in_one_fold(
+    lengths: list, fold: int
+) -> None:
     dataset = world([[(place % 7, place) for place in range(length)] for length in lengths])
-    splits = [make_split(dataset, SplitConfig("cold-users", fold=number)) for number in range(5)]
+    splits = [
+        make_split(dataset, SplitConfig("cold-start-users", fold=number)) for number in range(5)
+    ]
     split = splits[fold]
     user_N = np.repeat(np.arange(dataset.user_rows), np.diff(dataset.start_U1))
     trains = set(user_N[training_events(dataset, split)].tolist())
     for cases in (split.validation, split.test):
-        assert cases.stranger_C.all()
+        assert cases.cold_user_C.all()
         assert not trains & set(cases.user_C.tolist())
         assert (cases.target_C - dataset.start_U1[cases.user_C] == 19).all()
         assert (cases.start_C == dataset.start_U1[cases.user_C]).all()
         assert (np.diff(cases.user_C) > 0).all()
     assert not set(split.validation.user_C.tolist()) & set(split.test.user_C.tolist())
-    others = set(range(1, dataset.user_rows)) - set(split.validation.user_C.tolist()) - set(split.test.user_C.tolist())
+    others = (
+        set(range(1, dataset.user_rows))
+        - set(split.validation.user_C.tolist())
+        - set(split.test.user_C.tolist())
+    )
     assert trains == others
-    assert len(training_events(dataset, split)) == sum(lengths[user - 1] for user in others)  # all their events
+    assert len(training_events(dataset, split)) == sum(
+        lengths[user - 1] for user in others
+    )  # all their events
     tested = [user for each in splits for user in each.test.user_C.tolist()]
     assert sorted(tested) == [user for user, length in enumerate(lengths, 1) if length >= 20]
     assert len({each.checksum for each in splits}) == 5
@@ -83,16 +97,25 @@ def test_cold_users_train_nothing_and_everybody_is_asked_in_one_fold(lengths: li
 
 @given(st.lists(st.permutations(range(7)), min_size=5, max_size=8), st.integers(0, 4))
 @quick
-def test_of_cold_items_nothing_trains_and_every_item_is_cold_in_one_fold(histories: list, fold: int) -> None:
-    dataset = world([[(item, place) for place, item in enumerate(history)] for history in histories])
-    splits = [make_split(dataset, SplitConfig("cold-items", fold=number)) for number in range(5)]
+def test_of_cold_items_nothing_trains_and_every_item_is_cold_in_one_fold(
+    histories: list, fold: int
+) -> None:
+    dataset = world(
+        [[(item, place) for place, item in enumerate(history)] for history in histories]
+    )
+    splits = [
+        make_split(dataset, SplitConfig("cold-start-items", fold=number)) for number in range(5)
+    ]
     everything, split = make_split(dataset, SplitConfig()), splits[fold]
     whole = training_events(dataset, everything)
-    assert training_events(dataset, split).tolist() == whole[~split.cold_V[dataset.item_N[whole]]].tolist()
+    assert (
+        training_events(dataset, split).tolist()
+        == whole[~split.cold_item_V[dataset.item_N[whole]]].tolist()
+    )
     assert split.test.target_C.tolist() == everything.test.target_C.tolist()
     assert set(split.validation.target_C) <= set(everything.validation.target_C)
-    assert not split.cold_V[dataset.item_N[split.validation.target_C]].any()
-    assert np.sum([each.cold_V for each in splits], axis=0).tolist() == [0, 0, *[1] * 7]
+    assert not split.cold_item_V[dataset.item_N[split.validation.target_C]].any()
+    assert np.sum([each.cold_item_V for each in splits], axis=0).tolist() == [0, 0, *[1] * 7]
 
 
 @given(users)

@@ -30,7 +30,9 @@ def test_a_full_disk_keeps_what_was_there(tmp_path: Path, monkeypatch: pytest.Mo
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a.json": b"first"}
 
 
-@pytest.mark.parametrize(("name", "error"), [("absent/a.json", FileNotFoundError), ("folder", IsADirectoryError)])
+@pytest.mark.parametrize(
+    ("name", "error"), [("absent/a.json", FileNotFoundError), ("folder", IsADirectoryError)]
+)
 def test_the_file_that_was_meant_is_named_not_the_unfinished_one(
     tmp_path: Path, name: str, error: type[OSError]
 ) -> None:

@@ -15,7 +15,11 @@ import bert4rec
 def imported_by(code: str) -> set[str]:
     """The top-level modules that a fresh interpreter holds after running the code."""
     printed = subprocess.run(
-        [sys.executable, "-c", f"import sys\n{code}\nprint(*{{name.split('.')[0] for name in sys.modules}})"],
+        [
+            sys.executable,
+            "-c",
+            f"import sys\n{code}\nprint(*{{name.split('.')[0] for name in sys.modules}})",
+        ],
         capture_output=True,
         text=True,
         check=True,

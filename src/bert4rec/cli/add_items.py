@@ -12,8 +12,8 @@ from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
 
-from bert4rec.cli.asking import open_models
 from bert4rec.cli.flags import add_data
+from bert4rec.cli.model_flags import open_models
 from bert4rec.errors import ArtefactError, DataError, UsageError
 
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
@@ -21,8 +21,12 @@ SEPARATORS = {".csv": ",", ".tsv": "\t"}
 
 def add_flags(parser: ArgumentParser) -> None:
     """The flags of `add-items`."""
-    parser.add_argument("--model", type=Path, required=True, help="The model folder; it stays as it is.")
-    parser.add_argument("--table", type=Path, required=True, help="A .csv, .tsv or .parquet with an item a row.")
+    parser.add_argument(
+        "--model", type=Path, required=True, help="The model folder; it stays as it is."
+    )
+    parser.add_argument(
+        "--table", type=Path, required=True, help="A .csv, .tsv or .parquet with an item a row."
+    )
     parser.add_argument("--output", type=Path, required=True, help="The model folder to make.")
     add_data(parser)
 
@@ -31,8 +35,8 @@ def run(args: Namespace) -> None:
     """Adds the items."""
     from bert4rec.artefact import TRAINING_FILE, save
     from bert4rec.data.splits import make_split
-    from bert4rec.engine.additions import with_items
-    from bert4rec.training.card import model_card
+    from bert4rec.engine.added_items import with_items
+    from bert4rec.training.model_card import model_card
 
     if args.output.exists() and any(args.output.iterdir()):
         raise UsageError(f"{args.output}: is not empty; choose another --output")
@@ -51,11 +55,17 @@ def read_items(path: Path, dataset: Any) -> list[dict[str, Any]]:
     """The rows of a file as the mappings that `with_items` takes; empty cells are left out."""
     from bert4rec.data.prepared import Kind
 
-    several = {name for name, (feature, _) in dataset.item_features.items() if feature.kind is Kind.MULTI}
+    several = {
+        name for name, (feature, _) in dataset.item_features.items() if feature.kind is Kind.MULTI
+    }
     items = []
     for row in _rows(path):
         item = {name: value for name, value in row.items() if value not in (None, "")}
-        item |= {name: value.split("|") for name, value in item.items() if name in several and isinstance(value, str)}
+        item |= {
+            name: value.split("|")
+            for name, value in item.items()
+            if name in several and isinstance(value, str)
+        }
         if isinstance(item.get("item_id"), str):
             item["item_id"] = dataset.items.parse(item["item_id"])
         items.append(item)
@@ -74,4 +84,6 @@ def _rows(path: Path) -> list[dict[str, Any]]:
             raise UsageError(f"{path}: is no .csv, .tsv or .parquet")
         return pl.read_csv(path, separator=SEPARATORS[path.suffix], infer_schema=False).to_dicts()
     except pl.exceptions.PolarsError as problem:
-        raise ArtefactError(f"{path}: cannot be read ({' '.join(str(problem).split())[:200]})") from problem
+        raise ArtefactError(
+            f"{path}: cannot be read ({' '.join(str(problem).split())[:200]})"
+        ) from problem

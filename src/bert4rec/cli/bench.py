@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser, Namespace
 
-from bert4rec.cli.asking import ModelFlags
 from bert4rec.cli.flags import add_json, add_settings, at_least_one, settings_of
+from bert4rec.cli.model_flags import ModelFlags
 from bert4rec.cli.output import bar, console, show_json, show_table
 from bert4rec.errors import UsageError
 
@@ -27,10 +27,18 @@ def add_flags(parser: ArgumentParser) -> None:
     """The flags of `bench`."""
     add_settings(parser, ModelFlags)
     parser.add_argument(
-        "--catalogues", type=int, nargs="*", default=CATALOGUES, help="Numbers of items of larger, made-up catalogues."
+        "--catalogues",
+        type=int,
+        nargs="*",
+        default=CATALOGUES,
+        help="Numbers of items of larger, made-up catalogues.",
     )
-    parser.add_argument("--batch_sizes", type=int, nargs="+", default=BATCH_SIZES, help="Users at once.")
-    parser.add_argument("--requests", type=int, default=300, help="How many users are asked for one at a time.")
+    parser.add_argument(
+        "--batch_sizes", type=int, nargs="+", default=BATCH_SIZES, help="Users at once."
+    )
+    parser.add_argument(
+        "--requests", type=int, default=300, help="How many users are asked for one at a time."
+    )
     parser.add_argument("--k", type=int, default=10, help="How many items a list has.")
     add_json(parser)
 
@@ -47,7 +55,9 @@ def run(args: Namespace) -> None:
     known = engine.dataset.num_items
     for size in args.catalogues:
         if size < known and args.catalogues != CATALOGUES:
-            raise UsageError(f"catalogues holds {size}, but the model knows {known:,} items: name larger ones")
+            raise UsageError(
+                f"catalogues holds {size}, but the model knows {known:,} items: name larger ones"
+            )
     started = time.perf_counter()
     engine.scorer.key_VD  # noqa: B018 -- computed once, and kept
     item_side = time.perf_counter() - started
@@ -68,13 +78,22 @@ def run(args: Namespace) -> None:
     show_table(
         f"one request: milliseconds for the list of one user, {args.requests} users",
         ["items", *found[0].milliseconds],
-        [[f"{one.items:,}", *(f"{value:.2f}" for value in one.milliseconds.values())] for one in found],
+        [
+            [f"{one.items:,}", *(f"{value:.2f}" for value in one.milliseconds.values())]
+            for one in found
+        ],
     )
     print()
     show_table(
         "users per second, by users at once",
         ["items", *(f"{size:,}" for size in args.batch_sizes)],
-        [[f"{one.items:,}", *(_rate(one.users_per_second.get(size)) for size in args.batch_sizes)] for one in found],
+        [
+            [
+                f"{one.items:,}",
+                *(_rate(one.users_per_second.get(size)) for size in args.batch_sizes),
+            ]
+            for one in found
+        ],
     )
     console().print(
         f"\nlists of {args.k}; histories of at most {engine.scorer.seq_length} events; {document['parameters']:,} "

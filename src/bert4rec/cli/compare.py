@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser, Namespace
 
-from bert4rec.cli.asking import open_models
 from bert4rec.cli.flags import add_data, add_json, add_switch
+from bert4rec.cli.model_flags import open_models
 from bert4rec.cli.output import console, show_json, show_table
 from bert4rec.errors import UsageError
 

@@ -17,14 +17,20 @@ from bert4rec.cli.train import add_run_flags
 if TYPE_CHECKING:
     from bert4rec.data.prepared import PreparedDataset
     from bert4rec.data.splits import Split
-    from bert4rec.evaluation.evaluate import Scorer
     from bert4rec.evaluation.report import Report
+    from bert4rec.retrieval.candidates import Scorer
 
 
 def add_flags(parser: ArgumentParser) -> None:
     """The flags of `distill`."""
-    add_folders(parser, "teachers", "The model folders to learn from; several teach the mean of their scores.")
-    parser.add_argument("--data", type=Path, required=True, help="The prepared folder, that of the teachers.")
+    add_folders(
+        parser,
+        "teachers",
+        "The model folders to learn from; several teach the mean of their scores.",
+    )
+    parser.add_argument(
+        "--data", type=Path, required=True, help="The prepared folder, that of the teachers."
+    )
     parser.add_argument("--output", type=Path, required=True, help="The model folder to make.")
     add_run_flags(parser, skip=["teacher"])
 
@@ -36,24 +42,34 @@ def run(args: Namespace) -> None:
     from bert4rec.artefact import joint_scorer, load, load_for
     from bert4rec.data.prepared import PreparedDataset
     from bert4rec.data.splits import make_split
-    from bert4rec.training.fit import is_first_process, train
+    from bert4rec.training.train import is_first_process, train
 
     dataset = PreparedDataset.open(args.data)
     teachers = [load_for(folder, dataset) for folder in args.teachers]
-    ensemble = joint_scorer(teachers)  # those that cannot be compared with are refused before training
-    train(dataset, config, args.output, resume=args.resume, overwrite=args.overwrite, report=notes())
+    ensemble = joint_scorer(
+        teachers
+    )  # those that cannot be compared with are refused before training
+    train(dataset, config, args.output, resume=args.resume, overwrite=args.overwrite, log=notes())
     if not is_first_process():
         return
-    scorers: list[Scorer] = [load(args.output).scorer(), *(teacher.scorer() for teacher in teachers)]
+    scorers: list[Scorer] = [
+        load(args.output).scorer(),
+        *(teacher.scorer() for teacher in teachers),
+    ]
     if len(teachers) > 1:
         ensemble.name = f"ensemble of {len(teachers)} teachers"
         scorers.append(ensemble)
     split = make_split(dataset, config.split)
-    _show(_reports(scorers, dataset, split, "validation"), _reports(scorers, dataset, split, "test"))
+    _show(
+        _reports(scorers, dataset, split, "validation"), _reports(scorers, dataset, split, "test")
+    )
 
 
 def _reports(
-    scorers: Sequence[Scorer], dataset: PreparedDataset, split: Split, cases: Literal["validation", "test"]
+    scorers: Sequence[Scorer],
+    dataset: PreparedDataset,
+    split: Split,
+    cases: Literal["validation", "test"],
 ) -> list[Report]:
     from bert4rec.evaluation.evaluate import evaluate
 
@@ -67,7 +83,13 @@ def _show(validation: Sequence[Report], test: Sequence[Report]) -> None:
     print()
     show_metrics("validation", LISTS, [(report.name, report) for report in validation])
     student, *others = test
-    rows = [[report.name, *row] for report in others for row in difference_rows(compare(student, report))]
+    rows = [
+        [report.name, *row]
+        for report in others
+        for row in difference_rows(compare(student, report))
+    ]
     print()
     show_table("", [f"test, {student.name} minus", *COLUMNS], rows)
-    console().print(f"\n±: half of the 95 % interval. {protocol_line(student.protocol)}", style="dim")
+    console().print(
+        f"\n±: half of the 95 % interval. {protocol_line(student.protocol)}", style="dim"
+    )

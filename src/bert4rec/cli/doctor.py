@@ -75,7 +75,10 @@ def _machine() -> dict[str, str]:
 def _memory() -> str:
     try:
         return f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB"
-    except (AttributeError, ValueError):  # Windows cannot be asked, and others may not know these names
+    except (
+        AttributeError,
+        ValueError,
+    ):  # Windows cannot be asked, and others may not know these names
         return "unknown"
 
 
@@ -83,7 +86,9 @@ def _check_data(folder: Path) -> str:
     from bert4rec.data.prepared import PreparedDataset
 
     dataset = PreparedDataset.open_whole(folder)
-    counts = f"{dataset.num_users:,} users, {dataset.num_items:,} items, {len(dataset.item_N):,} events"
+    counts = (
+        f"{dataset.num_users:,} users, {dataset.num_items:,} items, {len(dataset.item_N):,} events"
+    )
     return f"whole: {counts}, {dataset.checksum}"
 
 

@@ -1,7 +1,7 @@
 """Evaluates a model, or several as one, over the whole catalogue, beside baselines.
 
-The time of the request is known and unknown in turn. A model of the split cold-users is asked after so many events too,
-one of cold-items for cold and warm items apart.
+The time of the request is known and unknown in turn. A model of the split cold-start-users is asked after so many events too,
+one of cold-start-items for cold and warm items apart.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from jsonargparse import ArgumentParser, Namespace
 
-from bert4rec.cli.asking import open_models
 from bert4rec.cli.flags import add_data, add_folders, add_json, at_least_one
+from bert4rec.cli.model_flags import open_models
 from bert4rec.cli.output import bar, console, notes, show_json, show_table
 from bert4rec.errors import DataError, UsageError
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from bert4rec.artefact import Artefact
     from bert4rec.data.prepared import PreparedDataset
     from bert4rec.data.splits import Cases, Split
-    from bert4rec.evaluation.cold import ColdItems
-    from bert4rec.evaluation.dial import DialCurve
-    from bert4rec.evaluation.evaluate import Scorer
-    from bert4rec.evaluation.fidelity import Explained, Fidelity
     from bert4rec.evaluation.report import Report
-    from bert4rec.evaluation.shots import Shots
+    from bert4rec.retrieval.candidates import Scorer
+    from bert4rec.studies.cold_start_items import ColdStartItems
+    from bert4rec.studies.cold_start_users import ColdStartUsers
+    from bert4rec.studies.diversity import DiversityCurve
+    from bert4rec.studies.faithfulness import Explained, Faithfulness
 
 LISTS = ("hit@10", "ndcg@10", "mrr", "coverage@10")
 RATINGS = ("rating_rmse", "rating_mae", "rating_ece", "rating_ece_chance")
@@ -42,10 +42,16 @@ REPORT_FILE = "report.md"
 
 def add_flags(parser: ArgumentParser) -> None:
     """The flags of `evaluate`."""
-    add_folders(parser, "model", "The model folder; of several, the mean of their scores is evaluated.")
+    add_folders(
+        parser, "model", "The model folder; of several, the mean of their scores is evaluated."
+    )
     add_data(parser)
-    parser.add_argument("--cases", type=Literal["test", "validation"], default="test", help="Which cases are asked.")
-    parser.add_argument("--baselines", action="store_true", help="Fit and evaluate the baselines too.")
+    parser.add_argument(
+        "--cases", type=Literal["test", "validation"], default="test", help="Which cases are asked."
+    )
+    parser.add_argument(
+        "--baselines", action="store_true", help="Fit and evaluate the baselines too."
+    )
     parser.add_argument(
         "--explanations",
         type=int,
@@ -54,8 +60,12 @@ def add_flags(parser: ArgumentParser) -> None:
         default=0,
         help=f"Measure how faithful explanations are, on so many users (none named: {EXPLAINED_USERS}).",
     )
-    parser.add_argument("--diversity", action="store_true", help="Measure what the diversity dial of lists costs.")
-    parser.add_argument("--output", type=Path, help="A folder for the reports (JSON, Markdown) and the pictures.")
+    parser.add_argument(
+        "--diversity", action="store_true", help="Measure what the diversity dial of lists costs."
+    )
+    parser.add_argument(
+        "--output", type=Path, help="A folder for the reports (JSON, Markdown) and the pictures."
+    )
     parser.add_argument("--batch_size", type=int, default=64, help="Users scored at once.")
     add_json(parser)
 
@@ -64,25 +74,42 @@ def run(args: Namespace) -> None:
     """Evaluates and reports."""
     from bert4rec.artefact import joint_scorer
     from bert4rec.evaluation.evaluate import evaluate_rows
-    from bert4rec.evaluation.ratings import rating_baselines
+    from bert4rec.evaluation.rating_baselines import rating_baselines
 
     batch_size = at_least_one(args, "batch_size")
     if args.explanations < 0:
         raise UsageError(f"explanations is {args.explanations}: it is a number of users")
     if args.output:
-        args.output.mkdir(parents=True, exist_ok=True)  # better to fail before the work than after it
+        args.output.mkdir(
+            parents=True, exist_ok=True
+        )  # better to fail before the work than after it
     say = notes(to_stderr=args.json)
     models = open_models(args.model, args.data, args.data_dir, say)
     scorer = joint_scorer(models)
     dataset, split = data_of(models[0])
     rows = evaluate_rows(scorer, dataset, split, args.cases, batch_size)
-    baselines = baseline_reports(dataset, split, args.cases, batch_size, say) if args.baselines else []
+    baselines = (
+        baseline_reports(dataset, split, args.cases, batch_size, say) if args.baselines else []
+    )
     ratings = rating_baselines(dataset, split, getattr(split, args.cases)) if args.baselines else {}
     explained = explanations(scorer, dataset, split, args) if args.explanations else None
     curve = diversity(scorer, dataset, split, args) if args.diversity else None
-    few = shown_few(scorer, dataset, split, args, say) if models[0].run.split.split == "cold-users" else None
-    cold = for_new_items(scorer, dataset, split, args, say) if models[0].run.split.split == "cold-items" else None
-    found = {"explanations": explained, "diversity": curve, "shots": few, "cold_items": cold}
+    few = (
+        shown_few(scorer, dataset, split, args, say)
+        if models[0].run.split.split == "cold-start-users"
+        else None
+    )
+    cold = (
+        for_new_items(scorer, dataset, split, args, say)
+        if models[0].run.split.split == "cold-start-items"
+        else None
+    )
+    found = {
+        "explanations": explained,
+        "diversity": curve,
+        "cold_start_users": few,
+        "cold_start_items": cold,
+    }
     if args.output:
         write_reports(args.output, rows, baselines, explained, curve, few, cold)
     if args.json:
@@ -129,7 +156,11 @@ def data_of(model: Artefact) -> tuple[PreparedDataset, Split]:
 
 
 def baseline_reports(
-    dataset: PreparedDataset, split: Split, cases: Literal["test", "validation"], batch_size: int, say: Any
+    dataset: PreparedDataset,
+    split: Split,
+    cases: Literal["test", "validation"],
+    batch_size: int,
+    say: Any,
 ) -> list[Report]:
     """The reports of the baselines, best first."""
     from bert4rec.evaluation.baselines import fit_baselines
@@ -137,66 +168,84 @@ def baseline_reports(
 
     say("fitting baselines")
     reports = [
-        evaluate(scorer, dataset, split, cases=cases, batch_size=batch_size) for scorer in fit_baselines(dataset, split)
+        evaluate(scorer, dataset, split, cases=cases, batch_size=batch_size)
+        for scorer in fit_baselines(dataset, split)
     ]
     return sorted(reports, key=lambda report: -report.metrics["ndcg@10"])
 
 
-def explanations(scorer: Explained, dataset: PreparedDataset, split: Split, args: Namespace) -> Fidelity:
+def explanations(
+    scorer: Explained, dataset: PreparedDataset, split: Split, args: Namespace
+) -> Faithfulness:
     """How faithful explanations are, with a bar on a terminal: each takes some hundred scores."""
-    from bert4rec.evaluation.fidelity import fidelity
+    from bert4rec.studies.faithfulness import faithfulness
 
     def progress(users: Iterator[int], total: int) -> Iterator[int]:
         return bar(users, "explaining", total)
 
-    return fidelity(scorer, dataset, split, users=args.explanations, cases=args.cases, progress=progress)
+    return faithfulness(
+        scorer, dataset, split, users=args.explanations, cases=args.cases, progress=progress
+    )
 
 
-def diversity(scorer: Scorer, dataset: PreparedDataset, split: Split, args: Namespace) -> DialCurve:
+def diversity(
+    scorer: Scorer, dataset: PreparedDataset, split: Split, args: Namespace
+) -> DiversityCurve:
     """What the lists are like at each setting of the diversity dial."""
-    from bert4rec.evaluation.dial import dial_curve
+    from bert4rec.studies.diversity import diversity_curve
 
     def progress(pieces: Iterator[Cases], total: int) -> Iterator[Cases]:
         return bar(pieces, "diversifying", total)
 
-    return dial_curve(scorer, dataset, split, cases=args.cases, batch_size=args.batch_size, progress=progress)
+    return diversity_curve(
+        scorer, dataset, split, cases=args.cases, batch_size=args.batch_size, progress=progress
+    )
 
 
-def shown_few(scorer: Scorer, dataset: PreparedDataset, split: Split, args: Namespace, say: Any) -> Shots:
-    """How strangers are answered after no event, one, three …, beside what counting reaches."""
-    from bert4rec.evaluation.shots import shots
+def shown_few(
+    scorer: Scorer, dataset: PreparedDataset, split: Split, args: Namespace, say: Any
+) -> ColdStartUsers:
+    """How cold_users are answered after no event, one, three …, beside what counting reaches."""
+    from bert4rec.studies.cold_start_users import cold_start_users
 
     def progress(steps: Iterator[int], total: int) -> Iterator[int]:
         return bar(steps, "showing few events", total)
 
     say("asking with few events shown")
-    return shots(scorer, dataset, split, cases=args.cases, batch_size=args.batch_size, progress=progress)
+    return cold_start_users(
+        scorer, dataset, split, cases=args.cases, batch_size=args.batch_size, progress=progress
+    )
 
 
-def for_new_items(scorer: Scorer, dataset: PreparedDataset, split: Split, args: Namespace, say: Any) -> ColdItems:
+def for_new_items(
+    scorer: Scorer, dataset: PreparedDataset, split: Split, args: Namespace, say: Any
+) -> ColdStartItems:
     """How items that never trained are ranked, and what that costs the others, beside likeness and chance."""
-    from bert4rec.evaluation.cold import cold_items
+    from bert4rec.studies.cold_start_items import cold_start_items
 
     def progress(pieces: Iterator[Cases], total: int) -> Iterator[Cases]:
         return bar(pieces, "asking for cold and warm items", total)
 
     say("asking for cold and warm items apart")
-    return cold_items(scorer, dataset, split, cases=args.cases, batch_size=args.batch_size, progress=progress)
+    return cold_start_items(
+        scorer, dataset, split, cases=args.cases, batch_size=args.batch_size, progress=progress
+    )
 
 
 def write_reports(
     folder: Path,
     rows: dict[str, Report],
     baselines: list[Report],
-    explained: Fidelity | None = None,
-    curve: DialCurve | None = None,
-    few: Shots | None = None,
-    cold: ColdItems | None = None,
+    explained: Faithfulness | None = None,
+    curve: DiversityCurve | None = None,
+    few: ColdStartUsers | None = None,
+    cold: ColdStartItems | None = None,
 ) -> None:
     """In an existing folder: a JSON file for each report (`compare` reads them), one table, and the pictures."""
-    from bert4rec.evaluation.plots import plot_comparison, plot_dial, plot_fidelity, plot_reliability, plot_shots
+    from bert4rec.evaluation.plots import plot_comparison, plot_reliability
     from bert4rec.evaluation.report import save_report, to_markdown
     from bert4rec.files import write_whole
+    from bert4rec.studies.plots import plot_cold_start_users, plot_diversity, plot_faithfulness
 
     for name, row in rows.items():
         save_report(row, folder / f"model_{name}.json")
@@ -210,19 +259,23 @@ def write_reports(
     if first.reliability:
         plot_reliability(first, folder / "reliability.png")
     if explained is not None:
-        write_whole(folder / "explanations.json", json.dumps(explained.to_dict(), indent=1).encode())
-        plot_fidelity(explained, folder / "explanations.png")
+        write_whole(
+            folder / "explanations.json", json.dumps(explained.to_dict(), indent=1).encode()
+        )
+        plot_faithfulness(explained, folder / "explanations.png")
     if curve is not None:
         write_whole(folder / "diversity.json", json.dumps(curve.to_dict(), indent=1).encode())
-        plot_dial(curve, folder / "diversity.png")
+        plot_diversity(curve, folder / "diversity.png")
     if few is not None:
-        write_whole(folder / "shots.json", json.dumps(few.to_dict(), indent=1).encode())
-        plot_shots(few, folder / "shots.png")
+        write_whole(folder / "cold_start_users.json", json.dumps(few.to_dict(), indent=1).encode())
+        plot_cold_start_users(few, folder / "cold_start_users.png")
     if cold is not None:
-        write_whole(folder / "cold_items.json", json.dumps(cold.to_dict(), indent=1).encode())
+        write_whole(folder / "cold_start_items.json", json.dumps(cold.to_dict(), indent=1).encode())
 
 
-def _show(rows: dict[str, Report], baselines: list[Report], ratings: dict[str, dict[str, float]]) -> None:
+def _show(
+    rows: dict[str, Report], baselines: list[Report], ratings: dict[str, dict[str, float]]
+) -> None:
     from bert4rec.evaluation.report import protocol_line
 
     own = [(f"{row.name}, {name.replace('_', ' ')}", row) for name, row in rows.items()]
@@ -238,17 +291,23 @@ def _show(rows: dict[str, Report], baselines: list[Report], ratings: dict[str, d
     console().print(f"\n±: half of the 95 % interval. {protocol_line(protocol)}", style="dim")
 
 
-def _show_explanations(explained: Fidelity) -> None:
-    from bert4rec.evaluation.fidelity import KS, MEASURES, OURS
+def _show_explanations(explained: Faithfulness) -> None:
+    from bert4rec.studies.faithfulness import KS, MEASURES, OURS
 
-    told = {**explained.values, **{f"{OURS} − {name}": found for name, found in explained.minus.items()}}
+    told = {
+        **explained.values,
+        **{f"{OURS} − {name}": found for name, found in explained.minus.items()},
+    }
     for measure, meaning in MEASURES.items():
         columns = [*(f"{measure}@{k}" for k in KS), measure]
         print()
         show_table(
             f"{measure}: {meaning}",
             ["events", *columns[:-1], "mean"],
-            [[name, *(_margin(*found[column], digits=3) for column in columns)] for name, found in told.items()],
+            [
+                [name, *(_margin(*found[column], digits=3) for column in columns)]
+                for name, found in told.items()
+            ],
         )
     known = "known" if explained.request_time else "unknown"
     console().print(
@@ -259,28 +318,39 @@ def _show_explanations(explained: Fidelity) -> None:
     )
 
 
-def _show_dial(curve: DialCurve) -> None:
-    from bert4rec.evaluation.dial import ACCURACY, VARIETY
+def _show_dial(curve: DiversityCurve) -> None:
+    from bert4rec.studies.diversity import ACCURACY, VARIETY
 
-    names = [name for name in (*ACCURACY, *VARIETY) if all(name in found for found in curve.values.values())]
+    names = [
+        name
+        for name in (*ACCURACY, *VARIETY)
+        if all(name in found for found in curve.values.values())
+    ]
     print()
     show_table(
         "the diversity dial",
         ["diversity", *names, "coverage@10"],
         [
-            [f"{setting:g}", *(_margin(*found[name]) for name in names), f"{curve.coverage[setting]:.4f}"]
+            [
+                f"{setting:g}",
+                *(_margin(*found[name]) for name in names),
+                f"{curve.coverage[setting]:.4f}",
+            ]
             for setting, found in curve.values.items()
         ],
     )
 
 
-def _show_shots(few: Shots) -> None:
+def _show_shots(few: ColdStartUsers) -> None:
     from bert4rec.evaluation.report import COMPARED
-    from bert4rec.evaluation.shots import SHOTS
+    from bert4rec.studies.cold_start_users import SHOTS
 
     pairs = {f"{pair.first} − {pair.second}": pair.values for pair in few.differences}
     for metric in COMPARED:
-        for title, told in ((f"{metric} after k events", few.values), (f"difference of {metric}", pairs)):
+        for title, told in (
+            (f"{metric} after k events", few.values),
+            (f"difference of {metric}", pairs),
+        ):
             lines = [
                 [name, *(_margin(*by_k[k][metric], digits=3) if k in by_k else "–" for k in SHOTS)]
                 for name, by_k in told.items()
@@ -290,9 +360,9 @@ def _show_shots(few: Shots) -> None:
     console().print(f"\n{few.protocol_line()}", style="dim")
 
 
-def _show_cold(cold: ColdItems) -> None:
-    from bert4rec.evaluation.cold import COLUMNS, COST
+def _show_cold(cold: ColdStartItems) -> None:
     from bert4rec.evaluation.report import COMPARED
+    from bert4rec.studies.cold_start_items import COLUMNS, COST
 
     for metric in COMPARED:
         cells = cold.cells(metric, lambda value, edges: _margin(value, edges, digits=3))
@@ -308,7 +378,9 @@ def show_metrics(
     others: Mapping[str, Mapping[str, float]] = MappingProxyType({}),
 ) -> None:
     """A line for each report, and below for others that are numbers alone."""
-    lines = [[name, *(_with_margin(report, metric) for metric in metrics)] for name, report in reports]
+    lines = [
+        [name, *(_with_margin(report, metric) for metric in metrics)] for name, report in reports
+    ]
     lines += [
         [name, *(f"{found[metric]:.4f}" if metric in found else "–" for metric in metrics)]
         for name, found in others.items()

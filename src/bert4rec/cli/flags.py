@@ -24,20 +24,28 @@ Settings = TypeVar("Settings")
 
 def make_parser(program: str, description: str) -> ArgumentParser:
     """A parser with the flags that every command has."""
-    parser = ArgumentParser(prog=program, description=description, exit_on_error=False, allow_abbrev=False)
-    parser.add_argument("--config", action="config", help="A YAML file of settings; flags come after it.")
+    parser = ArgumentParser(
+        prog=program, description=description, exit_on_error=False, allow_abbrev=False
+    )
+    parser.add_argument(
+        "--config", action="config", help="A YAML file of settings; flags come after it."
+    )
     parser.add_argument("--debug", action="store_true", help="Print the traceback of an error.")
     return parser
 
 
 def add_json(parser: ArgumentParser) -> None:
     """The flag of commands that answer machines too."""
-    parser.add_argument("--json", action="store_true", help="One JSON document on stdout, and nothing else there.")
+    parser.add_argument(
+        "--json", action="store_true", help="One JSON document on stdout, and nothing else there."
+    )
 
 
 def add_data(parser: ArgumentParser) -> None:
     """The flags of commands that ask a model on its data."""
-    parser.add_argument("--data", type=Path, help="The prepared folder; default: the data stored with the model.")
+    parser.add_argument(
+        "--data", type=Path, help="The prepared folder; default: the data stored with the model."
+    )
     parser.add_argument(
         "--data_dir",
         type=Path,
@@ -63,7 +71,9 @@ def parse(parser: ArgumentParser, words: Sequence[str]) -> Namespace:
 def set_defaults(parser: ArgumentParser, settings: Mapping[str, Any]) -> None:
     """Settings in place of the defaults of their flags."""
     flat = {name: value for name, value in settings.items() if name != "task_weights"}
-    tasks = {f"task_weights.{name}": value for name, value in settings.get("task_weights", {}).items()}
+    tasks = {
+        f"task_weights.{name}": value for name, value in settings.get("task_weights", {}).items()
+    }
     if settings:
         parser.set_defaults({**flat, **tasks})
 
@@ -71,7 +81,10 @@ def set_defaults(parser: ArgumentParser, settings: Mapping[str, Any]) -> None:
 def paths_after(flag: str, words: Sequence[str]) -> list[Path]:
     """What a command line says after a flag, each time, before it is parsed."""
     apart = [after for word, after in pairwise(words) if word == flag]
-    return [Path(path) for path in (*apart, *(w.partition("=")[2] for w in words if w.startswith(f"{flag}=")))]
+    return [
+        Path(path)
+        for path in (*apart, *(w.partition("=")[2] for w in words if w.startswith(f"{flag}=")))
+    ]
 
 
 def _check_file(file: Path) -> None:
@@ -79,38 +92,57 @@ def _check_file(file: Path) -> None:
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except OSError as problem:
-        reason = "no such configuration file" if not file.exists() else f"cannot be read ({problem.strerror})"
+        reason = (
+            "no such configuration file"
+            if not file.exists()
+            else f"cannot be read ({problem.strerror})"
+        )
         raise ConfigError(f"{file}: {reason}") from problem
     except UnicodeDecodeError as problem:
         raise ConfigError(f"{file}: not a text file in UTF-8; a configuration is YAML") from problem
     except yaml.YAMLError as problem:
         mark = getattr(problem, "problem_mark", None)
         where = f"{file}, row {mark.line + 1}" if mark else f"{file}"
-        raise ConfigError(f"{where}: not YAML ({getattr(problem, 'problem', problem)})") from problem
+        raise ConfigError(
+            f"{where}: not YAML ({getattr(problem, 'problem', problem)})"
+        ) from problem
     if not isinstance(content, Mapping):
         raise ConfigError(f"{file}: holds no settings; write one a line, like 'hidden_size: 64'")
 
 
-def _one_line(message: str, parser: ArgumentParser, words: Sequence[str], files: Sequence[Path]) -> str:
+def _one_line(
+    message: str, parser: ArgumentParser, words: Sequence[str], files: Sequence[Path]
+) -> str:
     """jsonargparse's complaint as a sentence of ours, with the nearest known name."""
     text = " ".join(message.split())
     in_file = ", ".join(map(str, files)) + ": " if files else ""
     missing = re.match(r"the following arguments are required: (?P<names>.+)", text)
     if missing:
-        names = [name if name in _positional(parser) else f"--{name}" for name in missing["names"].split(", ")]
+        names = [
+            name if name in _positional(parser) else f"--{name}"
+            for name in missing["names"].split(", ")
+        ]
         return f"missing {', '.join(names)}; '{parser.prog} --help' says what to give"
     typed = re.match(
         r'Parser key "(?P<key>[^"]+)"(?: element \d+)?: Expected (?:a|an) (?P<kind>.+?)\.? Got value: (?P<value>.*)',
         text,
     )
     if typed:
-        kind = re.sub(r"<class '(\w+)'>|typing\.Literal", lambda found: found[1] or "one of ", typed["kind"])
+        kind = re.sub(
+            r"<class '(\w+)'>|typing\.Literal", lambda found: found[1] or "one of ", typed["kind"]
+        )
         where = "" if _on_line(typed["key"], words) else in_file
         return f"{where}{typed['key']} is {typed['value']!r}: expected {kind}"
-    group = re.match(r'Parser key "(?P<key>[^"]+)": Unable to load config \'(?P<value>.*)\' - ', text)
+    group = re.match(
+        r'Parser key "(?P<key>[^"]+)": Unable to load config \'(?P<value>.*)\' - ', text
+    )
     if group:
-        return f"{group['key']} is {group['value']!r}: set its parts, like --{group['key']}.NAME 0.5"
-    unknown = re.search(r"Option '(?P<key>[^']+)' is not accepted|does not accept option '(?P<nested>[^']+)'", text)
+        return (
+            f"{group['key']} is {group['value']!r}: set its parts, like --{group['key']}.NAME 0.5"
+        )
+    unknown = re.search(
+        r"Option '(?P<key>[^']+)' is not accepted|does not accept option '(?P<nested>[^']+)'", text
+    )
     if unknown:
         key = unknown["key"] or unknown["nested"]
         return f"{in_file}unknown setting {key!r}{_nearest(key, parser)}"
@@ -132,7 +164,11 @@ def _on_line(key: str, words: Sequence[str]) -> bool:
 def _nearest(key: str, parser: ArgumentParser, dashes: str = "") -> str:
     known = [action.dest for action in parser._actions]
     near = difflib.get_close_matches(key, known, n=1)
-    return f"; did you mean {dashes + near[0]!r}?" if near else f"; '{parser.prog} --help' lists what is known"
+    return (
+        f"; did you mean {dashes + near[0]!r}?"
+        if near
+        else f"; '{parser.prog} --help' lists what is known"
+    )
 
 
 def add_switch(parser: ArgumentParser, name: str, default: bool, help: str) -> None:
@@ -158,7 +194,9 @@ def _take_several(action: Any) -> None:
 def add_settings(parser: ArgumentParser, *groups: type, skip: Container[str] = ()) -> None:
     """A flag for each field of the dataclasses, its docstring as help; `--overwrite` means `--overwrite true`."""
     for group in groups:
-        parser.add_class_arguments(group, skip={entry.name for entry in fields(group) if entry.name in skip})
+        parser.add_class_arguments(
+            group, skip={entry.name for entry in fields(group) if entry.name in skip}
+        )
     actions: list[Any] = parser._actions
     for action in actions:
         kind = getattr(action, "_typehint", None)
@@ -186,7 +224,9 @@ def run_config(args: Namespace) -> RunConfig:
     names = RunConfig().to_dict()
     settings: dict[str, Any] = {name: args[name] for name in names}
     settings["task_weights"] = (
-        args.task_weights.as_dict() if isinstance(args.task_weights, Namespace) else args.task_weights
+        args.task_weights.as_dict()
+        if isinstance(args.task_weights, Namespace)
+        else args.task_weights
     )
     try:
         return RunConfig.from_dict(settings)

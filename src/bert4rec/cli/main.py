@@ -53,7 +53,9 @@ def _dispatch(words: list[str]) -> None:
         return
     if words[0] not in COMMANDS:
         near = difflib.get_close_matches(words[0], COMMANDS, n=1)
-        advice = f"; did you mean {near[0]!r}?" if near else f"; the commands are {', '.join(COMMANDS)}"
+        advice = (
+            f"; did you mean {near[0]!r}?" if near else f"; the commands are {', '.join(COMMANDS)}"
+        )
         raise UsageError(f"unknown command {words[0]!r}{advice}")
     run_command(words[0], words[1:])
 
@@ -79,7 +81,13 @@ def usage() -> str:
     """The help of the bare command."""
     lines = [f"  {name:<10} {summary}" for name, summary in COMMANDS.items()]
     return "\n".join(
-        ["usage: bert4rec COMMAND [flags]", "", *lines, "", "'bert4rec COMMAND --help' lists the flags of a command."]
+        [
+            "usage: bert4rec COMMAND [flags]",
+            "",
+            *lines,
+            "",
+            "'bert4rec COMMAND --help' lists the flags of a command.",
+        ]
     )
 
 
@@ -97,7 +105,9 @@ def guarded(work: Callable[[], None], debug: bool) -> int:
     """The exit code of some work; its errors as one line on stderr, with a traceback only where it was asked for."""
     _spin_briefly()
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a console without ± and é shows ? there, as stderr does by itself
+        sys.stdout.reconfigure(
+            errors="replace"
+        )  # a console without ± and é shows ? there, as stderr does by itself
     try:
         code = _code_of(work)
         sys.stdout.flush()
@@ -108,7 +118,11 @@ def guarded(work: Callable[[], None], debug: bool) -> int:
     except BrokenPipeError:  # whoever read the output has enough
         return 0
     except OSError as problem:
-        return _complain(f"{problem.filename or 'output'}: {problem.strerror or problem}", DataError.exit_code, debug)
+        return _complain(
+            f"{problem.filename or 'output'}: {problem.strerror or problem}",
+            DataError.exit_code,
+            debug,
+        )
     finally:
         _settle_stdout()
     return code
@@ -119,7 +133,9 @@ def _code_of(work: Callable[[], None]) -> int:
     try:
         work()
     except SystemExit as left:
-        if left.code is None or isinstance(left.__context__, BrokenPipeError):  # nobody reads rich's table
+        if left.code is None or isinstance(
+            left.__context__, BrokenPipeError
+        ):  # nobody reads rich's table
             return 0
         return left.code if isinstance(left.code, int) else 1
     return 0
@@ -128,7 +144,11 @@ def _code_of(work: Callable[[], None]) -> int:
 def _complain(message: str, code: int, debug: bool) -> int:
     if debug:
         traceback.print_exc()
-    print("bert4rec: error:", " ".join(line.strip() for line in message.strip().splitlines()), file=sys.stderr)
+    print(
+        "bert4rec: error:",
+        " ".join(line.strip() for line in message.strip().splitlines()),
+        file=sys.stderr,
+    )
     return code
 
 

@@ -19,7 +19,9 @@ Step = TypeVar("Step")
 
 def console() -> Console:
     """stdout, as wide as the terminal, or as a log; brackets and colons in titles are text."""
-    return Console(width=None if sys.stdout.isatty() else LOG_WIDTH, highlight=False, markup=False, emoji=False)
+    return Console(
+        width=None if sys.stdout.isatty() else LOG_WIDTH, highlight=False, markup=False, emoji=False
+    )
 
 
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -47,7 +49,9 @@ def show_json(document: Any) -> None:
     print(json.dumps(document, ensure_ascii=not takes_all, indent=1))
 
 
-def bar(steps: Iterator[Step], what: str, total: int, size: Callable[[Step], int] = lambda _: 1) -> Iterator[Step]:
+def bar(
+    steps: Iterator[Step], what: str, total: int, size: Callable[[Step], int] = lambda _: 1
+) -> Iterator[Step]:
     """The steps as they come, with a bar on a terminal; each is `size` of the total."""
     from rich.progress import Progress
 

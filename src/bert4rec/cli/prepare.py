@@ -17,6 +17,6 @@ def add_flags(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> None:
     """Prepares, and says where every column went."""
     config = settings_of(PrepareConfig, args)
-    from bert4rec.data.prepare import prepare_dataset
+    from bert4rec.ingest.prepare import prepare_dataset
 
     prepare_dataset(config, notes())

@@ -6,8 +6,8 @@ from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
 
-from bert4rec.cli.asking import ModelFlags, item_ids
 from bert4rec.cli.flags import add_json, add_settings, settings_of
+from bert4rec.cli.model_flags import ModelFlags, item_ids
 from bert4rec.cli.output import show_json, show_table
 from bert4rec.errors import UsageError
 
@@ -16,7 +16,9 @@ def add_flags(parser: ArgumentParser) -> None:
     """The flags of `profile`."""
     add_settings(parser, ModelFlags)
     parser.add_argument("--user_id", type=str, help="Whose profile.")
-    parser.add_argument("--forget", type=str, help="Items of the history to leave out, separated by commas.")
+    parser.add_argument(
+        "--forget", type=str, help="Items of the history to leave out, separated by commas."
+    )
     add_json(parser)
 
 
@@ -25,11 +27,17 @@ def run(args: Namespace) -> None:
     if args.user_id is None:
         raise UsageError("missing --user_id: whose profile?")
     engine = settings_of(ModelFlags, args).engine()
-    known = engine.get_user_profile(engine.dataset.users.parse(args.user_id), forget=item_ids(args.forget, engine))
+    known = engine.get_user_profile(
+        engine.dataset.users.parse(args.user_id), forget=item_ids(args.forget, engine)
+    )
     if args.json:
         show_json(known)
         return
-    show_table(f"user {args.user_id}", ["what", ""], [[name, _text(value)] for name, value in known.items()])
+    show_table(
+        f"user {args.user_id}",
+        ["what", ""],
+        [[name, _text(value)] for name, value in known.items()],
+    )
 
 
 def _text(value: Any) -> str:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from jsonargparse import ArgumentParser, Namespace
 
-from bert4rec.cli.asking import open_models
 from bert4rec.cli.flags import add_data
+from bert4rec.cli.model_flags import open_models
 from bert4rec.config import RunConfig
 from bert4rec.errors import ArtefactError, UsageError
 
@@ -30,9 +30,13 @@ def add_flags(parser: ArgumentParser) -> None:
     parser.add_argument("--name", help="What the card calls the model; default: the output's name.")
     parser.add_argument("--note", type=Path, help="A text file on the data, for the card.")
     parser.add_argument(
-        "--half", action="store_true", help="Store weights in 16 bits, in half the space, and evaluate the model again."
+        "--half",
+        action="store_true",
+        help="Store weights in 16 bits, in half the space, and evaluate the model again.",
     )
-    parser.add_argument("--overwrite", action="store_true", help="Replace what was published there.")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="Replace what was published there."
+    )
     add_data(parser)
 
 
@@ -41,13 +45,17 @@ def run(args: Namespace) -> None:
     note = _text(args.note) if args.note else ""
     from bert4rec.artefact import TRAINING_FILE, is_published, round_to_half, save
     from bert4rec.cli.evaluate import data_of
-    from bert4rec.training.card import model_card
+    from bert4rec.training.model_card import model_card
 
     if args.output.exists() and any(args.output.iterdir()):
         if not args.overwrite:
-            raise UsageError(f"{args.output}: is not empty; --overwrite replaces what was published there")
+            raise UsageError(
+                f"{args.output}: is not empty; --overwrite replaces what was published there"
+            )
         if not is_published(args.output):
-            raise UsageError(f"{args.output}: holds something that was not published; choose another --output")
+            raise UsageError(
+                f"{args.output}: holds something that was not published; choose another --output"
+            )
     (model,) = open_models([args.model], args.data, args.data_dir)
     dataset, split = data_of(model)
     figures = json.loads(_text(args.model / TRAINING_FILE))
@@ -55,7 +63,9 @@ def run(args: Namespace) -> None:
     if args.half:
         round_to_half(model.network)
         model = replace(model, metrics=_reached(model, dataset, split))
-    card = model_card(name, run, dataset.manifest, model.metrics, figures, note=note, with_data=False)
+    card = model_card(
+        name, run, dataset.manifest, model.metrics, figures, note=note, with_data=False
+    )
     save(
         args.output,
         model.network,
@@ -69,7 +79,9 @@ def run(args: Namespace) -> None:
         half=args.half,
     )
     size = sum(path.stat().st_size for path in args.output.iterdir()) / 2**20
-    print(f"published: {args.output}, {size:.1f} MiB, nothing of {dataset.name} in it but counts and fingerprints")
+    print(
+        f"published: {args.output}, {size:.1f} MiB, nothing of {dataset.name} in it but counts and fingerprints"
+    )
 
 
 def _reached(model: Artefact, dataset: PreparedDataset, split: Split) -> dict[str, Any]:
@@ -90,8 +102,12 @@ def _without_paths(run: RunConfig) -> RunConfig:
     """The models that a run read by the names of their folders: where those lay is nobody else's business."""
     training = run.training
     teacher = tuple(Path(folder).resolve().name for folder in training.teacher)
-    start_from = Path(training.start_from).resolve().name if training.start_from else ""
-    return replace(run, training=replace(training, teacher=teacher, start_from=start_from))
+    warm_start_from = (
+        Path(training.warm_start_from).resolve().name if training.warm_start_from else ""
+    )
+    return replace(
+        run, training=replace(training, teacher=teacher, warm_start_from=warm_start_from)
+    )
 
 
 def _text(path: Path) -> str:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser, Namespace
 
-from bert4rec.cli.asking import HistoryFlags, ModelFlags, RuleFlags
 from bert4rec.cli.flags import add_json, add_settings, add_switch, settings_of
-from bert4rec.cli.lists import check_format, write_lists
+from bert4rec.cli.model_flags import HistoryFlags, ModelFlags, RuleFlags
 from bert4rec.cli.output import bar, show_json, show_table
+from bert4rec.cli.recommendation_files import check_format, write_lists
 from bert4rec.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -23,9 +23,13 @@ def add_flags(parser: ArgumentParser) -> None:
     """The flags of `recommend`."""
     add_settings(parser, ModelFlags)
     parser.add_argument("--user_id", type=str, help="The user's id.")
-    parser.add_argument("--users", type=str, help="Many users: 'all', or a file with an id a line; needs --output.")
     parser.add_argument(
-        "--output", type=Path, help="With --users: a .parquet, .csv or .tsv of user_id, item_id, score, rank."
+        "--users", type=str, help="Many users: 'all', or a file with an id a line; needs --output."
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        help="With --users: a .parquet, .csv or .tsv of user_id, item_id, score, rank.",
     )
     parser.add_argument("--k", type=int, default=10, help="How many items.")
     add_switch(parser, "filter_seen", True, "Leave out what the history holds.")
@@ -74,22 +78,37 @@ def recommend_many(args: Namespace) -> None:
     """The lists of many users, in a file."""
     history = settings_of(HistoryFlags, args)
     if args.users is None or args.output is None:
-        raise UsageError("--users and --output go together: whose lists, and the file to write them to")
+        raise UsageError(
+            "--users and --output go together: whose lists, and the file to write them to"
+        )
     if args.user_id is not None or history != HistoryFlags(request_time=history.request_time):
-        raise UsageError("--users asks stored histories: leave out --user_id, --item_sequence and what goes with them")
+        raise UsageError(
+            "--users asks stored histories: leave out --user_id, --item_sequence and what goes with them"
+        )
     check_format(args.output)
     engine = settings_of(ModelFlags, args).engine()
     rules = settings_of(RuleFlags, args).rules(engine)
     users = None if args.users == "all" else _ids(Path(args.users), engine.dataset.users)
     total = len(engine.dataset.users) if users is None else len(users)
     started = time.perf_counter()
-    lists = engine.recommend_many(users, args.k, args.filter_seen, request_time=history.moment(), rules=rules)
+    lists = engine.recommend_many(
+        users, args.k, args.filter_seen, request_time=history.moment(), rules=rules
+    )
     write_lists(
-        bar(lists, "recommending", total, lambda piece: int((piece.rank == 1).sum())), engine.dataset, args.output
+        bar(lists, "recommending", total, lambda piece: int((piece.rank == 1).sum())),
+        engine.dataset,
+        args.output,
     )
     seconds = time.perf_counter() - started
     if args.json:
-        show_json({"users": total, "output": str(args.output), "seconds": seconds, "users_per_second": total / seconds})
+        show_json(
+            {
+                "users": total,
+                "output": str(args.output),
+                "seconds": seconds,
+                "users_per_second": total / seconds,
+            }
+        )
         return
     print(f"{total:,} users in {seconds:.1f} s, {total / seconds:,.0f} users/s: {args.output}")
 
@@ -101,7 +120,9 @@ def _moves(item: Recommendation) -> str:
 
 def _ids(path: Path, users: Vocabulary) -> list[RawId]:
     """The ids of a file, one a line; the first line may be the heading `user_id`."""
-    words = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    words = [
+        line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()
+    ]
     if not words[words[:1] == ["user_id"] :]:
         raise DataError(f"{path}: holds no user ids; write one a line")
     return [users.parse(word) for word in words[words[:1] == ["user_id"] :]]

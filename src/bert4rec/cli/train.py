@@ -19,7 +19,9 @@ def add_flags(parser: ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, required=True, help="The prepared folder.")
     parser.add_argument("--output", type=Path, required=True, help="The model folder to make.")
     parser.add_argument(
-        "--from", type=Path, help="A model folder to go on from, on newer data too: its settings, and its weights."
+        "--from",
+        type=Path,
+        help="A model folder to go on from, on newer data too: its settings, and its weights.",
     )
     add_run_flags(parser)
 
@@ -31,23 +33,31 @@ def defaults(words: Sequence[str]) -> dict[str, Any]:
         return {}
     from bert4rec.artefact import run_of
 
-    return {**run_of(folders[-1]).to_dict(), "teacher": [], "start_from": str(folders[-1])}
+    return {**run_of(folders[-1]).to_dict(), "teacher": [], "warm_start_from": str(folders[-1])}
 
 
 def add_run_flags(parser: ArgumentParser, skip: Container[str] = ()) -> None:
     """The flags that every way to train has; of the settings all but those that are skipped."""
-    parser.add_argument("--resume", action="store_true", help="Go on with an unfinished run from its last full epoch.")
-    parser.add_argument("--overwrite", action="store_true", help="Train again where a run or a model is.")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="Go on with an unfinished run from its last full epoch.",
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="Train again where a run or a model is."
+    )
     add_settings(parser, ModelConfig, TrainingConfig, SplitConfig, skip=skip)
 
 
 def run(args: Namespace) -> None:
     """Trains."""
     config = run_config(args)
-    if args["from"] and not config.training.start_from:
-        raise UsageError("--from goes on the command line, for a file's settings come after the model's")
+    if args["from"] and not config.training.warm_start_from:
+        raise UsageError(
+            "--from goes on the command line, for a file's settings come after the model's"
+        )
     from bert4rec.data.prepared import PreparedDataset
-    from bert4rec.training.fit import train
+    from bert4rec.training.train import train
 
     train(
         PreparedDataset.open(args.data),
@@ -55,5 +65,5 @@ def run(args: Namespace) -> None:
         args.output,
         resume=args.resume,
         overwrite=args.overwrite,
-        report=notes(),
+        log=notes(),
     )

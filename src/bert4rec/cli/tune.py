@@ -15,7 +15,7 @@ from bert4rec.config import ModelConfig, SplitConfig, TrainingConfig
 from bert4rec.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from bert4rec.training.tune import TrialResult
+    from bert4rec.tuning.search import TrialResult
 
 FIGURES = ("ndcg@10", "hit@10", "epochs", "seconds")
 
@@ -23,10 +23,17 @@ FIGURES = ("ndcg@10", "hit@10", "epochs", "seconds")
 def add_flags(parser: ArgumentParser) -> None:
     """The flags of `tune`."""
     parser.add_argument("--data", type=Path, required=True, help="The prepared folder.")
-    parser.add_argument("--space", type=Path, required=True, help="A YAML file: settings to lists, or to low and high.")
+    parser.add_argument(
+        "--space",
+        type=Path,
+        required=True,
+        help="A YAML file: settings to lists, or to low and high.",
+    )
     parser.add_argument("--trials", type=int, default=20, help="How many trials there are in all.")
     parser.add_argument("--output", type=Path, required=True, help="The folder of the search.")
-    parser.add_argument("--resume", action="store_true", help="Go on with a search, and with its unfinished trial.")
+    parser.add_argument(
+        "--resume", action="store_true", help="Go on with a search, and with its unfinished trial."
+    )
     add_settings(parser, ModelConfig, TrainingConfig, SplitConfig)
 
 
@@ -36,28 +43,41 @@ def run(args: Namespace) -> None:
     if find_spec("optuna") is None:
         raise UsageError("tune needs Optuna installed: pip install 'bert4rec[tune]'")
     from bert4rec.data.prepared import PreparedDataset
-    from bert4rec.training.space import read_space
-    from bert4rec.training.tune import BEST_FILE, folder_of, tune
+    from bert4rec.tuning.search import BEST_FILE, folder_of, tune
+    from bert4rec.tuning.space import read_space
 
     space = read_space(args.space)
     found = tune(
-        PreparedDataset.open(args.data), config, space, args.output, trials, resume=args.resume, report=notes()
+        PreparedDataset.open(args.data),
+        config,
+        space,
+        args.output,
+        trials,
+        resume=args.resume,
+        log=notes(),
     )
     _show(found, list(space))
     if found[0].state != "complete":
-        raise DataError(f"{args.output}: no trial has completed; the first one says: {found[0].reason}")
-    print(f"\nbest: {args.output / folder_of(found[0].number)}, settings: {args.output / BEST_FILE}")
+        raise DataError(
+            f"{args.output}: no trial has completed; the first one says: {found[0].reason}"
+        )
+    print(
+        f"\nbest: {args.output / folder_of(found[0].number)}, settings: {args.output / BEST_FILE}"
+    )
 
 
 def _show(results: Sequence[TrialResult], settings: Sequence[str]) -> None:
     """A line for each trial, the best first; why others failed below."""
-    from bert4rec.training.space import written
+    from bert4rec.tuning.space import written
 
     columns = [name.removeprefix("task_weights.") for name in settings]
     rows = [
         [
             result.number,
-            *(written(result.parameters[name]) if name in result.parameters else None for name in settings),
+            *(
+                written(result.parameters[name]) if name in result.parameters else None
+                for name in settings
+            ),
             *(_figure(result, name) for name in FIGURES),
             result.state,
         ]

@@ -22,17 +22,18 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from bert4rec.config import ModelConfig, TrainingConfig
-from bert4rec.data.histories import Histories, Ints, offsets, stretches
+from bert4rec.data.arrays import Ints, offsets, stretches
+from bert4rec.data.histories import Histories
 from bert4rec.data.prepared import PreparedDataset
-from bert4rec.data.splits import Split, without_cold_events
-from bert4rec.data.windows import Windows, training_windows, with_strangers
+from bert4rec.data.splits import Split, without_cold_item_events
+from bert4rec.data.windows import Windows, training_windows, with_cold_start_windows
 from bert4rec.ids import MASK, NO_RATING, NO_TIME, PAD, UNKNOWN
 
-COMING_EVENTS = 10
+UPCOMING_EVENTS = 10
 """How far the user-preference task looks ahead."""
 
 
-class OnDevice:
+class TensorRecord:
     """A frozen dataclass of tensors that moves as one."""
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Self:
@@ -63,7 +64,7 @@ class OnDevice:
 def _apply(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
     if isinstance(value, Tensor):
         return change(value)
-    if isinstance(value, OnDevice):
+    if isinstance(value, TensorRecord):
         return value.each(change)
     if isinstance(value, Mapping):
         return {key: _apply(entry, change) for key, entry in value.items()}
@@ -71,7 +72,7 @@ def _apply(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
 
 
 @dataclass(frozen=True)
-class Sequences(OnDevice):
+class Sequences(TensorRecord):
     """B token sequences, packed: what the network reads."""
 
     item_T: Tensor
@@ -103,7 +104,7 @@ class Sequences(OnDevice):
 
 
 @dataclass(frozen=True)
-class Supervised(OnDevice):
+class Supervised(TensorRecord):
     """Sequences and what some of their tokens must answer."""
 
     sequences: Sequences
@@ -118,7 +119,7 @@ class Supervised(OnDevice):
 
 
 @dataclass(frozen=True)
-class Coming(OnDevice):
+class UpcomingEvents(TensorRecord):
     """For one token of every sequence, what the user does next."""
 
     token_B: Tensor
@@ -128,12 +129,12 @@ class Coming(OnDevice):
 
 
 @dataclass(frozen=True)
-class Batch(OnDevice):
+class Batch(TensorRecord):
     """One training step: the causal and the bidirectional reading of the same windows; None where a task is off."""
 
     causal: Supervised | None
     masked: Supervised | None
-    coming: Coming | None
+    coming: UpcomingEvents | None
     events: int
     """Real events in the batch, for the rate."""
 
@@ -213,12 +214,18 @@ def _pack(histories: Histories, *, length_B: Ints, **token_arrays: Ints) -> Sequ
 
 def user_tensors(histories: Histories) -> tuple[Tensor, dict[str, Tensor]]:
     """The users' rows `[B]`, and what their features are said to be, by name."""
-    return _long(histories.user_B), {name: _exact(row_B) for name, row_B in histories.user_features.items()}
+    return _long(histories.user_B), {
+        name: _exact(row_B) for name, row_B in histories.user_features.items()
+    }
 
 
 def _exact(value_B: NDArray[Any]) -> Tensor:
     """Value rows as int64; numbers stay numbers."""
-    return torch.from_numpy(value_B.astype(np.float32)) if value_B.dtype.kind == "f" else _long(value_B)
+    return (
+        torch.from_numpy(value_B.astype(np.float32))
+        if value_B.dtype.kind == "f"
+        else _long(value_B)
+    )
 
 
 def _long(array: NDArray[Any]) -> Tensor:
@@ -235,18 +242,20 @@ class TrainingBatches(Dataset[Batch]):
         model: ModelConfig,
         training: TrainingConfig,
         shards: int = 1,
-        rectangular: bool = False,
+        fixed_shape: bool = False,
     ) -> None:
-        self.dataset, self.split = without_cold_events(dataset, split)
+        self.dataset, self.split = without_cold_item_events(dataset, split)
         self.model, self.training, self.shards = model, training, shards
-        self.rectangular = rectangular
+        self.fixed_shape = fixed_shape
         self.start_epoch(0)
 
     def start_epoch(self, epoch: int) -> None:
         """Draw the epoch's windows and their order."""
         self.epoch = epoch
         self.windows = training_windows(self.dataset, self.split, self.model, self.training, epoch)
-        self.order = np.random.default_rng((self.training.seed, epoch, 2)).permutation(len(self.windows))
+        self.order = np.random.default_rng((self.training.seed, epoch, 2)).permutation(
+            len(self.windows)
+        )
 
     def __len__(self) -> int:
         """Batches of one device in an epoch, none larger than `batch_size`."""
@@ -258,7 +267,9 @@ class TrainingBatches(Dataset[Batch]):
         chosen = np.array_split(self.order, len(self) * self.shards)[number]
         random = np.random.default_rng((self.training.seed, self.epoch, 3, number))
         windows = self.windows.take(chosen)
-        windows = with_strangers(windows, self.dataset, self.split, self.model, self.training, random)
+        windows = with_cold_start_windows(
+            windows, self.dataset, self.split, self.model, self.training, random
+        )
         timed_B = random.random(len(windows)) < TIMED_SHARE[self.model.request_time]
         weights = self.training.task_weights
         causal = self._causal(windows, timed_B) if weights.next_item else None
@@ -268,23 +279,33 @@ class TrainingBatches(Dataset[Batch]):
         if weights.user_preference and read:
             coming = self._coming(read.sequences, causal is not None, windows, random)
         batch = Batch(causal, masked, coming, events=int((windows.stop_W - windows.start_W).sum()))
-        return in_rectangles(batch, self.training.batch_size, self.model.seq_length) if self.rectangular else batch
+        return (
+            pad_to_fixed_shape(batch, self.training.batch_size, self.model.seq_length)
+            if self.fixed_shape
+            else batch
+        )
 
     def _causal(self, windows: Windows, timed_B: NDArray[np.bool_]) -> Supervised:
         """Every token of the causal sequence is asked for the event after it."""
         start_B, stop_B = windows.start_W, windows.stop_W
         asked_at_B = np.where(timed_B, self.dataset.time_N[stop_B - 1], NO_TIME)
-        histories = self.dataset.histories(windows.user_W, stop_B - 1, asked_at_B, start_B, windows.stranger_W)
+        histories = self.dataset.histories(
+            windows.user_W, stop_B - 1, asked_at_B, start_B, windows.cold_user_W
+        )
         sequences = causal_sequences(histories, self.model.seq_length)
         event_T = stretches(start_B, stop_B - start_B)
         return self._asked(sequences, np.arange(len(event_T)), event_T)
 
-    def _masked(self, windows: Windows, timed_B: NDArray[np.bool_], random: np.random.Generator) -> Supervised:
+    def _masked(
+        self, windows: Windows, timed_B: NDArray[np.bool_], random: np.random.Generator
+    ) -> Supervised:
         """Some events, and always the last, are replaced by MASK and asked for; their ratings are hidden."""
         stop_B = windows.stop_W
         start_B = np.maximum(windows.start_W, stop_B - self.model.seq_length)
         length_B = stop_B - start_B
-        histories = self.dataset.histories(windows.user_W, stop_B, start_B=start_B, stranger_B=windows.stranger_W)
+        histories = self.dataset.histories(
+            windows.user_W, stop_B, start_B=start_B, cold_user_B=windows.cold_user_W
+        )
         hidden_T = random.random(length_B.sum()) < self.training.mask_probability
         hidden_T[np.cumsum(length_B) - 1] = True
         time_T = np.where(hidden_T & ~np.repeat(timed_B, length_B), NO_TIME, histories.time_N)
@@ -308,7 +329,9 @@ class TrainingBatches(Dataset[Batch]):
         item_S, rated_N = self.dataset.item_N[event_S], np.flatnonzero(rating_S != NO_RATING)
         return Supervised(sequences, _long(token_S), _long(item_S), _long(rating_S), _long(rated_N))
 
-    def _coming(self, sequences: Sequences, causal: bool, windows: Windows, random: np.random.Generator) -> Coming:
+    def _coming(
+        self, sequences: Sequences, causal: bool, windows: Windows, random: np.random.Generator
+    ) -> UpcomingEvents:
         """One token of each sequence, and the items of its event and of those after it, in training only.
 
         Any token of a causal sequence; of one that is read from both sides the last: only its future is out of sight.
@@ -318,23 +341,29 @@ class TrainingBatches(Dataset[Batch]):
         token_B = np.cumsum(length_B) - length_B + place_B
         # In both readings a token at place p is asked for the event `tokens − p` before the end of the window.
         event_B = windows.stop_W - length_B + place_B
-        event_BC = event_B[:, None] + np.arange(COMING_EVENTS)
+        event_BC = event_B[:, None] + np.arange(UPCOMING_EVENTS)
         end_B1 = np.asarray(self.split.train_stop_U)[windows.user_W][:, None]
-        item_BC = np.where(event_BC < end_B1, self.dataset.item_N[np.minimum(event_BC, end_B1 - 1)], PAD)
-        return Coming(_long(token_B), _long(item_BC))
+        item_BC = np.where(
+            event_BC < end_B1, self.dataset.item_N[np.minimum(event_BC, end_B1 - 1)], PAD
+        )
+        return UpcomingEvents(_long(token_B), _long(item_BC))
 
 
-def in_rectangles(batch: Batch, rows: int, seq_length: int) -> Batch:
+def pad_to_fixed_shape(batch: Batch, rows: int, seq_length: int) -> Batch:
     """The same batch with as many sequences and places as any batch may have: all then have tensors of one shape.
 
     What is added is asked for nothing, and no other token sees it.
     """
     coming = batch.coming
     if coming is not None:
-        read, places = (batch.causal, seq_length + 1) if batch.causal else (batch.masked, seq_length)
+        read, places = (
+            (batch.causal, seq_length + 1) if batch.causal else (batch.masked, seq_length)
+        )
         assert read is not None
         slot_T = read.sequences.row_T * places + read.sequences.position_T
-        coming = Coming(_filled(rows, 0, slot_T[coming.token_B]), _filled(rows, PAD, coming.item_BC))
+        coming = UpcomingEvents(
+            _filled(rows, 0, slot_T[coming.token_B]), _filled(rows, PAD, coming.item_BC)
+        )
     return replace(
         batch,
         causal=None if batch.causal is None else _rectangle(batch.causal, rows, seq_length + 1),
@@ -361,7 +390,9 @@ def _rectangle(read: Supervised, rows: int, places: int) -> Supervised:
         user_B=_filled(rows, UNKNOWN, tokens.user_B),
         length_B=_filled(rows, 0, tokens.length_B),
         lengths=(places,) * rows,
-        user_features={name: _filled(rows, UNKNOWN, value_B) for name, value_B in tokens.user_features.items()},
+        user_features={
+            name: _filled(rows, UNKNOWN, value_B) for name, value_B in tokens.user_features.items()
+        },
     )
     item_T, rating_T = laid(PAD, read.item_S, slot_S), laid(NO_RATING, read.rating_S, slot_S)
     return Supervised(sequences, every_T, item_T, rating_T, every_T)

@@ -9,22 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bert4rec.data.arrays import Ints, offsets, stretches
 from bert4rec.ids import NO_TIME
-
-Ints = NDArray[np.integer]
-
-
-def offsets(length_X: Ints) -> Ints:
-    """Where each of the stretches begins that lie one after another, and where the last one ends."""
-    return np.concatenate([[0], np.cumsum(length_X)])
-
-
-def stretches(start_X: Ints, length_X: Ints) -> Ints:
-    """The indices start … start + length − 1 of every stretch, one after another."""
-    offset_X1 = offsets(length_X)
-    return np.repeat(start_X - offset_X1[:-1], length_X) + np.arange(offset_X1[-1])
 
 
 @dataclass(frozen=True)

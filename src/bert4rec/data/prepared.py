@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bert4rec.data.histories import Histories, Ints, offsets, stretches
+from bert4rec.data.arrays import Ints, offsets, stretches
+from bert4rec.data.histories import Histories
 from bert4rec.errors import PreparedDataError
 from bert4rec.ids import FIRST_ITEM, FIRST_USER, NO_TIME, UNKNOWN, RawId, Vocabulary
 
@@ -79,7 +80,9 @@ class Names:
     titles: Sequence[str] | None
 
     @classmethod
-    def of(cls, items: Sequence[RawId], users: Sequence[RawId], titles: Sequence[str] | None) -> Names:
+    def of(
+        cls, items: Sequence[RawId], users: Sequence[RawId], titles: Sequence[str] | None
+    ) -> Names:
         """From lists in row order."""
         return cls(Vocabulary(items, FIRST_ITEM), Vocabulary(users, FIRST_USER), titles)
 
@@ -121,7 +124,9 @@ class PreparedDataset:
     @property
     def ties(self) -> str:
         """How events of a user at one time are ordered: as in the file, or shuffled."""
-        return str(self.manifest.get("ties", "file"))  # folders from before there was a choice do not say
+        return str(
+            self.manifest.get("ties", "file")
+        )  # folders from before there was a choice do not say
 
     @property
     def num_users(self) -> int:
@@ -156,7 +161,9 @@ class PreparedDataset:
         if self.folder is None:
             raise PreparedDataError(f"{self.name}: this dataset was made without names")
         ids = _read_json(self.folder / "vocabulary.json")
-        return Names.of(ids["items"], ids["users"], _read_json(self.folder / "catalogue.json").get("titles"))
+        return Names.of(
+            ids["items"], ids["users"], _read_json(self.folder / "catalogue.json").get("titles")
+        )
 
     @property
     def items(self) -> Vocabulary:
@@ -179,7 +186,7 @@ class PreparedDataset:
         stop_B: Ints,
         request_time_B: Ints | None = None,
         start_B: Ints | None = None,
-        stranger_B: NDArray[np.bool_] | None = None,
+        cold_user_B: NDArray[np.bool_] | None = None,
     ) -> Histories:
         """What is known of the users before the events `stop_B` (indices into the N events).
 
@@ -189,15 +196,17 @@ class PreparedDataset:
         start_B = np.asarray(self.start_U1)[user_B] if start_B is None else start_B
         length_B = stop_B - start_B
         event_N = stretches(start_B, length_B)
-        stranger_B = np.zeros(len(user_B), dtype=np.bool_) if stranger_B is None else stranger_B
+        cold_user_B = np.zeros(len(user_B), dtype=np.bool_) if cold_user_B is None else cold_user_B
         return Histories(
-            user_B=np.where(stranger_B, UNKNOWN, user_B),
+            user_B=np.where(cold_user_B, UNKNOWN, user_B),
             start_B1=offsets(length_B),
             item_N=self.item_N[event_N],
             time_N=self.time_N[event_N],
             rating_N=self.rating_N[event_N],
-            request_time_B=np.full(len(user_B), NO_TIME) if request_time_B is None else request_time_B,
-            user_features=self.values_of_users(user_B) if stranger_B.any() else {},
+            request_time_B=np.full(len(user_B), NO_TIME)
+            if request_time_B is None
+            else request_time_B,
+            user_features=self.values_of_users(user_B) if cold_user_B.any() else {},
         )
 
     def values_of_users(self, user_B: Ints) -> dict[str, NDArray[Any]]:
@@ -227,14 +236,19 @@ class PreparedDataset:
                 item_features=_features(folder, "item", manifest["item_features"]),
                 user_features=_features(folder, "user", manifest["user_features"]),
             )
-            lengths = [len(array) for array in (dataset.item_N, dataset.time_N, dataset.rating_N, dataset.start_U1)]
+            lengths = [
+                len(array)
+                for array in (dataset.item_N, dataset.time_N, dataset.rating_N, dataset.start_U1)
+            ]
             named = [manifest["num_events"]] * 3 + [manifest["num_users"] + FIRST_USER + 1]
         except (KeyError, TypeError, ValueError) as problem:
             raise PreparedDataError(
                 f"{folder / MANIFEST}: is damaged ({problem!r}); prepare the data again"
             ) from problem
         if lengths != named:
-            raise PreparedDataError(f"{folder}: its files do not belong together; prepare the data again")
+            raise PreparedDataError(
+                f"{folder}: its files do not belong together; prepare the data again"
+            )
         return dataset
 
     def in_memory(self) -> PreparedDataset:
@@ -246,8 +260,12 @@ class PreparedDataset:
             item_N=np.array(self.item_N),
             time_N=np.array(self.time_N),
             rating_N=np.array(self.rating_N),
-            item_features={name: (of, np.array(table)) for name, (of, table) in self.item_features.items()},
-            user_features={name: (of, np.array(table)) for name, (of, table) in self.user_features.items()},
+            item_features={
+                name: (of, np.array(table)) for name, (of, table) in self.item_features.items()
+            },
+            user_features={
+                name: (of, np.array(table)) for name, (of, table) in self.user_features.items()
+            },
             given_names=self.names,
         )
 
@@ -257,11 +275,15 @@ class PreparedDataset:
         dataset = cls.open(folder)
         files = dataset.manifest.get("files")
         if not isinstance(files, dict):
-            raise PreparedDataError(f"{dataset.folder}: its {MANIFEST} names no fingerprints; prepare the data again")
+            raise PreparedDataError(
+                f"{dataset.folder}: its {MANIFEST} names no fingerprints; prepare the data again"
+            )
         for name, fingerprint in files.items():
             path = Path(folder) / name
             if not path.is_file() or sha256_of(path) != fingerprint:
-                raise PreparedDataError(f"{path}: not the file that {MANIFEST} names; prepare the data again")
+                raise PreparedDataError(
+                    f"{path}: not the file that {MANIFEST} names; prepare the data again"
+                )
         return dataset
 
 
@@ -288,7 +310,8 @@ def _features(
 ) -> dict[str, tuple[Feature, NDArray[Any]]]:
     features = [Feature.from_dict(entry) for entry in described]
     return {
-        feature.name: (feature, _map(folder, f"{owner}_feature_{number}")) for number, feature in enumerate(features)
+        feature.name: (feature, _map(folder, f"{owner}_feature_{number}"))
+        for number, feature in enumerate(features)
     }
 
 
@@ -297,11 +320,15 @@ def _map(folder: Path, name: str) -> NDArray[Any]:
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError) as problem:
-        raise PreparedDataError(f"{path}: cannot be read ({problem}); prepare the data again") from problem
+        raise PreparedDataError(
+            f"{path}: cannot be read ({problem}); prepare the data again"
+        ) from problem
 
 
 def _read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as problem:
-        raise PreparedDataError(f"{path}: cannot be read ({problem}); prepare the data again") from problem
+        raise PreparedDataError(
+            f"{path}: cannot be read ({problem}); prepare the data again"
+        ) from problem

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from bert4rec.data.prepared import Feature, Kind, PreparedDataset
-from bert4rec.data.writing import Content, in_memory, write_prepared
+from bert4rec.data.prepared_writer import Content, in_memory, write_prepared
 from bert4rec.errors import UsageError
 from bert4rec.ids import FIRST_ITEM, FIRST_USER
 
@@ -25,7 +25,11 @@ _START, _DAY = 978_307_200, 86_400  # 1 January 2001
 
 
 def synthetic_dataset(
-    seed: int = 0, num_users: int = 200, num_items: int = 60, events_per_user: int = 30, folder: Path | None = None
+    seed: int = 0,
+    num_users: int = 200,
+    num_items: int = 60,
+    events_per_user: int = 30,
+    folder: Path | None = None,
 ) -> PreparedDataset:
     """The world, in memory or as a prepared folder: items 101, 102, …, users 1, 2, …; item 101 + i has genre i mod 4.
 
@@ -33,7 +37,9 @@ def synthetic_dataset(
     the next one of its genre, 101 + i + 4, after the last the first.
     """
     if num_items < GROUPS:
-        raise UsageError(f"num_items is {num_items}: it must be {GROUPS} or more, one for each group")
+        raise UsageError(
+            f"num_items is {num_items}: it must be {GROUPS} or more, one for each group"
+        )
     random = np.random.default_rng(seed)
     user_N, item_N, time_N, rating_N = [], [], [], []
     liked_B = np.arange(num_users) % GROUPS
@@ -92,7 +98,9 @@ def _item_features(num_items: int) -> list[tuple[Feature, np.ndarray]]:
     ]
 
 
-def _user_features(random: np.random.Generator, liked_B: np.ndarray) -> list[tuple[Feature, np.ndarray]]:
+def _user_features(
+    random: np.random.Generator, liked_B: np.ndarray
+) -> list[tuple[Feature, np.ndarray]]:
     """Gender hints at the liked group (even or odd), age at which of the two; the occupation says nothing."""
     users = len(liked_B)
     honest_B = random.random(users) < 0.9
@@ -103,7 +111,12 @@ def _user_features(random: np.random.Generator, liked_B: np.ndarray) -> list[tup
         (Feature("gender", Kind.CATEGORICAL, ["F", "M"]), _with_unknown(gender_B)),
         (Feature("age_group", Kind.CATEGORICAL, ["18-24", "25-34"]), _with_unknown(age_B)),
         (
-            Feature("occupation_code", Kind.CATEGORICAL, [0, 1, 7], {"0": "other", "1": "educator", "7": "executive"}),
+            Feature(
+                "occupation_code",
+                Kind.CATEGORICAL,
+                [0, 1, 7],
+                {"0": "other", "1": "educator", "7": "executive"},
+            ),
             _with_unknown(work_B),
         ),
     ]

@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bert4rec.config import ModelConfig, TrainingConfig
-from bert4rec.data.histories import Ints
+from bert4rec.data.arrays import Ints
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import Split
 
-STRANGER_EVENTS = 32
+COLD_START_LENGTH = 32
 """The most events of a stranger's window; half, a quarter, … as many are as frequent."""
-STRANGER_START = 64
+COLD_START_RANGE = 64
 """A stranger's window begins at any of so many first events: who is new has not been there for long."""
 
 
@@ -28,7 +28,7 @@ class Windows:
     user_W: Ints
     start_W: Ints
     stop_W: Ints
-    stranger_W: NDArray[np.bool_]
+    cold_user_W: NDArray[np.bool_]
     """Whether it is read as that of somebody new."""
 
     def __len__(self) -> int:
@@ -36,11 +36,18 @@ class Windows:
 
     def take(self, which: Ints) -> Windows:
         """Some of them, in the order asked for."""
-        return Windows(self.user_W[which], self.start_W[which], self.stop_W[which], self.stranger_W[which])
+        return Windows(
+            self.user_W[which], self.start_W[which], self.stop_W[which], self.cold_user_W[which]
+        )
 
     def joined_by(self, others: Windows) -> Windows:
         """These, then others."""
-        return Windows(*(np.concatenate([getattr(part, of.name) for part in (self, others)]) for of in fields(self)))
+        return Windows(
+            *(
+                np.concatenate([getattr(part, of.name) for part in (self, others)])
+                for of in fields(self)
+            )
+        )
 
 
 def training_windows(
@@ -68,7 +75,7 @@ def training_windows(
     return Windows(user_W, first_W, stop_W, np.zeros(len(user_W), dtype=np.bool_))
 
 
-def with_strangers(
+def with_cold_start_windows(
     windows: Windows,
     dataset: PreparedDataset,
     split: Split,
@@ -76,15 +83,20 @@ def with_strangers(
     training: TrainingConfig,
     random: np.random.Generator,
 ) -> Windows:
-    """The windows and those of strangers that they bring: few events from early in the same users' histories.
+    """The windows and those of cold_users that they bring: few events from early in the same users' histories.
 
     The longest are first.
     """
-    user_W = np.repeat(windows.user_W, training.stranger_windows)
-    first_W, stop_W = np.asarray(dataset.start_U1[:-1])[user_W], np.asarray(split.train_stop_U)[user_W]
-    longest = min(STRANGER_EVENTS, model.seq_length + 1)
+    user_W = np.repeat(windows.user_W, training.cold_start_windows)
+    first_W, stop_W = (
+        np.asarray(dataset.start_U1[:-1])[user_W],
+        np.asarray(split.train_stop_U)[user_W],
+    )
+    longest = min(COLD_START_LENGTH, model.seq_length + 1)
     length_W = np.exp2(random.random(len(user_W)) * np.log2(longest + 1)).astype(np.int64)
-    start_W = random.integers(first_W, np.minimum(first_W + STRANGER_START, stop_W))
+    start_W = random.integers(first_W, np.minimum(first_W + COLD_START_RANGE, stop_W))
     stop_W = np.minimum(start_W + length_W, stop_W)
-    joined = windows.joined_by(Windows(user_W, start_W, stop_W, np.ones(len(user_W), dtype=np.bool_)))
+    joined = windows.joined_by(
+        Windows(user_W, start_W, stop_W, np.ones(len(user_W), dtype=np.bool_))
+    )
     return joined.take(np.argsort(joined.start_W - joined.stop_W, kind="stable"))

@@ -10,21 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bert4rec.ids import RawId
-
-
-@dataclass(frozen=True)
-class Move:
-    """What a rule did to an item of a list."""
-
-    rule: str
-    """Its name; of several that act together, all names."""
-    before: int
-    """The item's place without the rule, among what the rules before it left."""
-    after: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return dict(vars(self))
+from bert4rec.retrieval.rules import Move
 
 
 @dataclass(frozen=True)
@@ -77,7 +63,7 @@ class Recommendations(Sequence[Recommendation]):
 
 
 @dataclass(frozen=True)
-class Lists:
+class RecommendationTable:
     """The lists of several users, one after another: a row for each item, in four columns of the same length."""
 
     user_id: NDArray[Any]
@@ -183,4 +169,6 @@ class AttentionMaps:
 def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
     """What is known, as JSON has it: tuples are lists."""
     known = {name: value for name, value in values.items() if value is not None}
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in known.items()}
+    return {
+        name: list(value) if isinstance(value, tuple) else value for name, value in known.items()
+    }

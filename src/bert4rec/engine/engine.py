@@ -18,21 +18,27 @@ import torch
 
 from bert4rec import artefact
 from bert4rec.artefact import Artefact
-from bert4rec.data.histories import Histories, Ints
+from bert4rec.data.arrays import Ints
+from bert4rec.data.histories import Histories
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.engine import profile
-from bert4rec.engine.additions import with_items
+from bert4rec.engine.added_items import with_items
 from bert4rec.engine.answers import (
     AttentionMaps,
     EventEffect,
     Explanation,
-    Lists,
-    Move,
     Recommendation,
     Recommendations,
+    RecommendationTable,
     SimilarItem,
 )
-from bert4rec.engine.asking import (
+from bert4rec.engine.explain import (
+    sentence_of,
+    similar_items,
+    with_all_features,
+    without_side_information,
+)
+from bert4rec.engine.request import (
     When,
     feature_rows,
     forgotten,
@@ -42,15 +48,14 @@ from bert4rec.engine.asking import (
     seconds,
     stored_history,
 )
-from bert4rec.engine.explain import sentence_of, similar_items, with_all_features, without_side_information
-from bert4rec.engine.lists import best_items, listable_scores, ruled_items
-from bert4rec.engine.rules import Rules, RulesOfItems
 from bert4rec.errors import UnknownItem, UnknownUser, UsageError
-from bert4rec.evaluation.attribution import attribute, measured
 from bert4rec.evaluation.calibration import rating_intervals
-from bert4rec.evaluation.gradients import integrated_gradients
+from bert4rec.explanation.attribution import attribute, measured
+from bert4rec.explanation.integrated_gradients import integrated_gradients
 from bert4rec.ids import FIRST_ITEM, FIRST_USER, RawId
-from bert4rec.ranking import NEVER
+from bert4rec.retrieval.ranking import EXCLUDED
+from bert4rec.retrieval.recommend import best_items, listable_scores, ruled_items
+from bert4rec.retrieval.rules import Move, Rules, RulesOfItems
 
 USERS_AT_ONCE = 128
 SCORES_AT_ONCE = 2**22
@@ -99,7 +104,9 @@ class RecommendationEngine:
         `data` stands in for what the folder holds: for a published one that holds none, or for newer events of the
         same users and items.
         """
-        if (folder is None) == (model_path is None) or (model_path is None) != (metadata_path is None):
+        if (folder is None) == (model_path is None) or (model_path is None) != (
+            metadata_path is None
+        ):
             raise UsageError("name a model folder, or model_path and metadata_path together")
         if folder is not None:
             return cls(artefact.load(folder, data))
@@ -131,7 +138,13 @@ class RecommendationEngine:
         """
         k = _count("k", k)
         history = self._history(
-            user_id, item_sequence, timestamps, ratings, request_time, user_features, ignore_unknown_items
+            user_id,
+            item_sequence,
+            timestamps,
+            ratings,
+            request_time,
+            user_features,
+            ignore_unknown_items,
         )
         seen = history if filter_seen else None
         history = forgotten(self.dataset, history, forget)
@@ -140,7 +153,15 @@ class RecommendationEngine:
         return Recommendations(
             plain_id(user_id),
             [
-                Recommendation(self.dataset.items.raw(item), rank, score, self._title(item), rating, interval, moves)
+                Recommendation(
+                    self.dataset.items.raw(item),
+                    rank,
+                    score,
+                    self._title(item),
+                    rating,
+                    interval,
+                    moves,
+                )
                 for rank, ((item, score, moves), (rating, interval)) in enumerate(
                     zip(listed, ratings_K, strict=True), 1
                 )
@@ -163,7 +184,7 @@ class RecommendationEngine:
         *,
         request_time: When | None = None,
         rules: Rules | Mapping[str, Any] | None = None,
-    ) -> Iterator[Lists]:
+    ) -> Iterator[RecommendationTable]:
         """The `k` best items of each user from their stored histories, a hundred users at a time: memory is bounded.
 
         Without `user_ids` of all users. `rules` are those of every list; whose filters leave nothing has none. Raises
@@ -173,13 +194,14 @@ class RecommendationEngine:
         placing = None if rules is None else self._rules(Rules.of(rules))
         known = range(FIRST_USER, self.dataset.users.rows)
         user_X = np.array(
-            known if user_ids is None else [self._row_of_user(user_id) for user_id in user_ids], dtype=int
+            known if user_ids is None else [self._row_of_user(user_id) for user_id in user_ids],
+            dtype=int,
         )
         return self._many(user_X, k, filter_seen, moment, placing)
 
     def _many(
         self, user_X: Ints, k: int, filter_seen: bool, moment: int, rules: RulesOfItems | None
-    ) -> Iterator[Lists]:
+    ) -> Iterator[RecommendationTable]:
         users, items = np.asarray(self.dataset.users.ids), np.asarray(self.dataset.items.ids)
         stop_U = np.asarray(self.dataset.start_U1)[1:]
         at_once = max(1, min(USERS_AT_ONCE, SCORES_AT_ONCE // self.dataset.item_rows))
@@ -191,8 +213,8 @@ class RecommendationEngine:
                 item_BK, score_BK = best_items(self.scorer, histories, k, seen)
             else:
                 item_BK, score_BK = ruled_items(self.scorer, histories, k, seen, rules)
-            row_L, place_L = np.nonzero(score_BK > NEVER)
-            yield Lists(
+            row_L, place_L = np.nonzero(score_BK > EXCLUDED)
+            yield RecommendationTable(
                 user_id=users[user_B[row_L] - FIRST_USER],
                 item_id=items[item_BK[row_L, place_L] - FIRST_ITEM],
                 score=score_BK[row_L, place_L],
@@ -235,7 +257,13 @@ class RecommendationEngine:
         if item is None:
             raise UnknownItem([plain_id(recommended_item_id)])
         history = self._history(
-            user_id, item_sequence, timestamps, ratings, request_time, user_features, ignore_unknown_items
+            user_id,
+            item_sequence,
+            timestamps,
+            ratings,
+            request_time,
+            user_features,
+            ignore_unknown_items,
         )
         seen_N, history = history.item_N, forgotten(self.dataset, history, forget)
         spelled_out = with_all_features(history, self.dataset)
@@ -247,10 +275,12 @@ class RecommendationEngine:
             item_id=self.dataset.items.raw(item),
             title=self._title(item),
             score=float(found.score_X[0]),
-            rank=int(found.place_X[0]),
+            rank=int(found.rank_X[0]),
             seen=item in seen_N,
             events=self._events(spelled_out, item, method),
-            side_information=dict(zip(hidden, (found.score_X[0] - found.score_X[1:]).tolist(), strict=True)),
+            side_information=dict(
+                zip(hidden, (found.score_X[0] - found.score_X[1:]).tolist(), strict=True)
+            ),
             item_information=self.scorer.worth_of_features(history, item),
             similar=self._similar(history, item),
             expected_rating=expected_rating,
@@ -276,19 +306,31 @@ class RecommendationEngine:
         Raises UsageError, UnknownUser, UnknownItem as the table of the class says.
         """
         history = self._history(
-            user_id, item_sequence, timestamps, ratings, request_time, user_features, ignore_unknown_items
+            user_id,
+            item_sequence,
+            timestamps,
+            ratings,
+            request_time,
+            user_features,
+            ignore_unknown_items,
         )
         history = forgotten(self.dataset, history, forget)
         found = self.scorer.attention(history)
         layers = [weight_1HLL[0].cpu().numpy() for weight_1HLL in found["layers"]]
-        user_HS = found["user"][0][-1].T.cpu().numpy() if "user" in found else np.empty((0, 0), dtype=np.float32)
+        user_HS = (
+            found["user"][0][-1].T.cpu().numpy()
+            if "user" in found
+            else np.empty((0, 0), dtype=np.float32)
+        )
         tokens = ["user id", *self.dataset.user_features, "request"] if "user" in found else []
         return AttentionMaps(self._places(history, layers[0].shape[-1]), layers, tokens, user_HS)
 
     def _places(self, history: Histories, count: int) -> list[str]:
         """What stands at the places of a reading."""
         causal = self.scorer.readings[0] == "causal"
-        events = [self._name(int(item)) for item in history.item_N[len(history.item_N) - (count - 1) :]]
+        events = [
+            self._name(int(item)) for item in history.item_N[len(history.item_N) - (count - 1) :]
+        ]
         return ["start", *events] if causal else [*events, "request"]
 
     def get_user_profile(self, user_id: RawId, *, forget: Sequence[RawId] = ()) -> dict[str, Any]:
@@ -302,7 +344,10 @@ class RecommendationEngine:
         the coming events. Plain values, ready for JSON. Raises UnknownUser, UnknownItem and UsageError.
         """
         history = forgotten(self.dataset, stored_history(self.dataset, user_id), forget)
-        likely = {name: likely_BW[0].cpu().numpy() for name, likely_BW in self.scorer.preference(history).items()}
+        likely = {
+            name: likely_BW[0].cpu().numpy()
+            for name, likely_BW in self.scorer.preference(history).items()
+        }
         return {
             **profile.demographics(self.dataset, int(history.user_B[0])),
             "user_id": plain_id(user_id),
@@ -325,16 +370,22 @@ class RecommendationEngine:
             item_sequence = []
         if item_sequence is None:
             if user_id is None:
-                raise UsageError("pass a user_id, an item_sequence, or both; of somebody new user_features are enough")
+                raise UsageError(
+                    "pass a user_id, an item_sequence, or both; of somebody new user_features are enough"
+                )
             if timestamps is not None or ratings is not None:
                 raise UsageError("timestamps and ratings go with an item_sequence")
             history = stored_history(self.dataset, user_id)
         else:
-            history = given_history(self.dataset, user_id, item_sequence, timestamps, ratings, ignore_unknown_items)
+            history = given_history(
+                self.dataset, user_id, item_sequence, timestamps, ratings, ignore_unknown_items
+            )
         return replace(
             history,
             request_time_B=np.array([seconds(request_time)]),
-            user_features=feature_rows(self.dataset.user_features, {} if user_features is None else user_features),
+            user_features=feature_rows(
+                self.dataset.user_features, {} if user_features is None else user_features
+            ),
         )
 
     def _list(
@@ -344,12 +395,14 @@ class RecommendationEngine:
         if rules is None:
             item_1K, score_1K = best_items(self.scorer, history, k, seen)
             found = zip(item_1K[0].tolist(), score_1K[0].tolist(), strict=True)
-            return [(item, score, None) for item, score in found if score > NEVER]
+            return [(item, score, None) for item, score in found if score > EXCLUDED]
         ready = self._rules(rules)
         score_V = listable_scores(self.scorer, history, seen)[0].cpu().numpy()
         placed = ready.place(score_V, k, self.scorer.item_VD.cpu())
-        if ready.filters and not placed and (score_V > NEVER).any():
-            raise UsageError(f"{ready.filters}: of what the user has not seen no item is left; loosen the rules")
+        if ready.filters and not placed and (score_V > EXCLUDED).any():
+            raise UsageError(
+                f"{ready.filters}: of what the user has not seen no item is left; loosen the rules"
+            )
         return [(one.item, float(score_V[one.item]), one.moves) for one in placed]
 
     def _rules(self, rules: Rules) -> RulesOfItems:
@@ -361,13 +414,16 @@ class RecommendationEngine:
             effect_E = integrated_gradients(self.scorer, history, item)
             first = len(history.item_N) - len(effect_E)
             order_E = np.argsort(-effect_E, kind="stable")
-            return [EventEffect(effect=effect_E[e].item(), **self._event(history, first + e)) for e in order_E.tolist()]
+            return [
+                EventEffect(effect=effect_E[e].item(), **self._event(history, first + e))
+                for e in order_E.tolist()
+            ]
         found = attribute(self.scorer, history, item)
         return [
             EventEffect(
                 effect=found.effect_E[event].item(),
                 alone=found.alone_E[event].item(),
-                rank_without=found.place_without_E[event].item(),
+                rank_without=found.rank_without_E[event].item(),
                 **self._event(history, found.event_E[event].item()),
             )
             for event in found.order_E
@@ -376,7 +432,11 @@ class RecommendationEngine:
     def _event(self, history: Histories, place: int) -> dict[str, Any]:
         """What an event is called."""
         item = int(history.item_N[place])
-        return {"item_id": self.dataset.items.raw(item), "position": place, "title": self._title(item)}
+        return {
+            "item_id": self.dataset.items.raw(item),
+            "position": place,
+            "title": self._title(item),
+        }
 
     def _similar(self, history: Histories, item: int) -> list[SimilarItem]:
         """What is most like the item in the history."""

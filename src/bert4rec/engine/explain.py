@@ -15,7 +15,8 @@ import numpy as np
 import torch.nn.functional as F
 from torch import Tensor
 
-from bert4rec.data.histories import Histories, Ints
+from bert4rec.data.arrays import Ints
+from bert4rec.data.histories import Histories
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.engine.answers import EventEffect, Explanation, SimilarItem
 from bert4rec.ids import NO_TIME, UNKNOWN
@@ -27,7 +28,9 @@ TOLD_EVENTS = 3
 
 def with_all_features(history: Histories, dataset: PreparedDataset) -> Histories:
     """The same with the stored demographics spelled out, so that each can be hidden alone."""
-    return replace(history, user_features={**dataset.values_of_users(history.user_B), **history.user_features})
+    return replace(
+        history, user_features={**dataset.values_of_users(history.user_B), **history.user_features}
+    )
 
 
 def without_side_information(history: Histories) -> dict[str, Histories]:
@@ -60,7 +63,11 @@ def similar_items(item_VD: Tensor, item_N: Ints, item: int) -> list[tuple[int, f
 
 def sentence_of(explained: Explanation) -> str:
     """What was measured, in words, and nothing else."""
-    name = f"{explained.title} ({explained.item_id})" if explained.title else f"Item {explained.item_id}"
+    name = (
+        f"{explained.title} ({explained.item_id})"
+        if explained.title
+        else f"Item {explained.item_id}"
+    )
     place = (
         f"would be number {explained.rank} if it were not seen already"
         if explained.seen
@@ -79,7 +86,9 @@ def sentence_of(explained: Explanation) -> str:
     if explained.expected_rating is not None and explained.rating_interval is not None:
         low, high = explained.rating_interval
         between = f"{low:g}" if low == high else f"{low:g} to {high:g}"
-        said.append(f"Its expected rating is {explained.expected_rating:.1f}, most likely {between}.")
+        said.append(
+            f"Its expected rating is {explained.expected_rating:.1f}, most likely {between}."
+        )
     return " ".join(said)
 
 

@@ -20,9 +20,9 @@ from torch import Tensor
 
 from bert4rec.data.histories import Histories
 from bert4rec.data.prepared import PreparedDataset
-from bert4rec.engine.lists import best_items
 from bert4rec.ids import FIRST_ITEM, FIRST_USER
 from bert4rec.model.scorer import NetworkScorer
+from bert4rec.retrieval.recommend import best_items
 
 QUANTILES = (50, 95, 99)
 WARMING_REQUESTS = 10
@@ -71,7 +71,9 @@ def latency(
         best_items(scorer, histories, k, histories)
         return time.perf_counter() - started
 
-    singles = [seconds(some_users(1)) for _ in range(WARMING_REQUESTS + requests)][WARMING_REQUESTS:]
+    singles = [seconds(some_users(1)) for _ in range(WARMING_REQUESTS + requests)][
+        WARMING_REQUESTS:
+    ]
     rates = {}
     for size in batch_sizes:
         if size * (FIRST_ITEM + items) <= SCORES_AT_ONCE:
@@ -80,7 +82,9 @@ def latency(
                 spent.append(seconds(some_users(size)))
             rates[size] = size / float(np.median(spent))
     quantiles = np.percentile(np.array(singles) * 1000, QUANTILES).tolist()
-    return Latency(items, {f"p{q}": value for q, value in zip(QUANTILES, quantiles, strict=True)}, rates)
+    return Latency(
+        items, {f"p{q}": value for q, value in zip(QUANTILES, quantiles, strict=True)}, rates
+    )
 
 
 @torch.no_grad()
@@ -90,11 +94,17 @@ def grown(scorer: NetworkScorer, items: int, seed: int = 0) -> NetworkScorer:
     generator = torch.Generator().manual_seed(seed)
     other = NetworkScorer(network, scorer.run, f"{scorer.name}, {items:,} items")
     other.item_VD = _longer(scorer.item_VD, more, generator)
-    other.shift_V = None if scorer.shift_V is None else _longer(scorer.shift_V[:, None], more, generator)[:, 0]
+    other.score_offset_V = (
+        None
+        if scorer.score_offset_V is None
+        else _longer(scorer.score_offset_V[:, None], more, generator)[:, 0]
+    )
     return other
 
 
 def _longer(value_VD: Tensor, more: int, generator: torch.Generator) -> Tensor:
     """With so many rows behind it, in each column values that occur there."""
-    taken_VD = torch.randint(FIRST_ITEM, len(value_VD), (more, value_VD.shape[1]), generator=generator)
+    taken_VD = torch.randint(
+        FIRST_ITEM, len(value_VD), (more, value_VD.shape[1]), generator=generator
+    )
     return torch.cat([value_VD, value_VD.gather(0, taken_VD)])

@@ -12,8 +12,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bert4rec.data.arrays import Floats
 from bert4rec.engine.answers import AttentionMaps, Explanation
-from bert4rec.evaluation.metrics import Floats
 from bert4rec.files import write_picture
 
 SHOWN_PLACES = 20
@@ -24,10 +24,18 @@ NAMED_EVENTS = 5
 
 def plot_explanation(explained: Explanation, path: str | Path) -> None:
     """A PNG: each event's effect at its place in the history, the most important ones named, and what else is known."""
-    others = {**explained.side_information, **{f"item: {name}": w for name, w in explained.item_information.items()}}
-    figure = Figure(figsize=(9.6, 3.6 + 0.28 * len(others) + 0.6 * bool(others)), layout="constrained")
+    others = {
+        **explained.side_information,
+        **{f"item: {name}": w for name, w in explained.item_information.items()},
+    }
+    figure = Figure(
+        figsize=(9.6, 3.6 + 0.28 * len(others) + 0.6 * bool(others)), layout="constrained"
+    )
     panels = figure.subplots(
-        1 + bool(others), 1, squeeze=False, height_ratios=[3.0, 0.3 + 0.28 * len(others)][: 1 + bool(others)]
+        1 + bool(others),
+        1,
+        squeeze=False,
+        height_ratios=[3.0, 0.3 + 0.28 * len(others)][: 1 + bool(others)],
     )
     events = panels[0][0]
     events.bar(
@@ -59,7 +67,11 @@ def plot_explanation(explained: Explanation, path: str | Path) -> None:
         loc="left",
     )
     if others:
-        panels[1][0].barh(list(others), list(others.values()), color=[_colour(effect) for effect in others.values()])
+        panels[1][0].barh(
+            list(others),
+            list(others.values()),
+            color=[_colour(effect) for effect in others.values()],
+        )
         panels[1][0].invert_yaxis()
         panels[1][0].set_title("what else is known adds", fontsize=10, loc="left")
     for axis in panels[:, 0]:
@@ -85,9 +97,14 @@ def plot_attention(maps: AttentionMaps, path: str | Path) -> None:
     """
     rows, heads = len(maps.layers), maps.layers[0].shape[0]
     has_user = bool(maps.user_tokens)
-    figure = Figure(figsize=(2.2 + 3.1 * heads, 0.4 + 3.1 * rows + 1.3 * has_user), layout="constrained")
+    figure = Figure(
+        figsize=(2.2 + 3.1 * heads, 0.4 + 3.1 * rows + 1.3 * has_user), layout="constrained"
+    )
     axes = figure.subplots(
-        rows + has_user, heads, squeeze=False, height_ratios=[1.0] * rows + [0.1 + 0.04 * heads] * has_user
+        rows + has_user,
+        heads,
+        squeeze=False,
+        height_ratios=[1.0] * rows + [0.1 + 0.04 * heads] * has_user,
     )
     for block, layer_HLL in enumerate(maps.layers):
         for head, weight_LL in enumerate(layer_HLL):
@@ -98,14 +115,23 @@ def plot_attention(maps: AttentionMaps, path: str | Path) -> None:
         for axis in axes[-1][1:]:
             axis.remove()
         _draw(axes[-1][0], maps.user_HS)
-        axes[-1][0].set_yticks(range(heads), [f"head {head + 1}" for head in range(heads)], fontsize=7)
-        axes[-1][0].set_xticks(range(len(maps.user_tokens)), maps.user_tokens, rotation=30, ha="right", fontsize=7)
+        axes[-1][0].set_yticks(
+            range(heads), [f"head {head + 1}" for head in range(heads)], fontsize=7
+        )
+        axes[-1][0].set_xticks(
+            range(len(maps.user_tokens)), maps.user_tokens, rotation=30, ha="right", fontsize=7
+        )
         axes[-1][0].set_title("the last place asks the user", fontsize=9)
     write_picture(Path(path), figure, dpi=130)
 
 
 def _draw(axis: Axes, weight_LL: Floats) -> None:
-    axis.imshow(np.where(weight_LL == 0, np.nan, weight_LL), cmap="magma", aspect="auto", interpolation="nearest")
+    axis.imshow(
+        np.where(weight_LL == 0, np.nan, weight_LL),
+        cmap="magma",
+        aspect="auto",
+        interpolation="nearest",
+    )
     axis.set_xticks([])
     axis.set_yticks([])
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from bert4rec.data.histories import Histories, Ints
+from bert4rec.data.arrays import Ints
+from bert4rec.data.histories import Histories
 from bert4rec.data.prepared import Feature, Kind, PreparedDataset
 from bert4rec.ids import NO_RATING, NO_TIME, UNKNOWN, RawId
 
@@ -45,13 +46,17 @@ def activity(dataset: PreparedDataset, history: Histories) -> dict[str, Any]:
     """How much, when, and how kindly."""
     facts: dict[str, Any] = {"num_events": len(history.item_N)}
     if len(history.time_N) and history.time_N[0] != NO_TIME:
-        facts["first_event"], facts["last_event"] = (_date(history.time_N[place]) for place in (0, -1))
+        facts["first_event"], facts["last_event"] = (
+            _date(history.time_N[place]) for place in (0, -1)
+        )
         facts["active_days"] = len(np.unique(history.time_N[history.time_N != NO_TIME] // DAY))
     rated_N = np.asarray(history.rating_N[history.rating_N != NO_RATING])
     if len(rated_N):
         facts["mean_rating"] = float(dataset.rating_levels[rated_N - 1].mean())
         count_R = np.bincount(rated_N, minlength=len(dataset.rating_levels) + 1)[1:].tolist()
-        facts["ratings"] = {f"{level:g}": count for level, count in zip(dataset.rating_levels, count_R, strict=True)}
+        facts["ratings"] = {
+            f"{level:g}": count for level, count in zip(dataset.rating_levels, count_R, strict=True)
+        }
     return facts
 
 
@@ -68,13 +73,18 @@ def favourites(dataset: PreparedDataset, history: Histories) -> dict[str, list[d
         elif feature.decades:
             decade_V = np.array([0, *feature.values])[value_V] // 10 * 10
             row_VM = np.searchsorted([0, *feature.decades], decade_V)[:, None]
-            conditions = [(f"{decade}s", f"{decade} <= {name} < {decade + 10}") for decade in feature.decades]
+            conditions = [
+                (f"{decade}s", f"{decade} <= {name} < {decade + 10}") for decade in feature.decades
+            ]
             found[f"favourite_{name}_decade"] = _most_frequent(dataset, history, row_VM, conditions)
     return found
 
 
 def _most_frequent(
-    dataset: PreparedDataset, history: Histories, row_VM: Ints, conditions: Sequence[tuple[RawId, str]]
+    dataset: PreparedDataset,
+    history: Histories,
+    row_VM: Ints,
+    conditions: Sequence[tuple[RawId, str]],
 ) -> list[dict[str, Any]]:
     """Of each value: its share of the events, their mean rating, the items that show it, and the rule that steers it.
 
@@ -96,7 +106,10 @@ def _most_frequent(
                 "share": float(count_W[row] / len(row_NM)),
                 "events": int(has_N.sum()),
                 **({"mean_rating": float(rated_N.mean())} if len(rated_N) else {}),
-                "items": [dataset.items.raw(item) for item in _best_liked(history.item_N[has_N], rating_N[has_N])],
+                "items": [
+                    dataset.items.raw(item)
+                    for item in _best_liked(history.item_N[has_N], rating_N[has_N])
+                ],
                 "condition": condition,
             }
         )
@@ -109,14 +122,17 @@ def _best_liked(item_N: Ints, rating_N: np.ndarray[Any, Any]) -> list[int]:
     return list(dict.fromkeys(item_N[order].tolist()))[:SHOWN_ITEMS]
 
 
-def predicted(dataset: PreparedDataset, likely: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, list[dict[str, Any]]]:
+def predicted(
+    dataset: PreparedDataset, likely: Mapping[str, np.ndarray[Any, Any]]
+) -> dict[str, list[dict[str, Any]]]:
     """The most likely values of the coming events, from the preference head."""
     found = {}
     for name, likely_W in likely.items():
         feature, _ = dataset.item_features[name]
         order = np.argsort(-likely_W, kind="stable")[:SHOWN_VALUES]
         found[f"predicted_{name}"] = [
-            {"value": feature.values[place], "probability": float(likely_W[place])} for place in order
+            {"value": feature.values[place], "probability": float(likely_W[place])}
+            for place in order
         ]
     return found
 

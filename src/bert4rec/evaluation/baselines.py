@@ -17,14 +17,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bert4rec.data.arrays import Floats, Ints, offsets, stretches
 from bert4rec.data.batches import last_events
-from bert4rec.data.histories import Histories, Ints, offsets, stretches
+from bert4rec.data.histories import Histories
 from bert4rec.data.prepared import Feature, Kind, PreparedDataset
 from bert4rec.data.splits import Split, training_counts
-from bert4rec.evaluation.counts import owned_pairs, training_pairs
-from bert4rec.evaluation.evaluate import Scorer
-from bert4rec.evaluation.metrics import Floats
+from bert4rec.evaluation.interactions import owned_pairs, training_pairs
 from bert4rec.ids import UNKNOWN
+from bert4rec.retrieval.candidates import Scorer
 
 EVENTS_IN_PIECE = 2**18
 """Events whose followers are counted at once; an item with more makes a piece of its own."""
@@ -32,7 +32,11 @@ EVENTS_IN_PIECE = 2**18
 
 def fit_baselines(dataset: PreparedDataset, split: Split) -> list[Scorer]:
     """Popularity, sequential rules and item neighbours."""
-    return [Popularity(dataset, split), SequentialRules(dataset, split), ItemNeighbours(dataset, split)]
+    return [
+        Popularity(dataset, split),
+        SequentialRules(dataset, split),
+        ItemNeighbours(dataset, split),
+    ]
 
 
 class Popularity:
@@ -58,13 +62,19 @@ class PopularityByGroup:
     shrinkage = 1000.0
 
     def __init__(self, dataset: PreparedDataset, split: Split) -> None:
-        self.table_U = {name: np.asarray(dataset.user_features[name][1]) for name in grouping_features(dataset)}
-        self.name = " ".join(["popularity", *(["by", " and ".join(self.table_U)] if self.table_U else [])])
+        self.table_U = {
+            name: np.asarray(dataset.user_features[name][1]) for name in grouping_features(dataset)
+        }
+        self.name = " ".join(
+            ["popularity", *(["by", " and ".join(self.table_U)] if self.table_U else [])]
+        )
         self.rows = dataset.item_rows
         count_V = training_counts(dataset, split)
         self.prior_V = self.shrinkage * count_V / max(1, count_V.sum())
         user_N, item_N = training_pairs(dataset, split)
-        values, group_U = np.unique(self._values(self.table_U, dataset.user_rows), axis=0, return_inverse=True)
+        values, group_U = np.unique(
+            self._values(self.table_U, dataset.user_rows), axis=0, return_inverse=True
+        )
         self.group_of = {tuple(row): group for group, row in enumerate(values.tolist())}
         group_N = group_U.ravel()[user_N]
         self.item_N = item_N[np.argsort(group_N, kind="stable")]
@@ -73,10 +83,15 @@ class PopularityByGroup:
     def score(self, histories: Histories) -> Tensor:
         """The counts of each user's group, by the features that are given, or else stored."""
         given = {
-            name: histories.user_features.get(name, table_U[histories.user_B]) for name, table_U in self.table_U.items()
+            name: histories.user_features.get(name, table_U[histories.user_B])
+            for name, table_U in self.table_U.items()
         }
-        groups, place_B = np.unique(self._values(given, len(histories)), axis=0, return_inverse=True)
-        score_GV = np.stack([self.prior_V + self._counts(tuple(values)) for values in groups.tolist()])
+        groups, place_B = np.unique(
+            self._values(given, len(histories)), axis=0, return_inverse=True
+        )
+        score_GV = np.stack(
+            [self.prior_V + self._counts(tuple(values)) for values in groups.tolist()]
+        )
         return torch.from_numpy(score_GV.astype(np.float32)[place_B.ravel()])
 
     @staticmethod
@@ -86,13 +101,19 @@ class PopularityByGroup:
 
     def _counts(self, values: tuple[int, ...]) -> Ints:
         group = self.group_of.get(values)
-        own_N = self.item_N[:0] if group is None else self.item_N[self.start_G1[group] : self.start_G1[group + 1]]
+        own_N = (
+            self.item_N[:0]
+            if group is None
+            else self.item_N[self.start_G1[group] : self.start_G1[group + 1]]
+        )
         return np.bincount(own_N, minlength=self.rows)
 
 
 def grouping_features(dataset: PreparedDataset) -> list[str]:
     """The names of the user features that make groups: gender and age group where there is one, or all categorical."""
-    categorical = [name for name, (of, _) in dataset.user_features.items() if of.kind is Kind.CATEGORICAL]
+    categorical = [
+        name for name, (of, _) in dataset.user_features.items() if of.kind is Kind.CATEGORICAL
+    ]
     return [name for name in categorical if name in ("gender", "age_group")] or categorical
 
 
@@ -128,7 +149,9 @@ def _followers(dataset: PreparedDataset, split: Split, reach: int) -> tuple[Ints
     """All ordered pairs within `reach` training events of a user, sorted, with their summed 1 / distance."""
     user_N, item_N = training_pairs(dataset, split)
     stop_V = np.cumsum(np.bincount(item_N, minlength=dataset.item_rows))
-    piece_ends = stop_V[np.flatnonzero(np.diff(stop_V // EVENTS_IN_PIECE))]  # between two items, never within one
+    piece_ends = stop_V[
+        np.flatnonzero(np.diff(stop_V // EVENTS_IN_PIECE))
+    ]  # between two items, never within one
     keys, weights = [], []
     for event_X in np.split(np.argsort(item_N, kind="stable"), piece_ends):
         later_XD = event_X[:, None] + np.arange(1, reach + 1)
@@ -160,7 +183,9 @@ class ItemNeighbours:
         for item, common_V, count_V in _common_users(dataset, split):
             likeness_V = common_V / (np.sqrt(count_V[item] * count_V) + self.shrinkage)
             likeness_V[item] = 0
-            near_K = np.argpartition(-likeness_V, min(self.neighbours, self.rows) - 1)[: self.neighbours]
+            near_K = np.argpartition(-likeness_V, min(self.neighbours, self.rows) - 1)[
+                : self.neighbours
+            ]
             near.append(near_K.astype(np.int32))
             likeness.append(likeness_V[near_K].astype(np.float32))
         self.near_VK, self.likeness_VK = np.stack(near), np.stack(likeness)
@@ -169,7 +194,9 @@ class ItemNeighbours:
         """The summed nearness to everything the user had."""
         score_BV = np.zeros((len(histories), self.rows), dtype=np.float32)
         for score_V, item_X in zip(score_BV, _items_of_each(histories), strict=True):
-            score_V += np.bincount(self.near_VK[item_X].ravel(), self.likeness_VK[item_X].ravel(), minlength=self.rows)
+            score_V += np.bincount(
+                self.near_VK[item_X].ravel(), self.likeness_VK[item_X].ravel(), minlength=self.rows
+            )
         return torch.from_numpy(score_BV)
 
 
@@ -197,20 +224,32 @@ class ContentNeighbours:
     reach = 10
 
     def __init__(self, dataset: PreparedDataset) -> None:
-        parts = [_values_and_weights(feature, np.asarray(table)) for feature, table in dataset.item_features.values()]
+        parts = [
+            _values_and_weights(feature, np.asarray(table))
+            for feature, table in dataset.item_features.values()
+        ]
         first = offsets(np.array([values for _, _, values in parts]))
-        value_VF = np.concatenate([value_VF + start for (value_VF, _, _), start in zip(parts, first, strict=False)], 1)
+        value_VF = np.concatenate(
+            [value_VF + start for (value_VF, _, _), start in zip(parts, first, strict=False)], 1
+        )
         self.value_VF, self.values = torch.from_numpy(value_VF), int(first[-1])
-        self.weight_VF = torch.nn.functional.normalize(torch.from_numpy(np.concatenate([part[1] for part in parts], 1)))
+        self.weight_VF = torch.nn.functional.normalize(
+            torch.from_numpy(np.concatenate([part[1] for part in parts], 1))
+        )
 
     def score(self, histories: Histories) -> Tensor:
         """The weighted sum of the likenesses to the last events."""
         recent = last_events(histories, self.reach)
-        row_N, item_N = torch.from_numpy(recent.row_N), torch.from_numpy(recent.item_N.astype(np.int64))
+        row_N, item_N = (
+            torch.from_numpy(recent.row_N),
+            torch.from_numpy(recent.item_N.astype(np.int64)),
+        )
         age_N = torch.from_numpy(recent.start_B1[1:][recent.row_N] - np.arange(len(recent.item_N)))
         asked_BW = torch.zeros(len(recent), self.values)
         asked_BW.index_put_(
-            (row_N[:, None], self.value_VF[item_N]), self.weight_VF[item_N] / age_N[:, None], accumulate=True
+            (row_N[:, None], self.value_VF[item_N]),
+            self.weight_VF[item_N] / age_N[:, None],
+            accumulate=True,
         )
         score_BV = torch.zeros(len(recent), len(self.value_VF))
         for value_V, weight_V in zip(self.value_VF.T, self.weight_VF.T, strict=True):

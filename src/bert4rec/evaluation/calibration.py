@@ -16,8 +16,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from bert4rec.data.histories import Ints
-from bert4rec.evaluation.metrics import Floats
+from bert4rec.data.arrays import Floats, Ints
 from bert4rec.ids import NO_RATING
 
 BINS = 20
@@ -100,7 +99,9 @@ def calibration_metrics(table: Reliability) -> dict[str, float]:
     """
     if not table:
         return {}
-    cases, predicted, observed = (np.array([row[name] for row in table]) for name in ("cases", "predicted", "observed"))
+    cases, predicted, observed = (
+        np.array([row[name] for row in table]) for name in ("cases", "predicted", "observed")
+    )
     strays = np.sqrt(2 / np.pi * predicted * (1 - predicted).clip(0) / cases)
     return {
         "rating_ece": float(np.average(np.abs(observed - predicted), weights=cases)),

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from bert4rec.data.histories import Histories, Ints
+from bert4rec.data.arrays import Floats, Ints
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import Cases, Split
-from bert4rec.errors import DataError, Diverged
+from bert4rec.errors import DataError
+from bert4rec.evaluation.beyond_accuracy import ItemTraits, beyond_accuracy_metrics, item_traits
 from bert4rec.evaluation.calibration import (
     calibration_metrics,
     count_in_bins,
@@ -25,68 +25,16 @@ from bert4rec.evaluation.calibration import (
     reliability_of,
 )
 from bert4rec.evaluation.intervals import LEVEL, RESAMPLES, mean_and_interval
-from bert4rec.evaluation.lists import ItemTraits, item_traits, list_metrics
-from bert4rec.evaluation.metrics import Floats, place_metrics, rating_metrics
+from bert4rec.evaluation.metrics import rank_metrics, rating_metrics
 from bert4rec.evaluation.report import Report
 from bert4rec.evaluation.slices import bands, slices
 from bert4rec.ids import PAD
-from bert4rec.ranking import NEVER, exclude, rank_of, top_k
+from bert4rec.retrieval.candidates import RatingScorer, Scorer, candidate_scores
+from bert4rec.retrieval.ranking import EXCLUDED, rank_of, top_k
 
 LISTED = 10
 ERROR_DIGITS = 6
 """Of a squared rating error: what is below differs between two ways to add the same numbers."""
-
-
-class Scorer(Protocol):
-    """Whatever can say how well each item would come next: a network, a counting rule, an ensemble."""
-
-    name: str
-
-    def score(self, histories: Histories) -> Tensor:
-        """Scores `[B, item rows]`, higher is better; the columns of PAD and MASK mean nothing.
-
-        The tensor is the caller's: what is seen is struck out in place.
-        """
-
-
-@runtime_checkable
-class RatingScorer(Protocol):
-    """A scorer that may also predict the rating of a known item."""
-
-    @property
-    def rates(self) -> bool:
-        """Whether it does."""
-
-    def rating_distribution(self, histories: Histories, item_B: Tensor) -> Tensor:
-        """How likely each rating level is, `[B, R]`."""
-
-
-def place_of_target(scorer: Scorer, histories: Histories, target_B: Tensor) -> Ints:
-    """The place `[B]` of each target among all items the user has not seen, from 1; ties count against the scorer.
-
-    A target that was seen before stays a candidate: the question is where it stands, not whether it may be asked.
-    """
-    score_BV = candidate_scores(scorer, histories, target_B)
-    return rank_of(score_BV, target_B.to(score_BV.device)).cpu().numpy()
-
-
-def candidate_scores(scorer: Scorer, histories: Histories, target_B: Tensor) -> Tensor:
-    """The scores `[B, V]`, NEVER for what is seen but for the target, on whatever device the scorer scores."""
-    score_BV = real_scores(scorer, histories)
-    device = score_BV.device
-    target_B = target_B.to(device)
-    own_B1 = score_BV.gather(1, target_B[:, None])
-    row_N, item_N = torch.from_numpy(histories.row_N), torch.from_numpy(histories.item_N.astype(np.int64))
-    exclude(score_BV, row_N.to(device), item_N.to(device))
-    return score_BV.scatter_(1, target_B[:, None], own_B1)
-
-
-def real_scores(scorer: Scorer, histories: Histories) -> Tensor:
-    """The scores `[B, V]`. Raises Diverged where they are no numbers."""
-    score_BV = scorer.score(histories)
-    if score_BV.isnan().any():
-        raise Diverged(f"{scorer.name}: scored NaN; its training has diverged, lower the learning rate")
-    return score_BV
 
 
 def evaluate(
@@ -105,16 +53,23 @@ def evaluate(
     """
     asked: Cases = getattr(split, cases)
     if not len(asked):
-        raise DataError(f"{dataset.name}: split {split.name!r} has no {cases} cases; nobody can be asked")
+        raise DataError(
+            f"{dataset.name}: split {split.name!r} has no {cases} cases; nobody can be asked"
+        )
     traits, listed_V = item_traits(dataset, split), np.zeros(dataset.item_rows, dtype=bool)
     answers = []
     for piece in asked.pieces(batch_size):
         answers.append(_ask(scorer, dataset, piece, request_time, traits))
         listed_V[answers[-1].listed] = True
-    place_C = np.concatenate([answer.place_B for answer in answers])
-    value_C = {name: np.concatenate([answer.values[name] for answer in answers]) for name in answers[0].values}
-    found = mean_and_interval({**place_metrics(place_C), **value_C}, seed)
-    reliability = reliability_of(np.sum([answer.count_QRS for answer in answers], axis=0), dataset.rating_levels)
+    rank_C = np.concatenate([answer.rank_B for answer in answers])
+    value_C = {
+        name: np.concatenate([answer.values[name] for answer in answers])
+        for name in answers[0].values
+    }
+    found = mean_and_interval({**rank_metrics(rank_C), **value_C}, seed)
+    reliability = reliability_of(
+        np.sum([answer.count_QRS for answer in answers], axis=0), dataset.rating_levels
+    )
     return Report(
         name=scorer.name,
         metrics={
@@ -123,22 +78,32 @@ def evaluate(
             "coverage@10": float(listed_V.sum() / dataset.num_items),
         },
         intervals={name: interval for name, (_, interval) in found.items()},
-        protocol=protocol_of(dataset, split, cases, request_time and can_know_the_time(scorer, dataset), seed),
-        slices=slices(dataset, split, asked, place_C),
-        place_C=place_C,
+        protocol=protocol_of(
+            dataset, split, cases, request_time and can_know_the_time(scorer, dataset), seed
+        ),
+        slices=slices(dataset, split, asked, rank_C),
+        rank_C=rank_C,
         band_C=bands(dataset, split, asked),
         reliability=reliability,
-        squared_error_C=value_C["rating_rmse"].round(ERROR_DIGITS) if "rating_rmse" in value_C else None,
+        squared_error_C=value_C["rating_rmse"].round(ERROR_DIGITS)
+        if "rating_rmse" in value_C
+        else None,
     )
 
 
 def evaluate_rows(
-    scorer: Scorer, dataset: PreparedDataset, split: Split, cases: Literal["validation", "test"], batch_size: int = 64
+    scorer: Scorer,
+    dataset: PreparedDataset,
+    split: Split,
+    cases: Literal["validation", "test"],
+    batch_size: int = 64,
 ) -> dict[str, Report]:
     """The reports of a model, the request time known first; unknown alone where data or model do without."""
     known = {"request_time_on": True} if can_know_the_time(scorer, dataset) else {}
     return {
-        row: evaluate(scorer, dataset, split, cases=cases, request_time=request_time, batch_size=batch_size)
+        row: evaluate(
+            scorer, dataset, split, cases=cases, request_time=request_time, batch_size=batch_size
+        )
         for row, request_time in {**known, "request_time_off": False}.items()
     }
 
@@ -152,7 +117,7 @@ def can_know_the_time(scorer: Scorer, dataset: PreparedDataset) -> bool:
 class _Answers:
     """What is kept of a piece."""
 
-    place_B: Ints
+    rank_B: Ints
     values: Mapping[str, Floats]
     """Every other metric's `[B]`, by name."""
     listed: Ints
@@ -161,23 +126,25 @@ class _Answers:
     """How often which rating level was given which probability, and came (`count_in_bins`)."""
 
 
-def _ask(scorer: Scorer, dataset: PreparedDataset, piece: Cases, request_time: bool, traits: ItemTraits) -> _Answers:
+def _ask(
+    scorer: Scorer, dataset: PreparedDataset, piece: Cases, request_time: bool, traits: ItemTraits
+) -> _Answers:
     histories = piece.histories(dataset, request_time)
     target_B = torch.from_numpy(dataset.item_N[piece.target_C].astype(np.int64))
     score_BV = candidate_scores(scorer, histories, target_B)
     best_BK, score_BK = top_k(score_BV, min(LISTED, dataset.num_items))
     item_BK: Ints = (
-        best_BK.where(score_BK > NEVER, PAD).cpu().numpy()
+        best_BK.where(score_BK > EXCLUDED, PAD).cpu().numpy()
     )  # who has seen nearly everything gets a short list
-    values, count_QRS = list_metrics(item_BK, traits), no_counts()
+    values, count_QRS = beyond_accuracy_metrics(item_BK, traits), no_counts()
     if isinstance(scorer, RatingScorer) and scorer.rates and len(dataset.rating_levels):
         likely_BR = scorer.rating_distribution(histories, target_B).cpu().numpy()
         rating_B = np.asarray(dataset.rating_N[piece.target_C])
         values |= rating_metrics(likely_BR @ dataset.rating_levels - true_ratings(dataset, piece))
         values |= interval_metrics(likely_BR, rating_B)
         count_QRS = count_in_bins(likely_BR, rating_B)
-    place_B = rank_of(score_BV, target_B.to(score_BV.device)).cpu().numpy()
-    return _Answers(place_B, values, item_BK[item_BK != PAD], count_QRS)
+    rank_B = rank_of(score_BV, target_B.to(score_BV.device)).cpu().numpy()
+    return _Answers(rank_B, values, item_BK[item_BK != PAD], count_QRS)
 
 
 def true_ratings(dataset: PreparedDataset, asked: Cases) -> Floats:

@@ -7,36 +7,31 @@ Legend: C cases (users).
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
-from bert4rec.data.histories import Ints
+from bert4rec.data.arrays import Floats, Ints
 
 HIT_AT = (1, 5, 10, 20)
 NDCG_AT = (5, 10, 20)
 
-Floats = NDArray[np.floating[Any]]
 
-
-def place_metrics(place_C: Ints) -> dict[str, Floats]:
+def rank_metrics(rank_C: Ints) -> dict[str, Floats]:
     """Hit@K, NDCG@K and the reciprocal rank of every case, from the place (1 is best) of its only relevant item.
 
     With one relevant item the ideal DCG is 1, so NDCG@K is 1 / log2(place + 1) within the first K, else 0.
     """
-    place_C = np.asarray(place_C, dtype=np.int64)
-    gain_C = 1 / np.log2(place_C + 1)
+    rank_C = np.asarray(rank_C, dtype=np.int64)
+    gain_C = 1 / np.log2(rank_C + 1)
     return {
-        **{f"hit@{k}": (place_C <= k).astype(float) for k in HIT_AT},
-        **{f"ndcg@{k}": np.where(place_C <= k, gain_C, 0.0) for k in NDCG_AT},
-        "mrr": 1 / place_C,
+        **{f"hit@{k}": (rank_C <= k).astype(float) for k in HIT_AT},
+        **{f"ndcg@{k}": np.where(rank_C <= k, gain_C, 0.0) for k in NDCG_AT},
+        "mrr": 1 / rank_C,
     }
 
 
-def summarise(place_C: Ints) -> dict[str, float]:
-    """The means of `place_metrics`."""
-    return {name: float(value_C.mean()) for name, value_C in place_metrics(place_C).items()}
+def summarise(rank_C: Ints) -> dict[str, float]:
+    """The means of `rank_metrics`."""
+    return {name: float(value_C.mean()) for name, value_C in rank_metrics(rank_C).items()}
 
 
 def rating_metrics(error_C: Floats) -> dict[str, Floats]:

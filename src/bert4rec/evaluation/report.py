@@ -17,16 +17,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bert4rec.data.histories import Ints
+from bert4rec.data.arrays import Floats, Ints
 from bert4rec.errors import DataError
 from bert4rec.evaluation.calibration import Reliability
 from bert4rec.evaluation.intervals import difference_and_interval
-from bert4rec.evaluation.metrics import Floats, place_metrics
+from bert4rec.evaluation.metrics import rank_metrics
 from bert4rec.evaluation.slices import paired_parts
 from bert4rec.files import write_whole
 
 COMPARED = ("hit@10", "ndcg@10")
-MUST_AGREE = ("dataset_checksum", "split_checksum", "cases", "users", "candidates", "filter", "ties")
+MUST_AGREE = (
+    "dataset_checksum",
+    "split_checksum",
+    "cases",
+    "users",
+    "candidates",
+    "filter",
+    "ties",
+)
 SIGN_FLIPS = 10_000
 _FLIPS_IN_PIECE = 2**22
 _REQUEST_TIME = {True: "known", False: "unknown"}
@@ -42,7 +50,7 @@ class Report:
     """95 % by metric; coverage and calibration have none."""
     protocol: Mapping[str, Any]
     slices: Mapping[str, Sequence[Mapping[str, Any]]]
-    place_C: Ints
+    rank_C: Ints
     """The place of each case's target, in the order of the split: what a paired comparison needs."""
     band_C: Mapping[str, Ints] = field(default_factory=dict)
     """By slice, the place of each case's part in `slices`; empty in files of reports that were written without."""
@@ -67,7 +75,7 @@ class Report:
     def _by_case(self) -> dict[str, Any]:
         """What comparisons pair, as JSON has it: an unknown error is null."""
         columns: dict[str, Any] = {
-            "places": np.asarray(self.place_C).tolist(),
+            "places": np.asarray(self.rank_C).tolist(),
             "bands": {name: np.asarray(band_C).tolist() for name, band_C in self.band_C.items()},
         }
         if self.squared_error_C is not None:
@@ -85,7 +93,10 @@ class Report:
         lines = [f"## {self.name}", "", "| metric | value |", "|---|---|", *metrics]
         for name, parts in self.slices.items():
             lines += ["", f"| {name} | users | hit@10 | ndcg@10 |", "|---|---|---|---|"]
-            lines += [f"| {_cell(part)} | {part['hit@10']:.4f} | {part['ndcg@10']:.4f} |" for part in parts]
+            lines += [
+                f"| {_cell(part)} | {part['hit@10']:.4f} | {part['ndcg@10']:.4f} |"
+                for part in parts
+            ]
         return "\n".join([*lines, "", self.protocol_line()])
 
 
@@ -101,7 +112,9 @@ def protocol_line(protocol: Mapping[str, Any]) -> str:
     )
 
 
-def to_markdown(reports: Sequence[Report], metrics: Sequence[str] = ("hit@10", "ndcg@10", "mrr", "rating_rmse")) -> str:
+def to_markdown(
+    reports: Sequence[Report], metrics: Sequence[str] = ("hit@10", "ndcg@10", "mrr", "rating_rmse")
+) -> str:
     """One table of several reports with the same protocol, the protocol line below it."""
     shown = [metric for metric in metrics if any(metric in report.metrics for report in reports)]
     lines = ["| model | " + " | ".join(shown) + " |", "|---" * (len(shown) + 1) + "|"]
@@ -136,21 +149,32 @@ def load_report(path: Path) -> Report:
     """A report that `save_report` wrote."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        place_C = np.asarray(content.pop("places"), dtype=np.int64)
-        errors = content.pop("squared_errors", None)  # reports without ratings have none, nor have older ones
+        rank_C = np.asarray(content.pop("places"), dtype=np.int64)
+        errors = content.pop(
+            "squared_errors", None
+        )  # reports without ratings have none, nor have older ones
         error_C = None if errors is None else np.asarray(errors, dtype=float)
         intervals = {name: (low, high) for name, (low, high) in content.pop("intervals").items()}
-        band_C = {name: np.asarray(band, dtype=np.int64) for name, band in content.pop("bands", {}).items()}
-        report = Report(**content, intervals=intervals, place_C=place_C, band_C=band_C, squared_error_C=error_C)
+        band_C = {
+            name: np.asarray(band, dtype=np.int64)
+            for name, band in content.pop("bands", {}).items()
+        }
+        report = Report(
+            **content, intervals=intervals, rank_C=rank_C, band_C=band_C, squared_error_C=error_C
+        )
         report.protocol_line()
-        if place_C.shape != (report.protocol["users"],) or place_C.min(initial=1) < 1:
+        if rank_C.shape != (report.protocol["users"],) or rank_C.min(initial=1) < 1:
             raise ValueError("its places are not those of its users")
-        if any(mask_C.shape != place_C.shape for mask_C in paired_parts(report.slices, band_C).values()):
+        if any(
+            mask_C.shape != rank_C.shape for mask_C in paired_parts(report.slices, band_C).values()
+        ):
             raise ValueError("its bands are not those of its users")
-        if error_C is not None and (error_C.shape != place_C.shape or (error_C < 0).any()):
+        if error_C is not None and (error_C.shape != rank_C.shape or (error_C < 0).any()):
             raise ValueError("its rating errors are not those of its users")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
-        raise DataError(f"{path}: not a report of 'bert4rec evaluate --output' ({problem})") from problem
+        raise DataError(
+            f"{path}: not a report of 'bert4rec evaluate --output' ({problem})"
+        ) from problem
     return report
 
 
@@ -197,15 +221,24 @@ def compare(first: Report, second: Report, seed: int = 0) -> Comparison:
             )
     one, other = _compared(first), _compared(second)
     parts = paired_parts(first.slices, first.band_C) or paired_parts(second.slices, second.band_C)
-    known, other_known = (_REQUEST_TIME[report.protocol["request_time"]] for report in (first, second))
-    differs = {"request_time": f"{known} to the first and {other_known} to the second"} if known != other_known else {}
+    known, other_known = (
+        _REQUEST_TIME[report.protocol["request_time"]] for report in (first, second)
+    )
+    differs = (
+        {"request_time": f"{known} to the first and {other_known} to the second"}
+        if known != other_known
+        else {}
+    )
     return Comparison(
         first.name,
         second.name,
         **_paired(one, other, seed),
         protocol={**first.protocol, **differs},
         slices={
-            name: {"users": int(mask_C.sum()), **_paired(_part(one, mask_C), _part(other, mask_C), seed)}
+            name: {
+                "users": int(mask_C.sum()),
+                **_paired(_part(one, mask_C), _part(other, mask_C), seed),
+            }
             for name, mask_C in parts.items()
         },
     )
@@ -213,7 +246,7 @@ def compare(first: Report, second: Report, seed: int = 0) -> Comparison:
 
 def _compared(report: Report) -> dict[str, Floats]:
     """What is paired, by metric: a column over the cases."""
-    places = place_metrics(report.place_C)
+    places = rank_metrics(report.rank_C)
     errors = {} if report.squared_error_C is None else {"rating_rmse": report.squared_error_C}
     return {**{metric: places[metric] for metric in COMPARED}, **errors}
 
@@ -222,14 +255,18 @@ def _part(column_C: Mapping[str, Floats], mask_C: NDArray[np.bool_]) -> dict[str
     return {metric: values[mask_C] for metric, values in column_C.items()}
 
 
-def _paired(one: Mapping[str, Floats], other: Mapping[str, Floats], seed: int) -> dict[str, dict[str, Any]]:
+def _paired(
+    one: Mapping[str, Floats], other: Mapping[str, Floats], seed: int
+) -> dict[str, dict[str, Any]]:
     """The difference in each metric that both have, its interval and its p-value."""
     shared = {metric: column_C for metric, column_C in one.items() if metric in other}
     found = difference_and_interval(shared, other, seed)
     return {
         "difference": {metric: mean for metric, (mean, _) in found.items()},
         "intervals": {metric: interval for metric, (_, interval) in found.items()},
-        "p_value": {metric: sign_flip_p_value(one[metric] - other[metric], seed) for metric in found},
+        "p_value": {
+            metric: sign_flip_p_value(one[metric] - other[metric], seed) for metric in found
+        },
     }
 
 
@@ -247,6 +284,8 @@ def sign_flip_p_value(gain_C: Floats, seed: int = 0) -> float:
     while done < SIGN_FLIPS:
         flips = min(SIGN_FLIPS - done, max(1, _FLIPS_IN_PIECE // len(gain_C)))
         sign_FC = random.integers(0, 2, (flips, len(gain_C)), dtype=np.int8) * 2 - 1
-        extreme += int((np.abs(sign_FC @ gain_C) >= observed * (1 - 1e-12)).sum())  # the same sum, added otherwise
+        extreme += int(
+            (np.abs(sign_FC @ gain_C) >= observed * (1 - 1e-12)).sum()
+        )  # the same sum, added otherwise
         done += flips
     return (extreme + 1) / (SIGN_FLIPS + 1)

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bert4rec.data.histories import Ints
+from bert4rec.data.arrays import Ints
 from bert4rec.data.prepared import Feature, Kind, PreparedDataset
 from bert4rec.data.splits import Cases, Split
-from bert4rec.evaluation.lists import item_popularity
-from bert4rec.evaluation.metrics import place_metrics
+from bert4rec.evaluation.beyond_accuracy import item_popularity
+from bert4rec.evaluation.metrics import rank_metrics
 from bert4rec.ids import UNKNOWN
 
 LENGTHS = (20, 50, 100, 200)
@@ -37,14 +37,20 @@ MOST_VALUES = 30
 """A feature with more values than this is no slice, unless its values are years."""
 
 
-def slices(dataset: PreparedDataset, split: Split, asked: Cases, place_C: Ints) -> dict[str, list[dict[str, Any]]]:
+def slices(
+    dataset: PreparedDataset, split: Split, asked: Cases, rank_C: Ints
+) -> dict[str, list[dict[str, Any]]]:
     """For each way to part the cases its parts: value, users, hit@10 and ndcg@10."""
-    metrics = place_metrics(place_C)
+    metrics = rank_metrics(rank_C)
     parted: dict[str, list[dict[str, Any]]] = {}
     for name, value, mask_C in _parts(dataset, split, asked):
         if mask_C.any():
-            means = {metric: float(metrics[metric][mask_C].mean()) for metric in ("hit@10", "ndcg@10")}
-            parted.setdefault(name, []).append({"value": value, "users": int(mask_C.sum()), **means})
+            means = {
+                metric: float(metrics[metric][mask_C].mean()) for metric in ("hit@10", "ndcg@10")
+            }
+            parted.setdefault(name, []).append(
+                {"value": value, "users": int(mask_C.sum()), **means}
+            )
     return parted
 
 

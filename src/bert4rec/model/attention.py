@@ -20,7 +20,7 @@ from bert4rec.config import ModelConfig
 from bert4rec.data.batches import Sequences
 from bert4rec.model.temporal import HALF_OCTAVES, half_octave
 
-NEVER = -1e4
+MASKED_SCORE = -1e4
 """The score of what may not be seen: its softmax and its SiLU are exactly 0."""
 
 
@@ -89,7 +89,9 @@ def _end_of_grid(lengths: Sequence[int], first: int, cut: Cutting) -> int:
     for stop in range(first + 1, len(lengths)):
         length, size = lengths[stop], stop - first
         longest = max(longest, length)
-        if (size + 1) * longest * longest > cut.scores or (size >= 4 and length < cut.shortest * longest):
+        if (size + 1) * longest * longest > cut.scores or (
+            size >= 4 and length < cut.shortest * longest
+        ):
             return stop
     return len(lengths)
 
@@ -101,7 +103,7 @@ class Part:
     rows: slice
     reach: int
     bias: Tensor
-    """`[b or 1, H or 1, A or 1, reach]`, added to the scores; NEVER where the query may not see the key."""
+    """`[b or 1, H or 1, A or 1, reach]`, added to the scores; MASKED_SCORE where the query may not see the key."""
 
 
 @dataclass
@@ -141,15 +143,21 @@ class AttentionBias(nn.Module):
         super().__init__()
         self.reach = config.seq_length + 1
         H = config.num_heads
-        self.distance_WH = nn.Parameter(torch.zeros(2 * self.reach, H)) if config.relative_position else None
-        self.time_WH = nn.Parameter(torch.zeros(4 * HALF_OCTAVES, H)) if config.relative_time else None
+        self.distance_WH = (
+            nn.Parameter(torch.zeros(2 * self.reach, H)) if config.relative_position else None
+        )
+        self.time_WH = (
+            nn.Parameter(torch.zeros(4 * HALF_OCTAVES, H)) if config.relative_time else None
+        )
 
     @property
     def learns(self) -> bool:
         """Whether there is any bias."""
         return self.distance_WH is not None or self.time_WH is not None
 
-    def forward(self, sequences: Sequences, grid: Grid, asked_bA: Tensor, reach: int) -> Tensor | None:
+    def forward(
+        self, sequences: Sequences, grid: Grid, asked_bA: Tensor, reach: int
+    ) -> Tensor | None:
         """The bias `[b or 1, H, A, reach]` of some query places of one grid, None where neither kind is on."""
         kinds = []
         if self.distance_WH is not None:
@@ -163,7 +171,11 @@ class AttentionBias(nn.Module):
 
 def _by_bucket(table_WH: Tensor, bucket_bLL: Tensor) -> Tensor:
     """The bias `[b, H, A, L]` of each bucket."""
-    return _selected(table_WH, bucket_bLL) if bucket_bLL.device.type == "cpu" else _gathered(table_WH, bucket_bLL)
+    return (
+        _selected(table_WH, bucket_bLL)
+        if bucket_bLL.device.type == "cpu"
+        else _gathered(table_WH, bucket_bLL)
+    )
 
 
 def _selected(table_WH: Tensor, bucket_bLL: Tensor) -> Tensor:
@@ -214,7 +226,10 @@ def look(sequences: Sequences, causal: bool, bias: AttentionBias, record: bool =
 
     return Look(
         grids=grids,
-        parts=[[part(grid, rows, reach) for rows, reach in _parts(grid.shape[1], rows_at_once)] for grid in grids],
+        parts=[
+            [part(grid, rows, reach) for rows, reach in _parts(grid.shape[1], rows_at_once)]
+            for grid in grids
+        ],
         plain=causal and not bias.learns,
         seen_X=_seen(sequences, causal),
         record=[] if record else None,
@@ -227,18 +242,29 @@ def last_look(sequences: Sequences, causal: bool, bias: AttentionBias, grids: li
 
     def part(grid: Grid) -> Part:
         reach = grid.shape[1]
-        return Part(slice(None), reach, _bias(sequences, grid, place_B1[grid.rows], reach, causal, bias))
+        return Part(
+            slice(None), reach, _bias(sequences, grid, place_B1[grid.rows], reach, causal, bias)
+        )
 
     asked_B = sequences.last_B
-    return Look(grids, [[part(grid)] for grid in grids], False, _seen(sequences, causal)[asked_B], asked_B)
+    return Look(
+        grids, [[part(grid)] for grid in grids], False, _seen(sequences, causal)[asked_B], asked_B
+    )
 
 
-def _bias(sequences: Sequences, grid: Grid, asked_bA: Tensor, reach: int, causal: bool, bias: AttentionBias) -> Tensor:
-    """What is learned, or zeros; NEVER where the query may not see the key."""
+def _bias(
+    sequences: Sequences,
+    grid: Grid,
+    asked_bA: Tensor,
+    reach: int,
+    causal: bool,
+    bias: AttentionBias,
+) -> Tensor:
+    """What is learned, or zeros; MASKED_SCORE where the query may not see the key."""
     visible = _visible(asked_bA, reach, sequences.length_B[grid.rows], causal)
     learned = bias(sequences, grid, asked_bA, reach)
     blank = torch.zeros(visible.shape, device=visible.device) if learned is None else learned
-    return blank.masked_fill(~visible, NEVER)
+    return blank.masked_fill(~visible, MASKED_SCORE)
 
 
 def _seen(sequences: Sequences, causal: bool) -> Tensor:
@@ -303,15 +329,21 @@ class GatedAttention(nn.Module):
         return self.project_out(self.norm(mixed_XD / at.seen_X[:, None]) * gate_XD)
 
 
-def _projected(project: nn.Linear, x_TD: Tensor, at: Look, alone: int) -> tuple[Tensor | None, Tensor]:
+def _projected(
+    project: nn.Linear, x_TD: Tensor, at: Look, alone: int
+) -> tuple[Tensor | None, Tensor]:
     """The first `alone` columns for the tokens that ask, if not all do, and the rest for all; else all for all."""
     if at.asked_B is None:
         return None, project(x_TD)
     weight, bias = project.weight, project.bias
-    return F.linear(at.asking(x_TD), weight[:alone], bias[:alone]), F.linear(x_TD, weight[alone:], bias[alone:])
+    return F.linear(at.asking(x_TD), weight[:alone], bias[:alone]), F.linear(
+        x_TD, weight[alone:], bias[alone:]
+    )
 
 
-def _over_grids(q_BD: Tensor | None, qkv_TD: Tensor, num_heads: int, at: Look, attend: _Attend) -> Tensor:
+def _over_grids(
+    q_BD: Tensor | None, qkv_TD: Tensor, num_heads: int, at: Look, attend: _Attend
+) -> Tensor:
     """Attention grid by grid over packed queries, keys and values (`[T, 3 · H · E]`).
 
     Where one token of each sequence asks, over its query (`[B, H · E]`), and all keys and values (`[T, 2 · H · E]`).
@@ -349,7 +381,10 @@ def _softmax_attention(
         return F.scaled_dot_product_attention(q, k, v, is_causal=True)
     mixed = [
         F.scaled_dot_product_attention(
-            q[:, :, part.rows], k[:, :, : part.reach], v[:, :, : part.reach], attn_mask=part.bias.to(q.dtype)
+            q[:, :, part.rows],
+            k[:, :, : part.reach],
+            v[:, :, : part.reach],
+            attn_mask=part.bias.to(q.dtype),
         )
         for part in parts
     ]

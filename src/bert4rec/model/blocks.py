@@ -17,7 +17,9 @@ class TransformerBlock(nn.Module):
         D, wide = config.hidden_size, config.feed_forward_factor * config.hidden_size
         self.attention_norm, self.feed_forward_norm = nn.LayerNorm(D), nn.LayerNorm(D)
         self.attention = SoftmaxAttention(config)
-        self.feed_forward = nn.Sequential(nn.Linear(D, wide), nn.GELU(), Dropout(config.dropout), nn.Linear(wide, D))
+        self.feed_forward = nn.Sequential(
+            nn.Linear(D, wide), nn.GELU(), Dropout(config.dropout), nn.Linear(wide, D)
+        )
         self.dropout = Dropout(config.dropout)
 
     def forward(self, x_TD: Tensor, at: Look) -> Tensor:
@@ -40,4 +42,7 @@ class GatedBlock(nn.Module):
         return at.asking(x_TD) + self.dropout(self.attention(self.norm(x_TD), at))
 
 
-BLOCKS: dict[str, type[TransformerBlock] | type[GatedBlock]] = {"transformer": TransformerBlock, "gated": GatedBlock}
+BLOCKS: dict[str, type[TransformerBlock] | type[GatedBlock]] = {
+    "transformer": TransformerBlock,
+    "gated": GatedBlock,
+}

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from bert4rec.config import ModelConfig
-from bert4rec.model.rows import rows_of
+from bert4rec.model.lookup import embed
 
 
 def sinusoidal(places: int, size: int) -> Tensor:
@@ -58,10 +58,12 @@ class UserAttention(nn.Module):
         self.key_value = nn.Linear(config.hidden_size, 2 * config.hidden_size)
         self.project_out = nn.Linear(config.hidden_size, config.hidden_size)
 
-    def forward(self, x_TD: Tensor, user_BSD: Tensor, context_TD: Tensor, row_T: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, x_TD: Tensor, user_BSD: Tensor, context_TD: Tensor, row_T: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """What each token takes from its user `[T, D]`, and the weights `[T, S + 1, H]`, the context's last."""
         query_THE = self._heads(self.query(self.norm(x_TD)))
-        of_user_TSD = rows_of(self.key_value(user_BSD), row_T)
+        of_user_TSD = embed(self.key_value(user_BSD), row_T)
         key_value = torch.cat([of_user_TSD, self.key_value(context_TD)[:, None]], dim=1)
         key_TSHE, value_TSHE = (self._heads(part) for part in key_value.chunk(2, dim=2))
         score_TSH = (query_THE[:, None] * key_TSHE).sum(3) / query_THE.shape[2] ** 0.5

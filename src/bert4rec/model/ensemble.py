@@ -26,7 +26,10 @@ class EnsembleScorer:
     def __init__(self, members: Sequence[NetworkScorer], name: str = "") -> None:
         for obstacle in _obstacles(members):
             raise DataError(obstacle)
-        self.members, self.name = tuple(members), name or " + ".join(member.name for member in members)
+        self.members, self.name = (
+            tuple(members),
+            name or " + ".join(member.name for member in members),
+        )
         self.raters = tuple(member for member in members if member.rates)
 
     @property
@@ -46,21 +49,25 @@ class EnsembleScorer:
 
     def shuffled(self, seed: int) -> EnsembleScorer:
         """Another one, of members that have learned nothing."""
-        return EnsembleScorer([member.shuffled(seed + place) for place, member in enumerate(self.members)])
+        return EnsembleScorer(
+            [member.shuffled(seed + place) for place, member in enumerate(self.members)]
+        )
 
     def score(self, histories: Histories) -> Tensor:
         """The mean of the members' scores of every item row, `[B, V]`."""
         return self._mean(member.score(histories) for member in self.members)
 
     def score_by_history(self, histories: Histories) -> Tensor:
-        """Likewise, without the members' biases of newcomers."""
+        """Likewise, without the members' biases of cold_start_bias."""
         return self._mean(member.score_by_history(histories) for member in self.members)
 
     def rating_distribution(self, histories: Histories, item_B: Tensor) -> Tensor:
         """The mean of how likely each rating level is to the members that rate, `[B, R]`."""
         if not self.raters:
             raise DataError(f"{self.name}: all were trained without ratings and predict none")
-        return torch.stack([rater.rating_distribution(histories, item_B) for rater in self.raters]).mean(0)
+        return torch.stack(
+            [rater.rating_distribution(histories, item_B) for rater in self.raters]
+        ).mean(0)
 
     def _mean(self, scores: Iterator[Tensor]) -> Tensor:
         """Of the members' scores, one at a time."""

@@ -13,8 +13,8 @@ from bert4rec.config import ModelConfig
 from bert4rec.data.prepared import Kind
 from bert4rec.ids import PAD, UNKNOWN
 from bert4rec.model.dropout import Dropout
-from bert4rec.model.rows import rows_of
-from bert4rec.model.spec import DataSpec
+from bert4rec.model.lookup import embed
+from bert4rec.model.table_sizes import TableSizes
 
 BIAS_SHRINKAGE = 0.1
 """The penalty of a bias for one of a vector: a bias is what many ratings agree on, a vector may fit any few."""
@@ -23,7 +23,7 @@ BIAS_SHRINKAGE = 0.1
 class ItemHead(nn.Module):
     """Scores of the whole catalogue, tied with the items' input vectors: `queries(state) @ keys(items).T + bias`."""
 
-    def __init__(self, config: ModelConfig, spec: DataSpec) -> None:
+    def __init__(self, config: ModelConfig, spec: TableSizes) -> None:
         super().__init__()
         self.cosine, self.logit_scale = config.cosine_head, config.logit_scale
         self.bias_V = None if config.cosine_head else nn.Parameter(torch.zeros(spec.item_rows))
@@ -43,13 +43,18 @@ class RatingHead(nn.Module):
     What is read off state and item vector, and what `RatingFactors` knows of the user and the item by themselves.
     """
 
-    def __init__(self, config: ModelConfig, spec: DataSpec) -> None:
+    def __init__(self, config: ModelConfig, spec: TableSizes) -> None:
         super().__init__()
         D = config.hidden_size
         self.read = nn.Sequential(
-            nn.Linear(2 * D, D), nn.GELU(), Dropout(config.dropout), nn.Linear(D, spec.rating_levels)
+            nn.Linear(2 * D, D),
+            nn.GELU(),
+            Dropout(config.dropout),
+            nn.Linear(D, spec.rating_levels),
         )
-        self.factors = RatingFactors(config.rating_size, spec) if config.rating_size else None
+        self.factors = (
+            RatingFactors(config.rating_factor_size, spec) if config.rating_factor_size else None
+        )
 
     def forward(self, state_ND: Tensor, item_ND: Tensor, user_N: Tensor, item_N: Tensor) -> Tensor:
         """Logits `[N, R]`. The item is given by its vector and by its row, the user by a row: UNKNOWN if never seen."""
@@ -64,7 +69,7 @@ class RatingFactors(nn.Module):
     along one learned direction. Who is unknown has zeros.
     """
 
-    def __init__(self, size: int, spec: DataSpec) -> None:
+    def __init__(self, size: int, spec: TableSizes) -> None:
         super().__init__()
         R = spec.rating_levels
         self.user = nn.Embedding(spec.user_rows, R + size, padding_idx=UNKNOWN)
@@ -87,8 +92,13 @@ class RatingFactors(nn.Module):
 
         The vectors' part is times the direction's length, or they would shrink and it would grow in their place.
         """
-        user_N, item_N = user_N.masked_fill(~is_rated_N, UNKNOWN), item_N.masked_fill(~is_rated_N, PAD)
-        square_X = _known(self.user, user_N).square().sum(0) + _known(self.item, item_N).square().sum(0)
+        user_N, item_N = (
+            user_N.masked_fill(~is_rated_N, UNKNOWN),
+            item_N.masked_fill(~is_rated_N, PAD),
+        )
+        square_X = _known(self.user, user_N).square().sum(0) + _known(
+            self.item, item_N
+        ).square().sum(0)
         R = len(self.direction_R)
         square = BIAS_SHRINKAGE * square_X[:R].sum() + self.direction_R.norm() * square_X[R:].sum()
         return square / is_rated_N.sum().clamp(min=1)
@@ -96,7 +106,7 @@ class RatingFactors(nn.Module):
 
 def _known(table: nn.Embedding, row_N: Tensor) -> Tensor:
     """Rows of a table, zeros where nobody is known; nothing is learned there."""
-    return rows_of(table.weight, row_N) * row_N.ne(table.padding_idx or 0)[:, None]
+    return embed(table.weight, row_N) * row_N.ne(table.padding_idx or 0)[:, None]
 
 
 class PreferenceHead(nn.Module):
@@ -105,15 +115,21 @@ class PreferenceHead(nn.Module):
     Its targets are the coming events' items and their genres, so there is no vector that satisfies it for everyone.
     """
 
-    def __init__(self, config: ModelConfig, spec: DataSpec) -> None:
+    def __init__(self, config: ModelConfig, spec: TableSizes) -> None:
         super().__init__()
         D = config.hidden_size
         self.taste = nn.Sequential(nn.Linear(D, D), nn.GELU(), nn.Linear(D, D))
-        multi_valued = [feature for feature in spec.item_features if feature.kind is Kind.MULTI and feature.rows > 1]
+        multi_valued = [
+            feature
+            for feature in spec.item_features
+            if feature.kind is Kind.MULTI and feature.rows > 1
+        ]
         self.values = nn.ModuleList(nn.Linear(D, feature.rows - 1) for feature in multi_valued)
         self.names = [feature.name for feature in multi_valued]
 
     def forward(self, state_ND: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """The taste vectors `[N, D]`, and logits over the known values of each multi-valued feature, by name."""
         taste_ND = self.taste(state_ND)
-        return taste_ND, {name: read(taste_ND) for name, read in zip(self.names, self.values, strict=True)}
+        return taste_ND, {
+            name: read(taste_ND) for name, read in zip(self.names, self.values, strict=True)
+        }

@@ -18,14 +18,14 @@ from torch import Tensor, nn
 
 from bert4rec.data.prepared import Feature, Kind
 from bert4rec.ids import UNKNOWN
-from bert4rec.model.rows import rows_of
-from bert4rec.model.spec import FeatureSpec
+from bert4rec.model.lookup import embed
+from bert4rec.model.table_sizes import FeatureSize
 
 
 class FeatureEncoder(nn.Module):
     """One feature: value rows (or numbers) to vectors of width W. The unknown value has a vector, and it is trained."""
 
-    def __init__(self, spec: FeatureSpec, size: int, rows: int) -> None:
+    def __init__(self, spec: FeatureSize, size: int, rows: int) -> None:
         super().__init__()
         self.spec = spec
         if spec.kind is Kind.NUMERIC:
@@ -43,20 +43,24 @@ class FeatureEncoder(nn.Module):
         """The vectors `[N, W]` of values."""
         if self.spec.kind is Kind.NUMERIC:
             missing_N = value_N.isnan()
-            return self.project(torch.stack([value_N.nan_to_num(), missing_N.to(value_N.dtype)], dim=1))
+            return self.project(
+                torch.stack([value_N.nan_to_num(), missing_N.to(value_N.dtype)], dim=1)
+            )
         if self.spec.kind is Kind.CATEGORICAL:
-            return rows_of(self.values.weight, value_N)
+            return embed(self.values.weight, value_N)
         return self._mean_of_known(value_N)
 
     def _mean_of_known(self, value_NM: Tensor) -> Tensor:
         """The mean over the real values; the unknown value's vector where there is none."""
         real_NM = (value_NM != UNKNOWN).to(self.values.weight.dtype)
-        real_NM = torch.cat([real_NM[:, :1] + (real_NM.sum(1, keepdim=True) == 0), real_NM[:, 1:]], dim=1)
-        total_NW = (rows_of(self.values.weight, value_NM) * real_NM[:, :, None]).sum(1)
+        real_NM = torch.cat(
+            [real_NM[:, :1] + (real_NM.sum(1, keepdim=True) == 0), real_NM[:, 1:]], dim=1
+        )
+        total_NW = (embed(self.values.weight, value_NM) * real_NM[:, :, None]).sum(1)
         return total_NW / real_NM.sum(1, keepdim=True)
 
 
-def _empty_table(spec: FeatureSpec, rows: int) -> Tensor:
+def _empty_table(spec: FeatureSize, rows: int) -> Tensor:
     if spec.kind is Kind.NUMERIC:
         return torch.full((rows,), torch.nan)
     shape = (rows, spec.width) if spec.kind is Kind.MULTI else (rows,)
@@ -66,14 +70,18 @@ def _empty_table(spec: FeatureSpec, rows: int) -> Tensor:
 class ItemMetadata(nn.Module):
     """All item features, concatenated and projected to the hidden size."""
 
-    def __init__(self, specs: Sequence[FeatureSpec], size: int, hidden_size: int, item_rows: int) -> None:
+    def __init__(
+        self, specs: Sequence[FeatureSize], size: int, hidden_size: int, item_rows: int
+    ) -> None:
         super().__init__()
         self.features = nn.ModuleList(FeatureEncoder(spec, size, item_rows) for spec in specs)
         self.project = nn.Linear(len(specs) * size, hidden_size)
 
     def forward(self) -> Tensor:
         """The metadata vectors of all item rows, `[V, D]`."""
-        return self.project(torch.cat([feature(feature.table_R) for feature in self.features], dim=1))
+        return self.project(
+            torch.cat([feature(feature.table_R) for feature in self.features], dim=1)
+        )
 
     def without_each(self, row: int) -> dict[str, Tensor]:
         """One item's metadata vector `[1, D]` with each of its known features unknown in turn, by name."""
@@ -92,13 +100,20 @@ class UserTokens(nn.Module):
     """A user as separate tokens: the id, and one for each feature. Any of them may be unknown."""
 
     def __init__(
-        self, specs: Sequence[FeatureSpec], feature_size: int, user_size: int, hidden_size: int, user_rows: int
+        self,
+        specs: Sequence[FeatureSize],
+        feature_size: int,
+        user_size: int,
+        hidden_size: int,
+        user_rows: int,
     ) -> None:
         super().__init__()
         self.user = nn.Embedding(user_rows, user_size)
         nn.init.normal_(self.user.weight, std=user_size**-0.5)
         self.project_user = nn.Linear(user_size, hidden_size)
-        self.features = nn.ModuleList(FeatureEncoder(spec, feature_size, user_rows) for spec in specs)
+        self.features = nn.ModuleList(
+            FeatureEncoder(spec, feature_size, user_rows) for spec in specs
+        )
         self.project = nn.ModuleList(nn.Linear(feature_size, hidden_size) for _ in specs)
 
     @property
@@ -109,15 +124,20 @@ class UserTokens(nn.Module):
     def forward(self, user_B: Tensor, given: Mapping[str, Tensor], hide: float) -> Tensor:
         """The tokens `[B, count, D]`; each is hidden with probability `hide`, so that "unknown" is trained."""
         values = self.values(user_B, given)
-        tokens = [self.project_user(rows_of(self.user.weight, hidden(user_B, hide)))]
-        for feature, project, value in zip(self.features, self.project, values.values(), strict=True):
+        tokens = [self.project_user(embed(self.user.weight, hidden(user_B, hide)))]
+        for feature, project, value in zip(
+            self.features, self.project, values.values(), strict=True
+        ):
             tokens.append(project(feature(hidden(value, hide))))
         return torch.stack(tokens, dim=1)
 
     def values(self, user_B: Tensor, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The users' value rows (or numbers) by feature: as given, or else as stored."""
         encoders = {of.spec.name: of for of in self.features if isinstance(of, FeatureEncoder)}
-        return {name: given[name] if name in given else of.value(user_B) for name, of in encoders.items()}
+        return {
+            name: given[name] if name in given else of.value(user_B)
+            for name, of in encoders.items()
+        }
 
 
 def hidden(value_B: Tensor, share: float) -> Tensor:
@@ -133,7 +153,9 @@ def unknown_like(value_B: Tensor) -> Tensor:
     return torch.full_like(value_B, torch.nan if value_B.is_floating_point() else UNKNOWN)
 
 
-def fill_tables(encoders: nn.ModuleList, features: Mapping[str, tuple[Feature, NDArray[Any]]]) -> None:
+def fill_tables(
+    encoders: nn.ModuleList, features: Mapping[str, tuple[Feature, NDArray[Any]]]
+) -> None:
     """Copies a dataset's feature tables into the encoders' buffers."""
     for encoder in encoders:
         assert isinstance(encoder, FeatureEncoder)

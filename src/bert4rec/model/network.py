@@ -17,24 +17,24 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from bert4rec.config import ModelConfig, TaskWeights
-from bert4rec.data.batches import Batch, Coming, Sequences, Supervised
+from bert4rec.data.batches import Batch, Sequences, Supervised, UpcomingEvents
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.ids import FIRST_ITEM, NO_RATING, NO_TIME, PAD, UNKNOWN
 from bert4rec.model.attention import AttentionBias, Look, last_look, look
 from bert4rec.model.blocks import BLOCKS
+from bert4rec.model.cold_start_bias import ColdStartBias
 from bert4rec.model.dropout import Dropout
 from bert4rec.model.embeddings import UserAttention, item_scale, position_embedding
 from bert4rec.model.heads import ItemHead, PreferenceHead, RatingHead
+from bert4rec.model.lookup import embed
 from bert4rec.model.metadata import ItemMetadata, UserTokens, fill_tables, hidden
-from bert4rec.model.newcomers import NewcomerBias
-from bert4rec.model.rows import rows_of
-from bert4rec.model.spec import DataSpec
+from bert4rec.model.table_sizes import TableSizes
 from bert4rec.model.temporal import TemporalEmbedding
 
 OF_USERS = ("user.user.weight", "rating_head.factors.user.weight")
 OF_ITEMS = ("item.weight", "item_head.bias_V", "rating_head.factors.item.weight")
 """The weights that have a row for each user, and for each item."""
-PENALTY = "new_item_penalty"
+COLD_ITEM_PENALTY = "cold_item_penalty"
 """The buffer that holds what is taken from the scores of new items."""
 
 
@@ -64,7 +64,7 @@ class Predictions:
 class Bert4Rec(nn.Module):
     """The network of one configuration over one catalogue and one set of users. A task of weight 0 gets no head."""
 
-    def __init__(self, config: ModelConfig, spec: DataSpec, tasks: TaskWeights) -> None:
+    def __init__(self, config: ModelConfig, spec: TableSizes, tasks: TaskWeights) -> None:
         super().__init__()
         self.config, self.spec = config, spec
         D = config.hidden_size
@@ -77,30 +77,40 @@ class Bert4Rec(nn.Module):
         )
         self.position = position_embedding(config)
         self.temporal = TemporalEmbedding(D) if config.temporal_embedding else None
-        self.rating = nn.Embedding(1 + spec.rating_levels, D) if config.rating_input and spec.rating_levels else None
+        self.rating = (
+            nn.Embedding(1 + spec.rating_levels, D)
+            if config.rating_input and spec.rating_levels
+            else None
+        )
         self.user = (
             UserTokens(spec.user_features, config.feature_size, config.user_size, D, spec.user_rows)
             if config.user_features != "none"
             else None
         )
-        self.user_attention = UserAttention(config) if config.user_features == "cross_attention" else None
+        self.user_attention = (
+            UserAttention(config) if config.user_features == "cross_attention" else None
+        )
         self.request = TemporalEmbedding(D) if self.user is not None else None
         self.attention_bias = AttentionBias(config)
         self.blocks = nn.ModuleList(BLOCKS[config.block](config) for _ in range(config.num_layers))
         self.norm = nn.LayerNorm(D)
         self.dropout = Dropout(config.dropout)
         self.item_head = ItemHead(config, spec)
-        self.rating_head = RatingHead(config, spec) if spec.rating_levels and tasks.rating_prediction else None
+        self.rating_head = (
+            RatingHead(config, spec) if spec.rating_levels and tasks.rating_prediction else None
+        )
         self.preference_head = PreferenceHead(config, spec) if tasks.user_preference else None
-        self.newcomers = NewcomerBias(spec.user_features if self.user is not None else ())
+        self.cold_start_bias = ColdStartBias(spec.user_features if self.user is not None else ())
         self.register_buffer("new_X", None, persistent=False)
-        self.register_buffer(PENALTY, torch.zeros(()))
+        self.register_buffer(COLD_ITEM_PENALTY, torch.zeros(()))
         self._start_small()
 
     @classmethod
-    def for_dataset(cls, config: ModelConfig, dataset: PreparedDataset, tasks: TaskWeights) -> Bert4Rec:
+    def for_dataset(
+        cls, config: ModelConfig, dataset: PreparedDataset, tasks: TaskWeights
+    ) -> Bert4Rec:
         """A fresh network that holds the dataset's feature tables."""
-        network = cls(config, DataSpec.of(dataset), tasks)
+        network = cls(config, TableSizes.of(dataset), tasks)
         network.read_features(dataset)
         return network
 
@@ -116,15 +126,15 @@ class Bert4Rec(nn.Module):
         """Whether it has learned what to make of an item of which only the metadata is known."""
         return self.metadata is not None and self.config.id_dropout > 0
 
-    def shift_V(self) -> Tensor | None:
+    def score_offset_V(self) -> Tensor | None:
         """What is added to the products of states and items: biases, and less for new items, whose rows are zeros."""
         bias_V, is_new_V = self.item_head.bias_V, (self.item.weight == 0).all(1)
         if not self.places_new_items or not is_new_V[FIRST_ITEM:].any():
             return bias_V
-        return (0 if bias_V is None else bias_V) - is_new_V * self.get_buffer(PENALTY)
+        return (0 if bias_V is None else bias_V) - is_new_V * self.get_buffer(COLD_ITEM_PENALTY)
 
     @torch.no_grad()
-    def expect(self, count_V: Tensor) -> None:
+    def init_item_bias(self, count_V: Tensor) -> None:
         """Gives the item biases, where there are any, what is known before training: how often each item is chosen.
 
         A bias is the logarithm of its item's count; 0 is that of a typical item, and of one that is never chosen.
@@ -135,8 +145,8 @@ class Bert4Rec(nn.Module):
             self.item_head.bias_V.copy_((log_V - log_V[chosen_V].mean()) * chosen_V)
 
     @torch.no_grad()
-    def forget(self, user_X: Tensor, item_X: Tensor) -> None:
-        """Makes strangers of users and new items of items, of which nothing trains.
+    def reset_cold_rows(self, user_X: Tensor, item_X: Tensor) -> None:
+        """Makes cold_users of users and new items of items, of which nothing trains.
 
         The users' rows become those of the unknown user. The items' become zero, so that their metadata alone speaks,
         and they are no candidates in training; a network that knows items by their ids alone keeps them as they are,
@@ -159,7 +169,7 @@ class Bert4Rec(nn.Module):
             for name, read in (("causal", batch.causal), ("masked", batch.masked))
             if read is not None
         }
-        asked = {name: rows_of(states[name], getattr(batch, name).token_S) for name in states}
+        asked = {name: embed(states[name], getattr(batch, name).token_S) for name in states}
         # The rating and the preference are read off the causal states where there are any.
         reading = "causal" if "causal" in states else "masked"
         taste_BD, values = self._preference(states[reading], batch.coming)
@@ -185,7 +195,10 @@ class Bert4Rec(nn.Module):
         """Whether each item is known by its id: in training some are as new items, of which metadata alone speaks."""
         if not self.training or not self.places_new_items:
             return None
-        shown_V = torch.rand(len(self.item.weight), device=self.item.weight.device) >= self.config.id_dropout
+        shown_V = (
+            torch.rand(len(self.item.weight), device=self.item.weight.device)
+            >= self.config.id_dropout
+        )
         shown_V[:FIRST_ITEM].fill_(True)
         return shown_V
 
@@ -207,25 +220,33 @@ class Bert4Rec(nn.Module):
         x_TD = self.dropout(x_TD if shown_T is None else x_TD * shown_T[:, None])
         if self.user is not None and self.request is not None:
             context_TD = self.request(sequences.request_time_T, sequences.time_T)
-            x_TD = x_TD + self.dropout(self._of_user(self.user, context_TD, x_TD, sequences, record))
+            x_TD = x_TD + self.dropout(
+                self._of_user(self.user, context_TD, x_TD, sequences, record)
+            )
         at = look(sequences, causal, self.attention_bias, record is not None)
         *others, final = self.blocks
         for block in others:
             x_TD = self._through(block, x_TD, at)
-        x_TD = self._through(final, x_TD, last_look(sequences, causal, self.attention_bias, at.grids) if last else at)
+        x_TD = self._through(
+            final, x_TD, last_look(sequences, causal, self.attention_bias, at.grids) if last else at
+        )
         if record is not None and at.record is not None:
             record["layers"] = [weight for kept in at.record for weight in kept]
         return self.norm(x_TD)
 
     def _tokens(self, sequences: Sequences, item_VD: Tensor) -> Tensor:
         """What happened, when, how it was liked, and at which place."""
-        x_TD = rows_of(item_VD, sequences.item_T)
+        x_TD = embed(item_VD, sequences.item_T)
         if self.position is not None:
-            x_TD = x_TD + rows_of(self.position.weight, sequences.position_T)
+            x_TD = x_TD + embed(self.position.weight, sequences.position_T)
         if self.temporal is not None:
             x_TD = x_TD + self.temporal(sequences.time_T, _time_before(sequences))
         if self.rating is not None:
-            x_TD = x_TD + rows_of(self.rating.weight, sequences.rating_T) * (sequences.rating_T != NO_RATING)[:, None]
+            x_TD = (
+                x_TD
+                + embed(self.rating.weight, sequences.rating_T)
+                * (sequences.rating_T != NO_RATING)[:, None]
+            )
         return x_TD
 
     def _of_user(
@@ -240,7 +261,7 @@ class Bert4Rec(nn.Module):
         hide = self.config.user_dropout if self.training else 0.0
         user_BSD = user(sequences.user_B, sequences.user_features, hide)
         if self.user_attention is None:
-            return rows_of(user_BSD.sum(1), sequences.row_T) + context_TD
+            return embed(user_BSD.sum(1), sequences.row_T) + context_TD
         taken_TD, weight_TSH = self.user_attention(x_TD, user_BSD, context_TD, sequences.row_T)
         if record is not None:
             record["user"] = [weight_TSH]
@@ -251,23 +272,29 @@ class Bert4Rec(nn.Module):
             return checkpoint(block, x_TD, at, use_reentrant=False)
         return block(x_TD, at)
 
-    def _ratings(self, state_SD: Tensor, read: Supervised, item_VD: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    def _ratings(
+        self, state_SD: Tensor, read: Supervised, item_VD: Tensor
+    ) -> tuple[Tensor | None, Tensor | None]:
         """Logits, and the mean square of the head's own factors; in training some users are unknown to them."""
         if self.rating_head is None:
             return None, None
         item_N, is_rated_N = read.item_S[read.rated_N], read.rating_S[read.rated_N] != NO_RATING
         user_B = hidden(read.sequences.user_B, self.config.id_dropout if self.training else 0.0)
         user_N = user_B[read.sequences.row_T[read.token_S[read.rated_N]]]
-        logit_NR = self.rating_head(rows_of(state_SD, read.rated_N), rows_of(item_VD, item_N), user_N, item_N)
+        logit_NR = self.rating_head(
+            embed(state_SD, read.rated_N), embed(item_VD, item_N), user_N, item_N
+        )
         if self.rating_head.factors is None:
             return logit_NR, None
         return logit_NR, self.rating_head.factors.square(user_N, item_N, is_rated_N)
 
-    def _preference(self, state_TD: Tensor, coming: Coming | None) -> tuple[Tensor | None, Mapping[str, Tensor] | None]:
+    def _preference(
+        self, state_TD: Tensor, coming: UpcomingEvents | None
+    ) -> tuple[Tensor | None, Mapping[str, Tensor] | None]:
         if coming is None or self.preference_head is None:
             return None, None
         # Read as they are: the task teaches its own head alone (decision 15), here and in its loss.
-        taste_BD, values = self.preference_head(rows_of(state_TD.detach(), coming.token_B))
+        taste_BD, values = self.preference_head(embed(state_TD.detach(), coming.token_B))
         return self.item_head.queries(taste_BD), values
 
     def _start_small(self) -> None:

@@ -31,7 +31,9 @@ def readings_of(run: RunConfig) -> tuple[str, ...]:
     readings = ("causal", "mask") if scoring == "average" else (scoring,)
     for reading, weight in (("causal", tasks.next_item), ("mask", tasks.item_prediction)):
         if reading in readings and not weight:
-            raise ConfigError(f"scoring {scoring!r} needs the {reading} reading, whose task has weight 0; take 'auto'")
+            raise ConfigError(
+                f"scoring {scoring!r} needs the {reading} reading, whose task has weight 0; take 'auto'"
+            )
     return readings
 
 
@@ -66,7 +68,7 @@ class NetworkScorer:
         for weight in network.parameters():
             order = torch.randperm(weight.numel(), generator=generator).to(weight.device)
             weight.copy_(weight.flatten()[order].view_as(weight))
-        network.newcomers.forget()
+        network.cold_start_bias.reset()
         return NetworkScorer(network, self.run, f"{self.name}, weights shuffled")
 
     @cached_property
@@ -83,16 +85,18 @@ class NetworkScorer:
 
     @cached_property
     @torch.no_grad()
-    def shift_V(self) -> Tensor | None:
+    def score_offset_V(self) -> Tensor | None:
         """What is added to every score of an item."""
-        return self.network.shift_V()
+        return self.network.score_offset_V()
 
     @cached_property
     @torch.no_grad()
-    def nameless_key_VD(self) -> Tensor:
+    def metadata_key_VD(self) -> Tensor:
         """The items' side of every score if their metadata alone were known."""
         if self.network.metadata is None:
-            raise DataError(f"{self.name}: reads no item features; without its id it knows nothing of an item")
+            raise DataError(
+                f"{self.name}: reads no item features; without its id it knows nothing of an item"
+            )
         return self.network.item_head.keys(self.network.metadata())
 
     @torch.no_grad()
@@ -114,13 +118,15 @@ class NetworkScorer:
         new_B = np.flatnonzero(histories.length_B == 0)
         if len(new_B):
             values = self.values_of(histories.take(new_B))
-            self.network.newcomers.add_to(score_BV, torch.from_numpy(new_B).to(score_BV.device), values)
+            self.network.cold_start_bias.add_to(
+                score_BV, torch.from_numpy(new_B).to(score_BV.device), values
+            )
         return score_BV
 
     @torch.no_grad()
     def score_by_history(self, histories: Histories) -> Tensor:
-        """Likewise, without the biases of newcomers: a history without events is answered as any other is, `[B, V]`."""
-        return self._scores(self.states(histories), self.key_VD, self.shift_V).float()
+        """Likewise, without the biases of cold_start_bias: a history without events is answered as any other is, `[B, V]`."""
+        return self._scores(self.states(histories), self.key_VD, self.score_offset_V).float()
 
     def values_of(self, histories: Histories) -> dict[str, Tensor]:
         """The users' value rows (or numbers) by feature, of those features that the network reads."""
@@ -128,15 +134,17 @@ class NetworkScorer:
             return {}
         user_B, given = user_tensors(histories)
         device = self.item_VD.device
-        return self.network.user.values(user_B.to(device), {name: value.to(device) for name, value in given.items()})
+        return self.network.user.values(
+            user_B.to(device), {name: value.to(device) for name, value in given.items()}
+        )
 
     @torch.no_grad()
-    def score_nameless(self, histories: Histories) -> Tensor:
+    def score_by_metadata(self, histories: Histories) -> Tensor:
         """What each item row would score if its metadata alone were known, without the penalty, `[B, V]`.
 
         Raises DataError for a network that reads no metadata.
         """
-        return self._scores(self.states(histories), self.nameless_key_VD, None).float()
+        return self._scores(self.states(histories), self.metadata_key_VD, None).float()
 
     @torch.no_grad()
     def rating_distribution(self, histories: Histories, item_B: Tensor) -> Tensor:
@@ -148,7 +156,11 @@ class NetworkScorer:
         if head is None:
             raise DataError("this model was trained without ratings and predicts none")
         item_B = item_B.to(self.item_VD.device)
-        user_B = torch.from_numpy(histories.user_B.astype(np.int64)).to(item_B.device).expand(len(item_B))
+        user_B = (
+            torch.from_numpy(histories.user_B.astype(np.int64))
+            .to(item_B.device)
+            .expand(len(item_B))
+        )
         likely = [
             head(state_BD.expand(len(item_B), -1), self.item_VD[item_B], user_B, item_B).softmax(1)
             for state_BD in self.states(histories)
@@ -173,11 +185,15 @@ class NetworkScorer:
         if metadata is None:
             return {}
         head, own_1D = self.network.item_head, self.network.item.weight[item]
-        without = {name: own_1D + vector_1D for name, vector_1D in metadata.without_each(item).items()}
+        without = {
+            name: own_1D + vector_1D for name, vector_1D in metadata.without_each(item).items()
+        }
         if not without:
             return {}
         key_FD = self.key_VD[item] - head.keys(torch.cat(list(without.values())))
-        worth_F = torch.stack([head.queries(state_1D)[0] @ key_FD.T for state_1D in self.states(histories)]).mean(0)
+        worth_F = torch.stack(
+            [head.queries(state_1D)[0] @ key_FD.T for state_1D in self.states(histories)]
+        ).mean(0)
         return dict(zip(without, worth_F.tolist(), strict=True))
 
     def score_of_shown(self, histories: Histories, item: int, shown_E: Tensor) -> Tensor:
@@ -188,8 +204,10 @@ class NetworkScorer:
             event_T = sequences.item_T >= FIRST_ITEM
             shown_T = torch.ones(len(event_T), device=event_T.device)
             shown_T = shown_T.masked_scatter(event_T, shown_E[len(shown_E) - int(event_T.sum()) :])
-            states.append(self.network.encode(sequences, self.item_VD, causal, shown_T=shown_T, last=True))
-        return self._scores(states, self.key_VD, self.shift_V)[0, item]
+            states.append(
+                self.network.encode(sequences, self.item_VD, causal, shown_T=shown_T, last=True)
+            )
+        return self._scores(states, self.key_VD, self.score_offset_V)[0, item]
 
     @torch.no_grad()
     def attention(self, histories: Histories) -> dict[str, list[Tensor]]:
@@ -201,11 +219,13 @@ class NetworkScorer:
         self.network.encode(sequences, self.item_VD, causal, record)
         return record
 
-    def _scores(self, states: Sequence[Tensor], key_VD: Tensor, shift_V: Tensor | None) -> Tensor:
+    def _scores(
+        self, states: Sequence[Tensor], key_VD: Tensor, score_offset_V: Tensor | None
+    ) -> Tensor:
         """The mean of the readings' scores `[B, V]`; only for as many states as fit in memory with the catalogue."""
         scores = [self.network.item_head.queries(state_BD) @ key_VD.T for state_BD in states]
         score_BV = torch.stack(scores).mean(0) if len(scores) > 1 else scores[0]
-        return score_BV if shift_V is None else score_BV + shift_V
+        return score_BV if score_offset_V is None else score_BV + score_offset_V
 
     def _read(self, histories: Histories, reading: str) -> Tensor:
         """The state of each history's last token. Histories of similar length go together, for the least padding."""

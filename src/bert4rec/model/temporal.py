@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bert4rec.model.rows import rows_of
+from bert4rec.model.lookup import embed
 
 HALF_OCTAVES = 64
 """Buckets of a duration: 0 unknown, then one for each factor of √2, from a second to over 60 years."""
@@ -32,7 +32,11 @@ class TemporalEmbedding(nn.Module):
         self.weekday = nn.Embedding(1 + 7, size)
         self.hour = nn.Embedding(1 + 24, size)
         self.gap = nn.Embedding(HALF_OCTAVES, size)
-        years = np.arange("1970", "3002", dtype="datetime64[Y]").astype("datetime64[D]").astype(np.int64)
+        years = (
+            np.arange("1970", "3002", dtype="datetime64[Y]")
+            .astype("datetime64[D]")
+            .astype(np.int64)
+        )
         self.register_buffer("year_start_Y", torch.from_numpy(years), persistent=False)
 
     def forward(self, time_T: Tensor, since_T: Tensor) -> Tensor:
@@ -41,11 +45,11 @@ class TemporalEmbedding(nn.Module):
         day_T = time_T.clamp(min=0) // _DAY
         gap_T = half_octave((time_T - since_T).clamp(min=0)) * (known_T & (since_T >= 0))
         calendar_TD = (
-            rows_of(self.day_of_year.weight, (1 + self._day_of_year(day_T)) * known_T)
-            + rows_of(self.weekday.weight, (1 + (day_T + _FIRST_WEEKDAY) % 7) * known_T)
-            + rows_of(self.hour.weight, (1 + time_T.clamp(min=0) % _DAY // _HOUR) * known_T)
+            embed(self.day_of_year.weight, (1 + self._day_of_year(day_T)) * known_T)
+            + embed(self.weekday.weight, (1 + (day_T + _FIRST_WEEKDAY) % 7) * known_T)
+            + embed(self.hour.weight, (1 + time_T.clamp(min=0) % _DAY // _HOUR) * known_T)
         )
-        return calendar_TD + rows_of(self.gap.weight, gap_T)
+        return calendar_TD + embed(self.gap.weight, gap_T)
 
     def _day_of_year(self, day_T: Tensor) -> Tensor:
         """0 for 1 January … 364, or 365 in leap years, by the true calendar; `day_T` counts from 1970."""

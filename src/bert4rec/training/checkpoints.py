@@ -20,14 +20,18 @@ from bert4rec.files import write_whole
 class WholeCheckpoints(TorchCheckpointIO):
     """Writes beside the file it replaces, and renames."""
 
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None
+    ) -> None:
         """The whole checkpoint, or the one that was there before and an OSError."""
         content = io.BytesIO()  # torch hides why a file could not be written
         torch.save(checkpoint, content)
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         write_whole(Path(path), content.getbuffer())
 
-    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = True) -> dict[str, Any]:
+    def load_checkpoint(
+        self, path: Any, map_location: Any = None, weights_only: bool | None = True
+    ) -> dict[str, Any]:
         """The content of a checkpoint; plain values, no code runs."""
         return read_checkpoint(Path(path))
 
@@ -37,4 +41,6 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     try:
         return dict(torch.load(path, map_location="cpu", weights_only=True))
     except Exception as problem:  # torch raises many kinds for a file that is cut off
-        raise DataError(f"{path}: absent or damaged; --overwrite trains from the start") from problem
+        raise DataError(
+            f"{path}: absent or damaged; --overwrite trains from the start"
+        ) from problem

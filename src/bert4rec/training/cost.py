@@ -11,8 +11,8 @@ import numpy as np
 
 from bert4rec.config import ModelConfig, RunConfig, TaskWeights, TrainingConfig
 from bert4rec.data.prepared import PreparedDataset
-from bert4rec.data.splits import Split, without_cold_events
-from bert4rec.data.windows import training_windows, with_strangers
+from bert4rec.data.splits import Split, without_cold_item_events
+from bert4rec.data.windows import training_windows, with_cold_start_windows
 
 SMALL = RunConfig(
     model=ModelConfig(
@@ -61,17 +61,22 @@ def arithmetic(dataset: PreparedDataset, split: Split, run: RunConfig) -> Arithm
 
     A causal token sees what came before it and itself, a masked one its whole window.
     """
-    dataset, split = without_cold_events(dataset, split)
+    dataset, split = without_cold_item_events(dataset, split)
     windows = training_windows(dataset, split, run.model, run.training, epoch=0)
     random = np.random.default_rng(run.training.seed)
-    windows = with_strangers(windows, dataset, split, run.model, run.training, random)
+    windows = with_cold_start_windows(windows, dataset, split, run.model, run.training, random)
     causal_W = (windows.stop_W - windows.start_W).astype(float)
     masked_W = np.minimum(causal_W, run.model.seq_length)
     weights = run.training.task_weights
     next_item, item_prediction = bool(weights.next_item), bool(weights.item_prediction)
     tokens = next_item * causal_W.sum() + item_prediction * masked_W.sum()
-    pairs = next_item * (causal_W * (causal_W + 1) / 2).sum() + item_prediction * (masked_W**2).sum()
-    asked = next_item * causal_W.sum() + item_prediction * run.training.mask_probability * masked_W.sum()
+    pairs = (
+        next_item * (causal_W * (causal_W + 1) / 2).sum() + item_prediction * (masked_W**2).sum()
+    )
+    asked = (
+        next_item * causal_W.sum()
+        + item_prediction * run.training.mask_probability * masked_W.sum()
+    )
     D, layers = run.model.hidden_size, run.model.num_layers
     products = {"transformer": 4 + 2 * run.model.feed_forward_factor, "gated": 5}[run.model.block]
     return Arithmetic(

@@ -60,7 +60,11 @@ class Seen:
         """For a piece of the rows, row within the piece and item, each pair where something was seen."""
         tokens, token_N = self.sequences, self.token_S[piece]
         start_N = token_N - tokens.position_T[token_N]
-        length_N = tokens.position_T[token_N] + 1 if self.causal else tokens.length_B[tokens.row_T[token_N]]
+        length_N = (
+            tokens.position_T[token_N] + 1
+            if self.causal
+            else tokens.length_B[tokens.row_T[token_N]]
+        )
         row_P = torch.repeat_interleave(length_N)
         shift_N = start_N - (length_N.cumsum(0) - length_N)
         item_P = tokens.item_T[torch.arange(len(row_P), device=row_P.device) + shift_N[row_P]]
@@ -76,7 +80,11 @@ class Seen:
     @property
     def _place_T(self) -> Tensor:
         """A token sees the items that first stand at this place or before."""
-        return self.sequences.position_T if self.causal else torch.zeros_like(self.sequences.position_T)
+        return (
+            self.sequences.position_T
+            if self.causal
+            else torch.zeros_like(self.sequences.position_T)
+        )
 
     def _first_BV(self, items: int) -> Tensor:
         """The first place of every real item in each sequence, out of reach where it has none."""
@@ -104,24 +112,34 @@ def multi_task_loss(
     value_tables: Mapping[str, Tensor],
     exclude_seen: bool = False,
     taught: Mapping[str, SoftTargets] | None = None,
-    rating_shrinkage: float = 0.0,
+    rating_factor_l2: float = 0.0,
 ) -> Losses:
     """The weighted sum over the tasks of their mean losses (nats); what was not asked for has no part in it.
 
     `value_tables` are the multi-valued item features, `[V, M]` by name, from which coming genres are read.
     With `exclude_seen` the items that a token sees are no candidates of its item task. `taught` is what a teacher says,
-    by item task. `rating_shrinkage` times the squares of the rating head's own vectors and biases is a part of the sum,
+    by item task. `rating_factor_l2` times the squares of the rating head's own vectors and biases is a part of the sum,
     in the weight of the rating task. New items are no candidates of any task.
     """
     parts, taught = {}, taught or {}
     if predictions.masked_SD is not None and batch.masked is not None:
-        seen = Seen(batch.masked.sequences, batch.masked.token_S, causal=False) if exclude_seen else None
+        seen = (
+            Seen(batch.masked.sequences, batch.masked.token_S, causal=False)
+            if exclude_seen
+            else None
+        )
         parts["item_prediction"] = _item_loss(
             predictions.masked_SD, predictions, batch.masked, seen, taught.get("item_prediction")
         )
     if predictions.causal_SD is not None and batch.causal is not None:
-        seen = Seen(batch.causal.sequences, batch.causal.token_S, causal=True) if exclude_seen else None
-        parts["next_item"] = _item_loss(predictions.causal_SD, predictions, batch.causal, seen, taught.get("next_item"))
+        seen = (
+            Seen(batch.causal.sequences, batch.causal.token_S, causal=True)
+            if exclude_seen
+            else None
+        )
+        parts["next_item"] = _item_loss(
+            predictions.causal_SD, predictions, batch.causal, seen, taught.get("next_item")
+        )
     read = batch.causal or batch.masked
     if predictions.rating_NR is not None and read is not None:
         parts["rating_prediction"] = _rating_loss(predictions.rating_NR, read)
@@ -129,12 +147,16 @@ def multi_task_loss(
         parts["user_preference"] = _preference_loss(predictions, batch.coming.item_BC, value_tables)
     total = torch.stack([getattr(weights, task) * loss for task, loss in parts.items()]).sum()
     if predictions.rating_square is not None:
-        total = total + weights.rating_prediction * rating_shrinkage * predictions.rating_square
+        total = total + weights.rating_prediction * rating_factor_l2 * predictions.rating_square
     return Losses(total, parts)
 
 
 def _item_loss(
-    query_SD: Tensor, predictions: Predictions, read: Supervised, seen: Seen | None, soft: SoftTargets | None
+    query_SD: Tensor,
+    predictions: Predictions,
+    read: Supervised,
+    seen: Seen | None,
+    soft: SoftTargets | None,
 ) -> Tensor:
     """The event that happened is the target, or what a teacher leaves of it."""
     item_S1 = read.item_S[:, None]
@@ -158,7 +180,9 @@ def _rating_loss(logit_NR: Tensor, read: Supervised) -> Tensor:
     return total / (level_N != nothing).sum().clamp(min=1)
 
 
-def _preference_loss(predictions: Predictions, item_BC: Tensor, value_tables: Mapping[str, Tensor]) -> Tensor:
+def _preference_loss(
+    predictions: Predictions, item_BC: Tensor, value_tables: Mapping[str, Tensor]
+) -> Tensor:
     """The coming items, each an equal share of one target; and the coming events' values of each feature likewise.
 
     It teaches its own head alone: neither the states nor the items' vectors (decision 15).
@@ -167,7 +191,9 @@ def _preference_loss(predictions: Predictions, item_BC: Tensor, value_tables: Ma
     share_BC = _shares((item_BC != PAD).float())
     key_VD, bias_V = predictions.key_VD.detach(), predictions.bias_V
     bias_V = None if bias_V is None else bias_V.detach()
-    loss = linear_cross_entropy(predictions.taste_BD, key_VD, bias_V, item_BC, share_BC, new_X=predictions.new_X)
+    loss = linear_cross_entropy(
+        predictions.taste_BD, key_VD, bias_V, item_BC, share_BC, new_X=predictions.new_X
+    )
     for name, logit_BV in (predictions.values or {}).items():
         value_BX = value_tables[name][item_BC].flatten(1)
         share_BX = _shares((value_BX != UNKNOWN).float())
@@ -202,7 +228,9 @@ def linear_cross_entropy(
     `soft.weight` of the targets is what a teacher says instead (Hinton et al. 2015). PAD, MASK, what is `seen` and the
     new items `new_X`, which are never targets, are no candidates, neither here nor to the teacher.
     """
-    return _LinearCrossEntropy.apply(query_SD, key_VD, bias_V, target_SC, share_SC, seen, soft, new_X)  # type: ignore[no-untyped-call]
+    return _LinearCrossEntropy.apply(
+        query_SD, key_VD, bias_V, target_SC, share_SC, seen, soft, new_X
+    )  # type: ignore[no-untyped-call]
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
@@ -224,10 +252,18 @@ class _LinearCrossEntropy(torch.autograd.Function):
         new_X: Tensor | None,
     ) -> Tensor:
         S, device = len(query_SD), query_SD.device.type
-        dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else query_SD.dtype
-        rows = max(16, PIECE_BYTES.get(device, PIECE_BYTES["cuda"]) // (4 * (len(key_VD) - FIRST_ITEM)))
+        dtype = (
+            torch.get_autocast_dtype(device)
+            if torch.is_autocast_enabled(device)
+            else query_SD.dtype
+        )
+        rows = max(
+            16, PIECE_BYTES.get(device, PIECE_BYTES["cuda"]) // (4 * (len(key_VD) - FIRST_ITEM))
+        )
         student = _Logits(query_SD, key_VD, bias_V, dtype, rows)
-        teacher = None if soft is None else _Logits(soft.query_SD, soft.key_VD, soft.bias_V, dtype, rows)
+        teacher = (
+            None if soft is None else _Logits(soft.query_SD, soft.key_VD, soft.bias_V, dtype, rows)
+        )
         taught = 0.0 if soft is None else soft.weight
         query_SD, key_VD = query_SD.to(dtype), student.key_VD
         target_SC = (target_SC - FIRST_ITEM).clamp(min=0)
@@ -240,17 +276,28 @@ class _LinearCrossEntropy(torch.autograd.Function):
         for first in range(0, S, rows):
             piece = slice(first, min(S, first + rows))
             logit_NV, target_NC = student.of(piece), target_SC[piece]
-            weight_N1, share_NC = share_SC[piece].sum(1, keepdim=True), share_SC[piece] * (1 - taught)
+            weight_N1, share_NC = (
+                share_SC[piece].sum(1, keepdim=True),
+                share_SC[piece] * (1 - taught),
+            )
             hit_N1 = (logit_NV.gather(1, target_NC) * share_NC).sum(1, keepdim=True)
             if teacher is not None:
-                power_NV, total_N1, _ = _powers(_candidates(teacher.of(piece), seen, new_X, piece, target_NC))
+                power_NV, total_N1, _ = _powers(
+                    _candidates(teacher.of(piece), seen, new_X, piece, target_NC)
+                )
                 soft_NV = power_NV.mul_(taught * weight_N1 / total_N1)
-                hit_N1 += (logit_NV * soft_NV).sum(1, keepdim=True)  # while all scores are finite: 0 · ∞ is none
-            probability_NV, total_N1, top_N1 = _powers(_candidates(logit_NV, seen, new_X, piece, target_NC))
+                hit_N1 += (logit_NV * soft_NV).sum(
+                    1, keepdim=True
+                )  # while all scores are finite: 0 · ∞ is none
+            probability_NV, total_N1, top_N1 = _powers(
+                _candidates(logit_NV, seen, new_X, piece, target_NC)
+            )
             loss += (weight_N1 * (total_N1.log2() + top_N1) - hit_N1).sum()
             if not any(ctx.needs_input_grad):
                 continue
-            grad_NV = probability_NV.mul_(weight_N1 / total_N1).scatter_add_(1, target_NC, -share_NC)
+            grad_NV = probability_NV.mul_(weight_N1 / total_N1).scatter_add_(
+                1, target_NC, -share_NC
+            )
             if teacher is not None:
                 grad_NV -= soft_NV
             if grad_bias_V is not None:
@@ -284,7 +331,9 @@ class _LinearCrossEntropy(torch.autograd.Function):
 class _Logits:
     """The logits of the real items in units of log 2, one piece of the rows at a time: the next overwrites the last."""
 
-    def __init__(self, query_SD: Tensor, key_VD: Tensor, bias_V: Tensor | None, dtype: torch.dtype, rows: int) -> None:
+    def __init__(
+        self, query_SD: Tensor, key_VD: Tensor, bias_V: Tensor | None, dtype: torch.dtype, rows: int
+    ) -> None:
         self.query_SD, self.key_VD = query_SD.to(dtype) * LOG2_E, key_VD[FIRST_ITEM:].to(dtype)
         self.bias_V = None if bias_V is None else bias_V[FIRST_ITEM:] * LOG2_E
         self.buffer_NV = self.query_SD.new_empty(min(rows, len(query_SD)), len(self.key_VD))
@@ -296,7 +345,9 @@ class _Logits:
         return logit_NV if self.bias_V is None else logit_NV.add_(self.bias_V)
 
 
-def _candidates(logit_NV: Tensor, seen: Seen | None, new_X: Tensor | None, piece: slice, target_NC: Tensor) -> Tensor:
+def _candidates(
+    logit_NV: Tensor, seen: Seen | None, new_X: Tensor | None, piece: slice, target_NC: Tensor
+) -> Tensor:
     """The same, in place: what was seen scores −∞ unless it is a target, and so does what is new."""
     if seen is not None:
         own_NC = logit_NV.gather(1, target_NC)

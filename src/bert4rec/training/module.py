@@ -25,13 +25,14 @@ from bert4rec.data.batches import Batch, EpochOrder, TrainingBatches
 from bert4rec.data.histories import Histories
 from bert4rec.data.prepared import Kind, PreparedDataset
 from bert4rec.data.splits import Split
-from bert4rec.evaluation.evaluate import place_of_target, true_ratings
+from bert4rec.evaluation.evaluate import true_ratings
 from bert4rec.evaluation.metrics import summarise
 from bert4rec.model.network import Bert4Rec
 from bert4rec.model.scorer import NetworkScorer
-from bert4rec.training.captured import CapturedStep, is_captured
+from bert4rec.retrieval.candidates import target_rank
+from bert4rec.training.cuda_graphs import GraphedStep, uses_cuda_graphs
+from bert4rec.training.distillation import Teacher
 from bert4rec.training.losses import Losses, multi_task_loss
-from bert4rec.training.teacher import Teacher
 
 MONITORED = "validation/ndcg@10"
 """What chooses the best checkpoint and stops training: on validation, over all of its users."""
@@ -41,7 +42,7 @@ USERS_IN_PIECE = 256
 RARE = (0.9, 0.9999)
 """Decays of Adam's moments for rows that few batches touch."""
 
-Asked = tuple[Histories, Tensor, Tensor]
+ValidationBatch = tuple[Histories, Tensor, Tensor]
 """Histories, the item row `[B]` that each is followed by, and the rating `[B]` it got, NaN where it has none."""
 
 
@@ -49,7 +50,11 @@ class TrainingModule(pl.LightningModule):
     """A network in training."""
 
     def __init__(
-        self, network: Bert4Rec, run: RunConfig, dataset: PreparedDataset, teacher: Teacher | None = None
+        self,
+        network: Bert4Rec,
+        run: RunConfig,
+        dataset: PreparedDataset,
+        teacher: Teacher | None = None,
     ) -> None:
         super().__init__()
         self.network, self.config, self.teacher = network, run, teacher
@@ -57,14 +62,16 @@ class TrainingModule(pl.LightningModule):
         self.multi_valued = list(tables)
         for name, table_VM in tables.items():
             self.register_buffer(f"table_of_{name}", table_VM, persistent=False)
-        self.register_buffer("level_R", torch.from_numpy(dataset.rating_levels).float(), persistent=False)
+        self.register_buffer(
+            "level_R", torch.from_numpy(dataset.rating_levels).float(), persistent=False
+        )
         self.rating_rmse = MeanSquaredError(squared=False)
         self.scorer: NetworkScorer | None = None
-        self.captured: CapturedStep | None = None
+        self.captured: GraphedStep | None = None
 
     def transfer_batch_to_device(
-        self, batch: Batch | Asked, device: torch.device, dataloader_idx: int
-    ) -> Batch | Asked:
+        self, batch: Batch | ValidationBatch, device: torch.device, dataloader_idx: int
+    ) -> Batch | ValidationBatch:
         """Training batches move as one; histories stay, their scorer moves what it reads."""
         return batch.to(device, non_blocking=True) if isinstance(batch, Batch) else batch
 
@@ -75,10 +82,13 @@ class TrainingModule(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The weighted loss; each part is logged by its task's name."""
-        if self.captured is None and is_captured(self.config, self.device):
-            self.captured = CapturedStep(self.network, self.losses_of, batch)
+        if self.captured is None and uses_cuda_graphs(self.config, self.device):
+            self.captured = GraphedStep(self.network, self.losses_of, batch)
         losses = self.losses_of(batch) if self.captured is None else self.captured(batch)
-        parts = {f"train/{task}": loss.detach() for task, loss in {**losses.parts, "loss": losses.total}.items()}
+        parts = {
+            f"train/{task}": loss.detach()
+            for task, loss in {**losses.parts, "loss": losses.total}.items()
+        }
         self.log_dict(parts, on_step=False, on_epoch=True, batch_size=batch.events, sync_dist=True)
         return losses.total
 
@@ -93,22 +103,30 @@ class TrainingModule(pl.LightningModule):
             tables,
             exclude_seen=training.exclude_seen,
             taught=self.teacher.taught(batch) if self.teacher is not None else None,
-            rating_shrinkage=training.rating_shrinkage,
+            rating_factor_l2=training.rating_factor_l2,
         )
 
-    def validation_step(self, asked: Asked, batch_idx: int) -> None:
+    def validation_step(self, asked: ValidationBatch, batch_idx: int) -> None:
         """The metrics of one piece of the validation users, scored as the product scores."""
-        if self.scorer is None:  # the weights that validate, the averaged ones where there are any, are in place by now
+        if (
+            self.scorer is None
+        ):  # the weights that validate, the averaged ones where there are any, are in place by now
             self.scorer = NetworkScorer(self.network, self.config)
         histories, target_B, rating_B = asked
-        place_B = place_of_target(self.scorer, histories, target_B)
-        metrics: dict[str, Any] = {f"validation/{name}": value for name, value in summarise(place_B).items()}
+        rank_B = target_rank(self.scorer, histories, target_B)
+        metrics: dict[str, Any] = {
+            f"validation/{name}": value for name, value in summarise(rank_B).items()
+        }
         if self.scorer.rates:  # every device takes part, one without ratings too: in the end they add up what they have
             rated_B = ~rating_B.isnan()
-            expected_B = (self.scorer.rating_distribution(histories, target_B) * self.get_buffer("level_R")).sum(1)
-            self.rating_rmse.update(expected_B[rated_B.to(expected_B.device)], rating_B[rated_B].to(expected_B.device))
+            expected_B = (
+                self.scorer.rating_distribution(histories, target_B) * self.get_buffer("level_R")
+            ).sum(1)
+            self.rating_rmse.update(
+                expected_B[rated_B.to(expected_B.device)], rating_B[rated_B].to(expected_B.device)
+            )
             metrics["validation/rating_rmse"] = self.rating_rmse
-        self.log_dict(metrics, batch_size=len(place_B), sync_dist=True)
+        self.log_dict(metrics, batch_size=len(rank_B), sync_dist=True)
 
     def on_validation_epoch_end(self) -> None:
         """Forget the item vectors of the weights that were validated."""
@@ -121,18 +139,26 @@ class TrainingModule(pl.LightningModule):
             parameter_groups(self.network, training),
             lr=training.learning_rate,
             betas=(0.9, training.beta2),
-            fused=training.precision != "16-mixed",  # gradient scaling and clipping need the steps apart
+            fused=training.precision
+            != "16-mixed",  # gradient scaling and clipping need the steps apart
         )
         total = int(self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate_share(training, step, total))
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: learning_rate_share(training, step, total)
+        )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def configure_gradient_clipping(
-        self, optimizer: Optimizer, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
     ) -> None:
         """Clips the gradients' norm; of fused optimisers too, which Lightning refuses though in bf16 nothing scales."""
         if gradient_clip_val:
-            learned = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+            learned = [
+                parameter for group in optimizer.param_groups for parameter in group["params"]
+            ]
             torch.nn.utils.clip_grad_norm_(learned, gradient_clip_val)
 
 
@@ -145,13 +171,24 @@ def parameter_groups(network: Bert4Rec, training: TrainingConfig) -> list[dict[s
     head = network.rating_head
     factors = [] if head is None or head.factors is None else list(head.factors.parameters())
     own = set(factors)
-    shared = [parameter for parameter in network.parameters() if parameter.requires_grad and parameter not in own]
+    shared = [
+        parameter
+        for parameter in network.parameters()
+        if parameter.requires_grad and parameter not in own
+    ]
     groups: list[dict[str, Any]] = [
         {"params": [p for p in shared if p.dim() > 1], "weight_decay": training.weight_decay},
         {"params": [p for p in shared if p.dim() <= 1], "weight_decay": 0.0},
     ]
     if factors:
-        groups.append({"params": factors, "weight_decay": 0.0, "lr": training.rating_learning_rate, "betas": RARE})
+        groups.append(
+            {
+                "params": factors,
+                "weight_decay": 0.0,
+                "lr": training.rating_learning_rate,
+                "betas": RARE,
+            }
+        )
     return groups
 
 
@@ -162,14 +199,18 @@ def learning_rate_share(training: TrainingConfig, step: int, total: int) -> floa
         return (step + 1) / warmup
     done = min(1.0, (step - warmup) / max(1, total - warmup))
     lowest = 0.01
-    falling = {"constant": 1.0, "linear": 1 - done, "cosine": (1 + math.cos(math.pi * done)) / 2}[training.schedule]
+    falling = {"constant": 1.0, "linear": 1 - done, "cosine": (1 + math.cos(math.pi * done)) / 2}[
+        training.schedule
+    ]
     return lowest + (1 - lowest) * falling
 
 
 class TrainingData(pl.LightningDataModule):
     """The batches of every device: training in the order of the epoch, validation dealt out in pieces."""
 
-    def __init__(self, dataset: PreparedDataset, split: Split, run: RunConfig, first_epoch: int = 0) -> None:
+    def __init__(
+        self, dataset: PreparedDataset, split: Split, run: RunConfig, first_epoch: int = 0
+    ) -> None:
         super().__init__()
         self.dataset, self.split, self.run, self.first_epoch = dataset, split, run, first_epoch
 
@@ -181,8 +222,12 @@ class TrainingData(pl.LightningDataModule):
         """The batches of this device."""
         training = self.run.training
         rank, devices = self._devices
-        rectangular = self.trainer is not None and is_captured(self.run, self.trainer.strategy.root_device)
-        batches = TrainingBatches(self.dataset, self.split, self.run.model, training, devices, rectangular)
+        fixed_shape = self.trainer is not None and uses_cuda_graphs(
+            self.run, self.trainer.strategy.root_device
+        )
+        batches = TrainingBatches(
+            self.dataset, self.split, self.run.model, training, devices, fixed_shape
+        )
         # A resumed loop starts loading processes before it tells them the epoch that it goes on with.
         batches.start_epoch(self.first_epoch)
         return DataLoader(
@@ -193,14 +238,14 @@ class TrainingData(pl.LightningDataModule):
             pin_memory=training.pin_memory,
         )
 
-    def val_dataloader(self) -> DataLoader[Asked]:
+    def val_dataloader(self) -> DataLoader[ValidationBatch]:
         """The pieces of the validation users of this device."""
         rank, devices = self._devices
         pieces = ValidationPieces(self.dataset, self.split, devices)
         return DataLoader(pieces, batch_size=None, sampler=range(rank, len(pieces), devices))
 
 
-class ValidationPieces(Dataset[Asked]):
+class ValidationPieces(Dataset[ValidationBatch]):
     """Piece number → the histories of a few validation users and the item that each is asked for."""
 
     def __init__(self, dataset: PreparedDataset, split: Split, devices: int) -> None:
@@ -212,7 +257,7 @@ class ValidationPieces(Dataset[Asked]):
     def __len__(self) -> int:
         return len(self.pieces)
 
-    def __getitem__(self, number: int) -> Asked:
+    def __getitem__(self, number: int) -> ValidationBatch:
         """One piece."""
         cases = self.pieces[number]
         target_B = torch.from_numpy(self.dataset.item_N[cases.target_C].astype(np.int64))

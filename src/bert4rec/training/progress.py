@@ -37,8 +37,10 @@ LONG_SECONDS = 3600.0
 class Progress(Callback):
     """Times the epochs and reports them, one line each."""
 
-    def __init__(self, dataset: PreparedDataset, split: Split, run: RunConfig, report: Callable[[str], None]) -> None:
-        self.dataset, self.split, self.run, self.report = dataset, split, run, report
+    def __init__(
+        self, dataset: PreparedDataset, split: Split, run: RunConfig, log: Callable[[str], None]
+    ) -> None:
+        self.dataset, self.split, self.run, self.log_line = dataset, split, run, log
         self.epochs: list[dict[str, Any]] = []
         self.steps, self.told = 0, False
 
@@ -56,7 +58,12 @@ class Progress(Callback):
         self.trained = self.started
 
     def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
     ) -> None:
         """Count events; after the first steps say what is to come."""
         self.events += batch.events * trainer.world_size
@@ -73,7 +80,7 @@ class Progress(Callback):
             self._estimate(trainer, seconds / timed)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Keep the epoch's figures and report them."""
+        """Keep the epoch's figures and log them."""
         figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
         seconds = time.perf_counter() - self.started
         self.epochs.append(
@@ -81,11 +88,16 @@ class Progress(Callback):
                 "epoch": trainer.current_epoch + 1,
                 "seconds": seconds,
                 "events_per_second": self.events / max(self.trained - self.started, 1e-9),
-                "losses": {name.removeprefix("train/"): figures[name] for name in figures if name.startswith("train/")},
+                "losses": {
+                    name.removeprefix("train/"): figures[name]
+                    for name in figures
+                    if name.startswith("train/")
+                },
                 "validation": {
                     name.removeprefix("validation/"): figures[name]
                     for name in figures
-                    if name.startswith("validation/") and not math.isnan(figures[name])  # nobody has rated
+                    if name.startswith("validation/")
+                    and not math.isnan(figures[name])  # nobody has rated
                 },
             }
         )
@@ -95,7 +107,9 @@ class Progress(Callback):
     def _line(self, trainer: pl.Trainer) -> str:
         last, best = self.epochs[-1], self.best
         losses = "  ".join(f"{task} {loss:.3f}" for task, loss in last["losses"].items())
-        shown = [name for name in ("rating_rmse", "hit@10", "ndcg@10") if name in last["validation"]]
+        shown = [
+            name for name in ("rating_rmse", "hit@10", "ndcg@10") if name in last["validation"]
+        ]
         metrics = "  ".join(f"{name} {last['validation'][name]:.4f}" for name in shown)
         mean = sum(epoch["seconds"] for epoch in self.epochs) / len(self.epochs)
         left = mean * ((trainer.max_epochs or 0) - last["epoch"])
@@ -116,7 +130,9 @@ class Progress(Callback):
             f"about {duration(epoch)} an epoch on this device ({where}), {duration(total)} for all "
             f"{trainer.max_epochs}, validation not counted",
         )
-        work, small_work = (arithmetic(self.dataset, self.split, run).multiply_adds for run in (self.run, SMALL))
+        work, small_work = (
+            arithmetic(self.dataset, self.split, run).multiply_adds for run in (self.run, SMALL)
+        )
         small = small_work / work * epoch
         if total > LONG_SECONDS and small * SMALL.training.max_epochs < total / 2:
             self._say(
@@ -130,12 +146,15 @@ class Progress(Callback):
         if bar is not None:
             bar.print(line)
         else:
-            self.report(line)
+            self.log_line(line)
 
     @property
     def best(self) -> dict[str, Any]:
         """The epoch whose weights are kept."""
-        return max(self.epochs, key=lambda epoch: epoch["validation"][MONITORED.removeprefix("validation/")])
+        return max(
+            self.epochs,
+            key=lambda epoch: epoch["validation"][MONITORED.removeprefix("validation/")],
+        )
 
     def summary(self, module: TrainingModule, device: torch.device) -> dict[str, Any]:
         """The figures of the whole run on this device, as stored in `training.json`."""
@@ -193,7 +212,9 @@ def peak_memory_mb(device: torch.device) -> float:
     """The most memory this process has held on the device so far, in MiB; 0 where the system does not tell."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
-    if device.type == "mps":  # keeps no peak, but what it took from the system it gives back to nobody else
+    if (
+        device.type == "mps"
+    ):  # keeps no peak, but what it took from the system it gives back to nobody else
         return torch.mps.driver_allocated_memory() / 2**20
     if resource is None:
         return 0.0

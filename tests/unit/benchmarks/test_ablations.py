@@ -18,7 +18,7 @@ import yaml
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import Split
 from bert4rec.model.scorer import readings_of
-from bert4rec.training import fit
+from bert4rec.training import train as fit
 from small_runs import RUN
 from small_worlds import dataset_of, leave_one_out
 
@@ -50,7 +50,9 @@ def test_every_element_changes_exactly_the_settings_that_it_names(
     benchmarks: SimpleNamespace, config: Path, world: PreparedDataset
 ) -> None:
     before = benchmarks.elements.flat(benchmarks.runs.settings_of(config))
-    found = [element for element in elements(benchmarks, config, world).values() if not element.missing]
+    found = [
+        element for element in elements(benchmarks, config, world).values() if not element.missing
+    ]
     assert len(found) >= 4
     for element in found:
         run = benchmarks.runs.settings_of(config, element.flags)
@@ -64,7 +66,9 @@ def test_every_element_changes_exactly_the_settings_that_it_names(
 def test_no_two_elements_of_a_preset_are_the_same_run_or_the_same_row(
     benchmarks: SimpleNamespace, config: Path, world: PreparedDataset
 ) -> None:
-    found = [element for element in elements(benchmarks, config, world).values() if not element.missing]
+    found = [
+        element for element in elements(benchmarks, config, world).values() if not element.missing
+    ]
     assert len({json.dumps(element.changes, sort_keys=True) for element in found}) == len(found)
     assert len({element.row for element in found}) == len(found)
 
@@ -85,7 +89,7 @@ SMALL = {
     "user_preference": {"task_weights.user_preference": 0.0},
     "gating": {"block": "transformer"},
     "half_depth": {"num_layers": 1},
-    "rating_factors": {"rating_size": 0},
+    "rating_factors": {"rating_factor_size": 0},
     "cosine_head": {"cosine_head": True},
     "id_dropout": {"id_dropout": 0.0},
     "user_dropout": {"user_dropout": 0.0},
@@ -98,7 +102,9 @@ def test_the_small_preset_is_taken_apart_into_all_that_it_has(
     benchmarks: SimpleNamespace, world: PreparedDataset
 ) -> None:
     found = elements(benchmarks, preset("small"), world)
-    assert {name: dict(element.changes) for name, element in found.items() if not element.missing} == SMALL
+    assert {
+        name: dict(element.changes) for name, element in found.items() if not element.missing
+    } == SMALL
     assert found["one_layer"].missing == "the same as half_depth"
     assert found["relative_position"].missing == "the same as position"
     for name, row in (
@@ -110,7 +116,9 @@ def test_the_small_preset_is_taken_apart_into_all_that_it_has(
         assert found[name].row == row
 
 
-def test_what_a_preset_does_not_have_is_said(benchmarks: SimpleNamespace, world: PreparedDataset) -> None:
+def test_what_a_preset_does_not_have_is_said(
+    benchmarks: SimpleNamespace, world: PreparedDataset
+) -> None:
     found = elements(benchmarks, preset("bert4rec"), world)
     for name in (
         "item_metadata",
@@ -127,11 +135,16 @@ def test_what_a_preset_does_not_have_is_said(benchmarks: SimpleNamespace, world:
     assert found["next_item"].row == "with next items"
 
 
-def test_a_task_is_taken_out_where_another_recommends(benchmarks: SimpleNamespace, world: PreparedDataset) -> None:
+def test_a_task_is_taken_out_where_another_recommends(
+    benchmarks: SimpleNamespace, world: PreparedDataset
+) -> None:
     found = elements(benchmarks, preset("documented"), world)
     assert found["item_prediction"].changes == {"task_weights.item_prediction": 0.0}
     assert found["next_item"].changes == {"task_weights.next_item": 0.0}
-    assert (found["half_depth"].changes, found["one_layer"].changes) == ({"num_layers": 2}, {"num_layers": 1})
+    assert (found["half_depth"].changes, found["one_layer"].changes) == (
+        {"num_layers": 2},
+        {"num_layers": 1},
+    )
 
 
 def test_a_moving_average_is_taken_out_of_a_preset_that_has_one(
@@ -160,23 +173,36 @@ def test_a_name_that_is_no_element_is_refused_with_all_that_are(
     benchmarks: SimpleNamespace, world: PreparedDataset
 ) -> None:
     known = list(elements(benchmarks, preset("small"), world).values())
-    assert [element.name for element in benchmarks.ablations.choose(known, ["ema", "gating"])] == ["gating", "ema"]
-    with pytest.raises(SystemExit, match=r"no element is called 'gates'; there are item_metadata, .*gating"):
+    assert [element.name for element in benchmarks.ablations.choose(known, ["ema", "gating"])] == [
+        "gating",
+        "ema",
+    ]
+    with pytest.raises(
+        SystemExit, match=r"no element is called 'gates'; there are item_metadata, .*gating"
+    ):
         benchmarks.ablations.choose(known, ["gates"])
 
 
 # How it is paired
 
 
-def run_of(benchmarks: SimpleNamespace, places: Sequence[int], squares: Sequence[float], **others: Any) -> Any:
+def run_of(
+    benchmarks: SimpleNamespace, places: Sequence[int], squares: Sequence[float], **others: Any
+) -> Any:
     given = benchmarks.ablations.Answers(np.array(places), np.array(squares, dtype=float))
     return benchmarks.ablations.Run({}, {"request_time_off": given, **others})
 
 
 def test_users_are_paired_after_their_mean_over_seeds(benchmarks: SimpleNamespace) -> None:
     nothing = [np.nan] * 3
-    changed = {seed: run_of(benchmarks, places, nothing) for seed, places in {1: [1, 50, 1], 2: [50, 50, 1]}.items()}
-    whole = {seed: run_of(benchmarks, places, nothing) for seed, places in {1: [1, 1, 50], 2: [1, 1, 50]}.items()}
+    changed = {
+        seed: run_of(benchmarks, places, nothing)
+        for seed, places in {1: [1, 50, 1], 2: [50, 50, 1]}.items()
+    }
+    whole = {
+        seed: run_of(benchmarks, places, nothing)
+        for seed, places in {1: [1, 1, 50], 2: [1, 1, 50]}.items()
+    }
     parts = {"all users": np.ones(3, dtype=bool), "rare items": np.array([True, True, False])}
     found = benchmarks.ablations.differences(changed, whole, parts)["request_time_off"]
     assert found["all users"]["hit@10"]["difference"] == pytest.approx((-0.5 - 1 + 1) / 3)
@@ -190,10 +216,14 @@ def test_seeds_need_not_be_as_many_on_both_sides(benchmarks: SimpleNamespace) ->
     changed = {1: run_of(benchmarks, [1], [4.0]), 2: run_of(benchmarks, [50], [0.0])}
     found = benchmarks.ablations.differences(changed, {1: run_of(benchmarks, [50], [1.0])}, parts)
     assert found["request_time_off"]["all users"]["hit@10"]["difference"] == 0.5
-    assert found["request_time_off"]["all users"]["rating_rmse"]["difference"] == pytest.approx(2**0.5 - 1)
+    assert found["request_time_off"]["all users"]["rating_rmse"]["difference"] == pytest.approx(
+        2**0.5 - 1
+    )
 
 
-def test_a_model_that_never_reads_the_time_is_paired_with_the_preset_that_does(benchmarks: SimpleNamespace) -> None:
+def test_a_model_that_never_reads_the_time_is_paired_with_the_preset_that_does(
+    benchmarks: SimpleNamespace,
+) -> None:
     knows = benchmarks.ablations.Answers(np.array([1]), np.array([np.nan]))
     whole = {1: run_of(benchmarks, [50], [np.nan], request_time_on=knows)}
     found = benchmarks.ablations.differences(
@@ -217,12 +247,30 @@ def script(
     def train(data: Path, config: Path, output: Path, flags: Sequence[str]) -> Any:
         trained.append(output.name)
         run = benchmarks.runs.settings_of(config, flags)
-        fit.train(PreparedDataset.open(data), run, output, resume=True, report=lambda line: None)
+        fit.train(PreparedDataset.open(data), run, output, resume=True, log=lambda line: None)
         return json.loads((output / "training.json").read_text())
 
     (folder / "tiny.yaml").write_text(yaml.safe_dump(RUN.to_dict()))
-    words = ["--data", world_folder, "--config", folder / "tiny.yaml", "--runs", folder / "runs", "--seeds", "3", "4"]
-    words += ["--only", "temporal_embedding", "gating", "--output", folder / "out.json", "--picture", folder / "p.png"]
+    words = [
+        "--data",
+        world_folder,
+        "--config",
+        folder / "tiny.yaml",
+        "--runs",
+        folder / "runs",
+        "--seeds",
+        "3",
+        "4",
+    ]
+    words += [
+        "--only",
+        "temporal_embedding",
+        "gating",
+        "--output",
+        folder / "out.json",
+        "--picture",
+        folder / "p.png",
+    ]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(benchmarks.ablations, "train", train)
 
@@ -238,16 +286,22 @@ def test_the_preset_and_each_element_are_trained_once_a_seed(script: SimpleNames
         *("preset-seed3", "temporal_embedding-seed3"),
         *("preset-seed4", "temporal_embedding-seed4"),
     ]
-    settings = json.loads((script.folder / "runs/tiny_synthetic/temporal_embedding-seed4/config.json").read_text())
+    settings = json.loads(
+        (script.folder / "runs/tiny_synthetic/temporal_embedding-seed4/config.json").read_text()
+    )
     chosen = settings["settings"]
     assert (chosen["temporal_embedding"], chosen["seed"], chosen["max_epochs"]) == (False, 4, 1)
 
 
-def test_the_record_holds_what_the_runs_reached(script: SimpleNamespace, world: PreparedDataset) -> None:
+def test_the_record_holds_what_the_runs_reached(
+    script: SimpleNamespace, world: PreparedDataset
+) -> None:
     record = script.record
     assert [element["name"] for element in record["elements"]] == ["temporal_embedding"]
     assert record["skipped"] == [{"name": "gating", "missing": "the preset has none"}]
-    reached = json.loads((script.folder / "runs/tiny_synthetic/preset-seed3/metrics.json").read_text())
+    reached = json.loads(
+        (script.folder / "runs/tiny_synthetic/preset-seed3/metrics.json").read_text()
+    )
     for row in ("request_time_on", "request_time_off"):
         found = record["preset"]["seeds"]["3"]["figures"][row]["all users"]
         told = reached[f"test_{row}"]["metrics"]
@@ -255,15 +309,23 @@ def test_the_record_holds_what_the_runs_reached(script: SimpleNamespace, world: 
         for metric in ("ndcg@10", "hit@10", "rating_rmse"):
             assert found[metric] == pytest.approx(told[metric], rel=1e-6), (row, metric)
     mean = np.mean(
-        [run["figures"]["request_time_on"]["all users"]["hit@10"] for run in record["preset"]["seeds"].values()]
+        [
+            run["figures"]["request_time_on"]["all users"]["hit@10"]
+            for run in record["preset"]["seeds"].values()
+        ]
     )
-    assert record["preset"]["figures"]["request_time_on"]["all users"]["hit@10"] == pytest.approx(mean)
+    assert record["preset"]["figures"]["request_time_on"]["all users"]["hit@10"] == pytest.approx(
+        mean
+    )
     assert record["protocol"]["request_time"] is True
     assert (script.folder / "p.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_answers_are_kept_until_the_weights_change(
-    script: SimpleNamespace, benchmarks: SimpleNamespace, world: PreparedDataset, monkeypatch: pytest.MonkeyPatch
+    script: SimpleNamespace,
+    benchmarks: SimpleNamespace,
+    world: PreparedDataset,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def ask(folder: Path, dataset: PreparedDataset, split: Split, device: str) -> Any:
         raise AssertionError("asked again")
@@ -284,30 +346,49 @@ def test_answers_are_kept_until_the_weights_change(
 
 def record_of(*differences: tuple[str, float, float]) -> dict[str, Any]:
     """A record of elements with this NDCG difference and half interval; no other metric but an RMSE of the preset."""
-    figures = {"request_time_off": {"all users": {"users": 9, "ndcg@10": 0.2, "hit@10": 0.3, "rating_rmse": 0.9}}}
+    figures = {
+        "request_time_off": {
+            "all users": {"users": 9, "ndcg@10": 0.2, "hit@10": 0.3, "rating_rmse": 0.9}
+        }
+    }
     elements = []
     for row, value, half in differences:
         cell = {"difference": value, "interval": [value - half, value + half]}
         rows = {"request_time_off": {"all users": {"users": 9, "ndcg@10": cell, "hit@10": cell}}}
-        elements.append({"name": row, "row": row, "rows": rows, "seeds": {"1": {"figures": figures}}})
-    protocol = dict.fromkeys(("dataset", "dataset_checksum", "split", "split_checksum", "cases", "candidates"), "x")
+        elements.append(
+            {"name": row, "row": row, "rows": rows, "seeds": {"1": {"figures": figures}}}
+        )
+    protocol = dict.fromkeys(
+        ("dataset", "dataset_checksum", "split", "split_checksum", "cases", "candidates"), "x"
+    )
     return {
         "name": "ablations_x",
         "config": "x.yaml",
         "date": "2026-11-25",
         "flags": ["--max_epochs", "1"],
         "seeds": [1],
-        "protocol": {**protocol, "users": 9, "filter": "x", "ties": "x", "request_time": True, "intervals": "x"},
+        "protocol": {
+            **protocol,
+            "users": 9,
+            "filter": "x",
+            "ties": "x",
+            "request_time": True,
+            "intervals": "x",
+        },
         "preset": {"figures": figures, "seeds": {"1": {"figures": figures}}},
         "elements": elements,
         "skipped": [{"name": "gating", "missing": "the preset has none"}],
     }
 
 
-def test_the_most_missed_element_comes_first_and_clear_differences_are_bold(benchmarks: SimpleNamespace) -> None:
+def test_the_most_missed_element_comes_first_and_clear_differences_are_bold(
+    benchmarks: SimpleNamespace,
+) -> None:
     record = record_of(("useless", 0.001, 0.002), ("needed", -0.01, 0.002))
     lines = benchmarks.ablation_table.to_markdown(record).splitlines()
-    assert lines[0] == "| | NDCG@10 | Hit@10 | rating RMSE |"  # no part, no time and no second seed, so no such column
+    assert (
+        lines[0] == "| | NDCG@10 | Hit@10 | rating RMSE |"
+    )  # no part, no time and no second seed, so no such column
     assert lines[2] == "| **the preset** | 0.2000 | 0.3000 | 0.9000 |"
     assert lines[3].startswith("| needed | **-0.0100** [-0.0120, -0.0080] | ")
     assert lines[4] == "| useless | +0.0010 [-0.0010, +0.0030] | +0.0010 [-0.0010, +0.0030] | – |"
@@ -316,13 +397,16 @@ def test_the_most_missed_element_comes_first_and_clear_differences_are_bold(benc
     assert benchmarks.ablation_table.cells(record)[1][1][1] == "-.0100 ±.0020"
 
 
-def test_several_seeds_are_shown_with_their_spread(script: SimpleNamespace, benchmarks: SimpleNamespace) -> None:
+def test_several_seeds_are_shown_with_their_spread(
+    script: SimpleNamespace, benchmarks: SimpleNamespace
+) -> None:
     lines = benchmarks.ablation_table.to_markdown(script.record).splitlines()
     assert lines[0].endswith("| NDCG@10, time unknown | NDCG@10, seed by seed |")
     assert len({line.count("|") for line in lines[:4]}) == 1
     runs = script.record["preset"]["seeds"], script.record["elements"][0]["seeds"]
     whole, changed = (
-        [run["figures"]["request_time_on"]["all users"]["ndcg@10"] for run in side.values()] for side in runs
+        [run["figures"]["request_time_on"]["all users"]["ndcg@10"] for run in side.values()]
+        for side in runs
     )
     gains = sorted(one - other for one, other in zip(changed, whole, strict=True))
     assert lines[3].endswith(f"| {gains[0]:+.4f} … {gains[1]:+.4f} |")
@@ -339,7 +423,9 @@ def test_a_page_takes_the_table_of_every_record_between_its_markers(
     monkeypatch.setattr(generate, "RESULTS", tmp_path)
     page = (ROOT / "docs" / "model.md").read_text(encoding="utf-8")
     assert generate.model_page() == page
-    (tmp_path / "ablations_x-2026-11.json").write_text(json.dumps(record_of(("needed", -0.01, 0.002))))
+    (tmp_path / "ablations_x-2026-11.json").write_text(
+        json.dumps(record_of(("needed", -0.01, 0.002)))
+    )
     before, after = generate.model_page().split("| needed |")
     assert before[: before.index("<!-- ablations -->")] == page[: page.index("<!-- ablations -->")]
     assert after[after.index("<!-- /ablations -->") :] == page[page.index("<!-- /ablations -->") :]
@@ -355,7 +441,9 @@ def test_a_run_goes_on_where_it_was_and_gives_its_figures(
     asked: list[list[str]] = []
     (tmp_path / "training.json").write_text('{"epochs": 3}')
     done = subprocess.CompletedProcess([], 0)
-    monkeypatch.setattr(benchmarks.runs.subprocess, "run", lambda command, check: asked.append(command) or done)
+    monkeypatch.setattr(
+        benchmarks.runs.subprocess, "run", lambda command, check: asked.append(command) or done
+    )
     assert benchmarks.runs.train(Path("d"), Path("c"), tmp_path, ["--seed=1"]) == {"epochs": 3}
     train = [sys.executable, "-m", "bert4rec.cli.main", "train", "--data=d", "--config=c"]
     assert asked == [[*train, f"--output={tmp_path}", "--resume", "--seed=1"]]
@@ -375,7 +463,9 @@ def test_a_variant_is_named_by_its_flags_and_told_by_its_best_epoch(
         return {"history": history, "best_epoch": 2}
 
     monkeypatch.setattr(benchmarks.variants, "train", train)
-    found = benchmarks.variants.figures_of(Path("d"), Path("small.yaml"), "--ema_decay 0.9", Path("runs"))
+    found = benchmarks.variants.figures_of(
+        Path("d"), Path("small.yaml"), "--ema_decay 0.9", Path("runs")
+    )
     assert found["ndcg@10"] == 0.3
     assert asked == [(Path("runs/small-ema-decay-0.9"), ["--ema_decay", "0.9"])]
 

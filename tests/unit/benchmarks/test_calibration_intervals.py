@@ -12,7 +12,9 @@ from bert4rec.evaluation.calibration import calibration_metrics, count_in_bins, 
 
 
 @pytest.fixture
-def calibration_intervals(benchmark_script: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def calibration_intervals(
+    benchmark_script: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> ModuleType:
     module = benchmark_script("calibration_intervals")
     for name, value in {"CASES": 300, "MANY": 3000, "RESAMPLES": 20}.items():
         monkeypatch.setattr(module, name, value)

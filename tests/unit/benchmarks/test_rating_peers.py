@@ -32,9 +32,16 @@ def right_on(rating_peers: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     """A peer that is off by 1 on validation and 0 on test with its defaults, and the other way round with any other."""
 
     def fit_svd(
-        dataset: PreparedDataset, split: Split, settings: Sequence[Mapping[str, Any]], seed: int, python: Path
+        dataset: PreparedDataset,
+        split: Split,
+        settings: Sequence[Mapping[str, Any]],
+        seed: int,
+        python: Path,
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        validation, test = true_ratings(dataset, split.validation), true_ratings(dataset, split.test)
+        validation, test = (
+            true_ratings(dataset, split.validation),
+            true_ratings(dataset, split.test),
+        )
         off = [(0, 1) if chosen else (1, 0) for chosen in settings]
         predicted = [np.concatenate([validation + one, test + other]) for one, other in off]
         return np.stack(predicted), {"seconds": [0.0] * len(settings), "seed": seed}
@@ -43,7 +50,15 @@ def right_on(rating_peers: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def measured(rating_peers: ModuleType, folder: Path, output: Path, *flags: str) -> Any:
-    words = ["--data", str(folder), "--output", str(output), "--peers_python", sys.executable, *flags]
+    words = [
+        "--data",
+        str(folder),
+        "--output",
+        str(output),
+        "--peers_python",
+        sys.executable,
+        *flags,
+    ]
     rating_peers.main(words)
     return json.loads(output.read_text())
 
@@ -57,8 +72,16 @@ def test_the_setting_is_the_best_on_validation_whatever_it_does_on_test(
     assert document["svd"]["chosen"] == rating_peers.GRID[0]
     assert rows["SVD, defaults"]["rating_rmse"]["value"] == 0
     assert rows["SVD, best on validation"]["rating_rmse"]["value"] == 1
-    assert document["minus_svd"]["SVD, defaults"]["rating_rmse"] == {"value": -1, "interval": [-1, -1]}
-    assert set(rows) == {"global mean", "user and item biases", "SVD, defaults", "SVD, best on validation"}
+    assert document["minus_svd"]["SVD, defaults"]["rating_rmse"] == {
+        "value": -1,
+        "interval": [-1, -1],
+    }
+    assert set(rows) == {
+        "global mean",
+        "user and item biases",
+        "SVD, defaults",
+        "SVD, best on validation",
+    }
     assert "SVD was chosen on validation: n_epochs 5, lr_all 0.002" in capsys.readouterr().out
 
 
@@ -80,10 +103,14 @@ def test_a_models_rating_head_is_asked_the_same_cases(
             assert errors[metric]["value"] == pytest.approx(report.metrics[metric], abs=1e-5)
 
 
-def test_the_peer_knows_the_ratings_that_train_and_of_the_cases_users_and_items(rating_peers: ModuleType) -> None:
+def test_the_peer_knows_the_ratings_that_train_and_of_the_cases_users_and_items(
+    rating_peers: ModuleType,
+) -> None:
     dataset = dataset_of([0, 1, 2, 3, 4], [4, 3, 2], ratings=[[1, 2, 0, 4, 5], [3, 4, 5]])
     given = rating_peers.what_svd_knows(dataset, leave_one_out(dataset))
-    assert list(zip(given["user_N"], given["item_N"] - FIRST_ITEM, given["rating_N"], strict=True)) == [
+    assert list(
+        zip(given["user_N"], given["item_N"] - FIRST_ITEM, given["rating_N"], strict=True)
+    ) == [
         (1, 0, 1),
         (1, 1, 2),
         (2, 4, 3),
@@ -95,7 +122,10 @@ def test_the_peer_knows_the_ratings_that_train_and_of_the_cases_users_and_items(
 
 @pytest.mark.parametrize(
     ("flags", "part"),
-    [(["--peers_python", "nowhere"], "make peers"), (["--model", "runs/small"], "must be NAME=FOLDER")],
+    [
+        (["--peers_python", "nowhere"], "make peers"),
+        (["--model", "runs/small"], "must be NAME=FOLDER"),
+    ],
 )
 def test_what_is_missing_is_said_before_anything_is_fitted(
     rating_peers: ModuleType, capsys: pytest.CaptureFixture[str], flags: list[str], part: str

@@ -19,11 +19,16 @@ def recommend_speed(benchmark_script: Callable[[str], ModuleType]) -> ModuleType
 
 
 def test_table_and_json_come_out_without_peers(
-    recommend_speed: ModuleType, world_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    recommend_speed: ModuleType,
+    world_folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     output = tmp_path / "out.json"
     sizes = ["--rounds", "2", "--repeats", "1", "--requests", "3"]
-    recommend_speed.main([*sizes, "--no_peers", "--data", str(world_folder), "--output", str(output)])
+    recommend_speed.main(
+        [*sizes, "--no_peers", "--data", str(world_folder), "--output", str(output)]
+    )
     found = json.loads(output.read_text())
     assert [len(one["ours"]["one"]) for one in found["rounds"]] == [3, 3]
     rates = [found["users"] / one["ours"]["everybody"][0] for one in found["rounds"]]
@@ -38,14 +43,25 @@ def test_the_peer_gets_all_events_in_our_order(
     recommend_speed.write_histories(world, tmp_path / "events.npz")
     with np.load(tmp_path / "events.npz") as arrays:
         assert arrays["item_N"].tolist() == world.item_N.tolist()
-        assert np.bincount(arrays["user_N"], minlength=world.user_rows).tolist() == np.diff(world.start_U1).tolist()
+        assert (
+            np.bincount(arrays["user_N"], minlength=world.user_rows).tolist()
+            == np.diff(world.start_U1).tolist()
+        )
 
 
-def test_the_figures_are_those_of_the_rounds(recommend_speed: ModuleType, world: PreparedDataset) -> None:
+def test_the_figures_are_those_of_the_rounds(
+    recommend_speed: ModuleType, world: PreparedDataset
+) -> None:
     peer = {"users": 80, "items": 24, "parameters": 1, "versions": {"rectools": "0"}}
     rounds = [
-        {"ours": {"everybody": [1.0], "one": [0.001]}, "peer": {**peer, "everybody": [4.0], "one": [0.010]}},
-        {"ours": {"everybody": [1.0], "one": [0.003]}, "peer": {**peer, "everybody": [2.0], "one": [0.020]}},
+        {
+            "ours": {"everybody": [1.0], "one": [0.001]},
+            "peer": {**peer, "everybody": [4.0], "one": [0.010]},
+        },
+        {
+            "ours": {"everybody": [1.0], "one": [0.003]},
+            "peer": {**peer, "everybody": [2.0], "one": [0.020]},
+        },
     ]
     found = recommend_speed.report(world, recommend_speed.preset(), rounds)
     assert found["ratio"] == {"median": 3.0, "min": 2.0, "max": 4.0}
@@ -53,7 +69,9 @@ def test_the_figures_are_those_of_the_rounds(recommend_speed: ModuleType, world:
     assert found["users_per_second"]["peer"]["max"] == pytest.approx(len(world.users) / 2)
 
 
-def test_a_run_without_rounds_is_refused(recommend_speed: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_without_rounds_is_refused(
+    recommend_speed: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit):
         recommend_speed.main(["--data", "x", "--rounds", "0", "--no_peers"])
     assert "must be 1 or more" in capsys.readouterr().err

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from bert4rec.data.prepared import PreparedDataset
-from bert4rec.training import fit
+from bert4rec.training import train as fit
 from small_runs import run_of
 from small_worlds import leave_one_out
 
@@ -26,22 +26,43 @@ def seeds(benchmark_script: Callable[[str], ModuleType]) -> ModuleType:
 
 @pytest.fixture(scope="module")
 def script(
-    seeds: ModuleType, world: PreparedDataset, world_folder: Path, tmp_path_factory: pytest.TempPathFactory
+    seeds: ModuleType,
+    world: PreparedDataset,
+    world_folder: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> SimpleNamespace:
     """Two seeds beside one of them, and beside a model that never reads the time."""
     folder = tmp_path_factory.mktemp("seeds")
 
     def trained(name: str, **changes: Any) -> Path:
-        return fit.train(world, run_of(max_epochs=2, **changes), folder / name, report=lambda line: None)
+        return fit.train(
+            world, run_of(max_epochs=2, **changes), folder / name, log=lambda line: None
+        )
 
-    one, two, timeless = trained("one", seed=1), trained("two", seed=2), trained("timeless", request_time="never")
-    words = ["--data", world_folder, "--name", "tiny", "--runs", one, two, "--output", folder / "out.json"]
+    one, two, timeless = (
+        trained("one", seed=1),
+        trained("two", seed=2),
+        trained("timeless", request_time="never"),
+    )
+    words = [
+        "--data",
+        world_folder,
+        "--name",
+        "tiny",
+        "--runs",
+        one,
+        two,
+        "--output",
+        folder / "out.json",
+    ]
     seeds.main([*map(str, words), "--against", f"itself={one}", f"timeless={timeless}"])
     record = json.loads((folder / "out.json").read_text())
     return SimpleNamespace(record=record, one=one, two=two, timeless=timeless)
 
 
-def test_a_row_is_the_mean_of_what_each_seed_reached(script: SimpleNamespace, world: PreparedDataset) -> None:
+def test_a_row_is_the_mean_of_what_each_seed_reached(
+    script: SimpleNamespace, world: PreparedDataset
+) -> None:
     assert [run["seed"] for run in script.record["seeds"]] == [1, 2]
     assert script.record["protocol"]["users"] == len(leave_one_out(world).test)
     for row in ROWS:
@@ -70,6 +91,10 @@ def test_every_user_is_paired_with_itself(script: SimpleNamespace) -> None:
         assert 0 < pair["p_value"]["hit@10"] <= 1
 
 
-def test_runs_that_differ_in_more_than_their_seed_are_refused(seeds: ModuleType, script: SimpleNamespace) -> None:
-    with pytest.raises(SystemExit, match=r"seeds: error: .*timeless was trained with .*request_time"):
+def test_runs_that_differ_in_more_than_their_seed_are_refused(
+    seeds: ModuleType, script: SimpleNamespace
+) -> None:
+    with pytest.raises(
+        SystemExit, match=r"seeds: error: .*timeless was trained with .*request_time"
+    ):
         seeds.one_configuration([script.one, script.timeless])

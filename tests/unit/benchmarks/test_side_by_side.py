@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from bert4rec.data.prepared import PreparedDataset
-from bert4rec.training import fit
+from bert4rec.training import train as fit
 from small_runs import RUN, run_of, same_weights
 
 
@@ -22,7 +22,9 @@ def script(benchmark_script: Callable[[str], ModuleType]) -> ModuleType:
 def plan(folder: Path, *entries: dict[str, object]) -> list[str]:
     """The words for a plan of runs of the small preset."""
     (folder / "tiny.yaml").write_text(yaml.safe_dump(RUN.to_dict()))
-    (folder / "plan.yaml").write_text(yaml.safe_dump([{"config": str(folder / "tiny.yaml"), **e} for e in entries]))
+    (folder / "plan.yaml").write_text(
+        yaml.safe_dump([{"config": str(folder / "tiny.yaml"), **e} for e in entries])
+    )
     return ["--plan", str(folder / "plan.yaml"), "--output", str(folder / "runs")]
 
 
@@ -37,13 +39,15 @@ def test_runs_leave_what_the_plan_asks_for(
     with pytest.raises(SystemExit) as end:
         script.main(["--data", str(world_folder), "--together", "2", *words])
     runs = tmp_path / "runs"
-    assert end.value.code is False, [(runs / f"{name}.log").read_text() for name in ("later", "asked")]
+    assert end.value.code is False, [
+        (runs / f"{name}.log").read_text() for name in ("later", "asked")
+    ]
 
     later, alone = runs / "later", tmp_path / "alone"
     assert not (later / "config.json").exists()
     run = run_of(seed=5, task_weights={**RUN.to_dict()["task_weights"], "rating_prediction": 0.0})
-    fit.train(world, run, later, resume=True, report=lambda line: None)  # finishes it
-    fit.train(world, run, alone, report=lambda line: None)
+    fit.train(world, run, later, resume=True, log=lambda line: None)  # finishes it
+    fit.train(world, run, alone, log=lambda line: None)
     assert same_weights(later, alone)
 
     assert len(list((runs / "asked").glob("answers-*.npz"))) == 1

@@ -46,16 +46,26 @@ def measured(training_speed: ModuleType, folder: Path, output: Path, *flags: str
 def test_the_preset_is_sasrec_as_everybody_knows_it(training_speed: ModuleType) -> None:
     run = training_speed.preset()
     assert (run.model.hidden_size, run.model.num_layers, run.model.seq_length) == (64, 2, 200)
-    assert (run.training.batch_size, run.training.windows, run.training.accelerator) == (128, "last", "cpu")
+    assert (run.training.batch_size, run.training.windows, run.training.accelerator) == (
+        128,
+        "last",
+        "cpu",
+    )
 
 
 def test_table_and_json_come_out_without_peers(
-    training_speed: ModuleType, world_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    training_speed: ModuleType,
+    world_folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     document = measured(training_speed, world_folder, tmp_path / "out.json", "--no_peers")
     assert len(document["rounds"]) == 2
     assert document["seeds"] == [42, 43]
-    rates = [sum(e for e, _ in one["ours"]) / sum(s for _, s in one["ours"]) for one in document["rounds"]]
+    rates = [
+        sum(e for e, _ in one["ours"]) / sum(s for _, s in one["ours"])
+        for one in document["rounds"]
+    ]
     assert document["events_per_second"]["ours"]["min"] == pytest.approx(min(rates))
     assert document["ratio"] is None
     assert document["limit"]["times_limit"] > 1
@@ -116,7 +126,9 @@ def test_the_peer_gets_the_events_that_train_in_their_order(
         assert (arrays["item_N"] - FIRST_ITEM).tolist() == [0, 0, 1, 2, 0, 1, 2, 3, 4, 5, 0]
 
 
-def test_steps_that_warm_up_are_not_timed(training_speed: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_steps_that_warm_up_are_not_timed(
+    training_speed: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stopwatch = importlib.import_module("peers.stopwatch")
     ends = iter([0.0, 9.0, 18.0, 20.0, 23.0])
     monkeypatch.setattr(stopwatch.time, "perf_counter", lambda: next(ends))

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from jsonargparse import ArgumentParser
 
-from bert4rec.cli import documented
+from bert4rec.cli import scripts as documented
 from bert4rec.cli.flags import make_parser, parse, run_config
 from bert4rec.cli.main import COMMANDS, module_of
 from bert4rec.config import RunConfig
@@ -43,7 +43,9 @@ def script_parser(name: str, monkeypatch: pytest.MonkeyPatch) -> ArgumentParser:
 
 
 def flags_of(parser: ArgumentParser) -> dict[str, str | None]:
-    return {action.dest: action.help for action in parser._actions if action.help != argparse.SUPPRESS}
+    return {
+        action.dest: action.help for action in parser._actions if action.help != argparse.SUPPRESS
+    }
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -54,7 +56,9 @@ def test_every_flag_of_a_command_says_what_it_does(command: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["trainer", "inference"])
-def test_every_flag_of_a_script_says_what_it_does(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_flag_of_a_script_says_what_it_does(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     flags = flags_of(script_parser(name, monkeypatch))
     assert "metadata_path" in flags
     assert [flag for flag, text in flags.items() if not (text or "").strip()] == []
@@ -66,7 +70,7 @@ def test_training_has_a_flag_for_every_setting() -> None:
 
 HELP = """
 import sys
-from bert4rec.cli.documented import inference, trainer
+from bert4rec.cli.scripts import inference, trainer
 from bert4rec.cli.main import COMMANDS, main
 for words in [[], ["--help"], ["trian"], *([name, "--help"] for name in COMMANDS), ["train", "--hidden_size", "x"],
               ["train", "--data", "d", "--output", "o", "--print_config"], ["train"], ["recommend", "--k", "x"]]:
@@ -80,7 +84,12 @@ print("loaded:", *{name.split(".")[0] for name in sys.modules})
 
 def test_help_and_errors_in_flags_load_no_heavy_library() -> None:
     printed = subprocess.run(
-        [sys.executable, "-c", HELP], capture_output=True, text=True, check=True, env=environment(), cwd=ROOT
+        [sys.executable, "-c", HELP],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment(),
+        cwd=ROOT,
     ).stdout
     last = printed.splitlines()[-1]
     assert printed.count("usage:") == 2 + len(COMMANDS) + 2
@@ -110,16 +119,33 @@ def test_a_file_counts_more_than_a_default_and_a_flag_more_than_a_file(tmp_path:
 
 def test_task_weights_are_a_mapping_in_a_file_and_flags_with_a_dot(tmp_path: Path) -> None:
     file = config_file(tmp_path, "task_weights:\n  item_prediction: 0.25\n  next_item: 0.75\n")
-    words = ["--data", "d", "--output", "o", "--config", str(file), "--task_weights.item_prediction", "0.5"]
+    words = [
+        "--data",
+        "d",
+        "--output",
+        "o",
+        "--config",
+        str(file),
+        "--task_weights.item_prediction",
+        "0.5",
+    ]
     weights = run_config(parse(parser_of("train"), words)).training.task_weights
-    assert (weights.item_prediction, weights.next_item, weights.rating_prediction) == (0.5, 0.75, 0.3)
+    assert (weights.item_prediction, weights.next_item, weights.rating_prediction) == (
+        0.5,
+        0.75,
+        0.3,
+    )
 
 
 @pytest.mark.parametrize("text", ["teacher: a", "teacher: [a]"])
-def test_one_folder_is_a_list_of_one_in_a_file_and_several_are_words_after_a_flag(tmp_path: Path, text: str) -> None:
+def test_one_folder_is_a_list_of_one_in_a_file_and_several_are_words_after_a_flag(
+    tmp_path: Path, text: str
+) -> None:
     given = ["--data", "d", "--output", "o"]
     file = config_file(tmp_path, text)
-    assert run_config(parse(parser_of("train"), [*given, "--config", str(file)])).training.teacher == ("a",)
+    assert run_config(
+        parse(parser_of("train"), [*given, "--config", str(file)])
+    ).training.teacher == ("a",)
     several = parse(parser_of("train"), ["--teacher", "a", "b", *given])
     assert run_config(several).training.teacher == ("a", "b")
     config_file(tmp_path, "model: a")
@@ -129,7 +155,16 @@ def test_one_folder_is_a_list_of_one_in_a_file_and_several_are_words_after_a_fla
 
 PRINTED = {
     "prepare": ["--dataset", "ml-1m", "--min_user_events", "5"],
-    "train": ["--data", "d", "--output", "o", "--hidden_size", "64", "--task_weights.next_item", "0.5"],
+    "train": [
+        "--data",
+        "d",
+        "--output",
+        "o",
+        "--hidden_size",
+        "64",
+        "--task_weights.next_item",
+        "0.5",
+    ],
     "distill": ["--teachers", "t", "--data", "d", "--output", "o", "--hidden_size", "64"],
     "tune": ["--data", "d", "--space", "s", "--output", "o", "--trials", "3"],
     "evaluate": ["--model", "m", "--baselines", "--cases", "validation"],
@@ -158,7 +193,12 @@ def test_what_print_config_prints_is_accepted_as_config(command: str, tmp_path: 
 
 @pytest.mark.parametrize(
     ("words", "value"),
-    [([], False), (["--overwrite"], True), (["--overwrite", "true"], True), (["--overwrite=false"], False)],
+    [
+        ([], False),
+        (["--overwrite"], True),
+        (["--overwrite", "true"], True),
+        (["--overwrite=false"], False),
+    ],
 )
 def test_a_switch_needs_no_value_and_takes_one(words: list[str], value: bool) -> None:
     assert parse(parser_of("prepare"), words).overwrite is value
@@ -175,7 +215,10 @@ def test_every_configuration_that_comes_along_is_accepted() -> None:
 
 
 BAD_FILES = {
-    "an unknown key": ("hiden_size: 64", ["run.yaml", "'hiden_size'", "did you mean 'hidden_size'?"]),
+    "an unknown key": (
+        "hiden_size: 64",
+        ["run.yaml", "'hiden_size'", "did you mean 'hidden_size'?"],
+    ),
     "a word for a number": ("hidden_size: wide", ["run.yaml", "hidden_size is 'wide'", "int"]),
     "a fraction for a count": ("hidden_size: 2.5", ["run.yaml", "hidden_size is '2.5'", "int"]),
     "no such choice": ("block: lstm", ["run.yaml", "block is 'lstm'", "'transformer', 'gated'"]),
@@ -183,7 +226,10 @@ BAD_FILES = {
         "task_weights: {item_predictoin: 1}",
         ["run.yaml", "did you mean 'task_weights.item_prediction'"],
     ),
-    "a word for a weight": ("task_weights: {next_item: x}", ["run.yaml", "task_weights.next_item is 'x'", "float"]),
+    "a word for a weight": (
+        "task_weights: {next_item: x}",
+        ["run.yaml", "task_weights.next_item is 'x'", "float"],
+    ),
     "one number for all weights": ("task_weights: 3", ["task_weights is 3", "mapping"]),
     "brackets left open": ("seed: 1\npatience: [1\n", ["run.yaml, row 3", "not YAML"]),
     "a tab": ("seed: 1\n\tpatience: 2\n", ["run.yaml, row 2", "not YAML"]),
@@ -206,7 +252,11 @@ def test_a_bad_configuration_file_is_one_line(
 
 
 def test_a_configuration_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    assert run(*TRAIN, "--config", tmp_path / "gone.yaml").refused(2).endswith("gone.yaml: no such configuration file")
+    assert (
+        run(*TRAIN, "--config", tmp_path / "gone.yaml")
+        .refused(2)
+        .endswith("gone.yaml: no such configuration file")
+    )
     assert "Is a directory" in run(*TRAIN, "--config", tmp_path).refused(2)
 
 
@@ -239,7 +289,11 @@ def test_a_bad_flag_is_one_line(words: str, said: str) -> None:
 
 def test_a_value_that_a_flag_got_wrong_is_not_blamed_on_the_file(tmp_path: Path) -> None:
     file = config_file(tmp_path, "num_layers: 1")
-    assert run(*TRAIN, "--config", file, "--hidden_size", "wide").refused(2).startswith("hidden_size is 'wide'")
+    assert (
+        run(*TRAIN, "--config", file, "--hidden_size", "wide")
+        .refused(2)
+        .startswith("hidden_size is 'wide'")
+    )
 
 
 @pytest.mark.parametrize(
@@ -263,11 +317,20 @@ def test_a_value_that_a_flag_got_wrong_is_not_blamed_on_the_file(tmp_path: Path)
         (["recommend", "--model_path", "m.pt"], "model_path and metadata_path together"),
         (["profile", "--model", "m"], "missing --user_id"),
         (["prepare"], "--dataset for a MovieLens release, or --schema"),
-        (["prepare", "--dataset", "ml-1m", "--schema", "s.yaml"], "--dataset for a MovieLens release, or --schema"),
+        (
+            ["prepare", "--dataset", "ml-1m", "--schema", "s.yaml"],
+            "--dataset for a MovieLens release, or --schema",
+        ),
         (["prepare", "--dataset", "ml-2m"], "unknown dataset 'ml-2m'; known are ml-100k, ml-1m"),
         (["prepare", "--dataset", "ml-1m", "--min_user_events", "0"], "min_user_events is 0"),
-        (["evaluate", "--model", "m", "--batch_size", "0"], "batch_size is 0: it must be 1 or more"),
-        (["evaluate", "--model", "m", "--cases", "all"], "cases is 'all': expected one of ['test', 'validation']"),
+        (
+            ["evaluate", "--model", "m", "--batch_size", "0"],
+            "batch_size is 0: it must be 1 or more",
+        ),
+        (
+            ["evaluate", "--model", "m", "--cases", "all"],
+            "cases is 'all': expected one of ['test', 'validation']",
+        ),
         (["explain", "--model", "m", "--shown", "-1"], "shown is -1: it must be 1 or more"),
         (["recommend", "--model", "m", "--k", "2.5"], "k is '2.5': expected int"),
     ],

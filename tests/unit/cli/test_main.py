@@ -9,7 +9,15 @@ import pytest
 
 from bert4rec import __version__
 from bert4rec.cli.main import COMMANDS, guarded
-from bert4rec.errors import Bert4RecError, ConfigError, DataError, SourceError, UnknownItem, UnknownUser, UsageError
+from bert4rec.errors import (
+    Bert4RecError,
+    ConfigError,
+    DataError,
+    SourceError,
+    UnknownItem,
+    UnknownUser,
+    UsageError,
+)
 from command_line import Done, run
 
 
@@ -58,9 +66,14 @@ def test_a_message_of_several_lines_becomes_one() -> None:
     assert raising(DataError("first\n  second\n")).refused(1) == "first second"
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.EROFS, errno.ENOTDIR, errno.EFBIG, errno.EIO])
+@pytest.mark.parametrize(
+    "number", [errno.ENOSPC, errno.EACCES, errno.EROFS, errno.ENOTDIR, errno.EFBIG, errno.EIO]
+)
 def test_what_the_system_refuses_is_one_line_with_the_file(number: int) -> None:
-    assert raising(OSError(number, os.strerror(number), "a/b.txt")).refused(1) == f"a/b.txt: {os.strerror(number)}"
+    assert (
+        raising(OSError(number, os.strerror(number), "a/b.txt")).refused(1)
+        == f"a/b.txt: {os.strerror(number)}"
+    )
 
 
 @pytest.mark.parametrize(("left_with", "code"), [(None, 0), (0, 0), (3, 3), ("words", 1)])

@@ -35,7 +35,11 @@ def test_a_title_is_not_broken_to_the_width_of_the_table() -> None:
 
 
 def test_brackets_and_colons_in_a_title_are_text() -> None:
-    assert shown("of [rec]", ["a"], [["[rec] [/b] :star:"]]) == ["of [rec]", "a", "[rec] [/b] :star:"]
+    assert shown("of [rec]", ["a"], [["[rec] [/b] :star:"]]) == [
+        "of [rec]",
+        "a",
+        "[rec] [/b] :star:",
+    ]
 
 
 def test_a_long_text_is_folded_and_a_short_one_beside_it_is_not() -> None:

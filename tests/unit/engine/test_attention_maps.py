@@ -22,7 +22,9 @@ def maps(engine: RecommendationEngine) -> AttentionMaps:
     return engine.attention_maps(2, SEQUENCE)
 
 
-def test_a_causal_reading_has_a_start_and_the_events(engine: RecommendationEngine, maps: AttentionMaps) -> None:
+def test_a_causal_reading_has_a_start_and_the_events(
+    engine: RecommendationEngine, maps: AttentionMaps
+) -> None:
     assert maps.places == ["start", *(engine.dataset.titles[item_id - 101] for item_id in SEQUENCE)]  # type: ignore[index]
     assert [layer.shape for layer in maps.layers] == [(2, 4, 4)]
 
@@ -64,7 +66,14 @@ def test_a_picture_that_cannot_be_written_says_so(maps: AttentionMaps, tmp_path:
         plot_attention(maps, tmp_path / "nowhere" / "maps.png")
 
 
-def test_the_command_draws_it(model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_draws_it(
+    model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     picture = tmp_path / "maps.png"
-    assert main(["explain", "--model", str(model_folder), "--user_id", "2", "--attention", str(picture)]) == 0
+    assert (
+        main(
+            ["explain", "--model", str(model_folder), "--user_id", "2", "--attention", str(picture)]
+        )
+        == 0
+    )
     assert picture.is_file()

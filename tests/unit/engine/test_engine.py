@@ -1,4 +1,4 @@
-"""Lists: each row of the engine's table of cases, and that offline numbers describe what is answered."""
+"""RecommendationTable: each row of the engine's table of cases, and that offline numbers describe what is answered."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from bert4rec.errors import UnknownItem, UnknownUser, UsageError
 from bert4rec.evaluation.calibration import rating_intervals
 from bert4rec.ids import NO_RATING, NO_TIME, UNKNOWN
 from bert4rec.model.network import Bert4Rec
-from bert4rec.ranking import exclude, top_k
+from bert4rec.retrieval.ranking import exclude, top_k
 
 USER, NEW_USER = 2, 9999
 ALL_ITEMS = 24
@@ -32,7 +32,9 @@ ALL_ITEMS = 24
 def history_of(engine: RecommendationEngine, user_id: int) -> list[int]:
     data, row = engine.dataset, engine.dataset.users.row(user_id)
     assert row is not None
-    return [data.items.raw(item) for item in data.item_N[data.start_U1[row] : data.start_U1[row + 1]]]  # type: ignore[return-value]
+    return [
+        data.items.raw(item) for item in data.item_N[data.start_U1[row] : data.start_U1[row + 1]]
+    ]  # type: ignore[return-value]
 
 
 def scores(engine: RecommendationEngine, **asked: object) -> dict[int, float]:
@@ -40,7 +42,9 @@ def scores(engine: RecommendationEngine, **asked: object) -> dict[int, float]:
     return {item.item_id: item.score for item in found}
 
 
-def test_a_list_is_the_scorers_best_unseen_items(engine: RecommendationEngine, model: Artefact) -> None:
+def test_a_list_is_the_scorers_best_unseen_items(
+    engine: RecommendationEngine, model: Artefact
+) -> None:
     row = engine.dataset.users.row(USER)
     stored = engine.dataset.histories(np.array([row]), engine.dataset.start_U1[[row + 1]])
     seen_N = torch.tensor(stored.item_N, dtype=torch.long)
@@ -62,14 +66,20 @@ def test_a_trained_model_lists_what_follows(engine: RecommendationEngine) -> Non
     assert hits >= 14
 
 
-def test_a_sequence_replaces_the_stored_history_but_not_the_user(engine: RecommendationEngine) -> None:
+def test_a_sequence_replaces_the_stored_history_but_not_the_user(
+    engine: RecommendationEngine,
+) -> None:
     sequence = [101, 105]
     given = engine.get_recommendations(USER, sequence, k=ALL_ITEMS)
     assert set(given.item_ids) == set(engine.dataset.items.ids) - set(sequence)
-    assert scores(engine, user_id=USER, item_sequence=sequence) != scores(engine, item_sequence=sequence)
+    assert scores(engine, user_id=USER, item_sequence=sequence) != scores(
+        engine, item_sequence=sequence
+    )
 
 
-def test_the_stored_history_is_the_sequence_with_its_times_and_ratings(engine: RecommendationEngine) -> None:
+def test_the_stored_history_is_the_sequence_with_its_times_and_ratings(
+    engine: RecommendationEngine,
+) -> None:
     data, row = engine.dataset, engine.dataset.users.row(USER)
     events = slice(data.start_U1[row], data.start_U1[row + 1])
     spelled_out = scores(
@@ -84,23 +94,32 @@ def test_the_stored_history_is_the_sequence_with_its_times_and_ratings(engine: R
     assert plain != pytest.approx(spelled_out, abs=1e-5)
 
 
-def test_an_unknown_user_without_a_sequence_is_told_to_pass_one(engine: RecommendationEngine) -> None:
+def test_an_unknown_user_without_a_sequence_is_told_to_pass_one(
+    engine: RecommendationEngine,
+) -> None:
     with pytest.raises(UnknownUser, match="9999: pass an item_sequence"):
         engine.get_recommendations(NEW_USER)
 
 
 def test_an_unknown_user_with_a_sequence_is_a_new_one(engine: RecommendationEngine) -> None:
-    assert scores(engine, user_id=NEW_USER, item_sequence=[101]) == scores(engine, item_sequence=[101])
+    assert scores(engine, user_id=NEW_USER, item_sequence=[101]) == scores(
+        engine, item_sequence=[101]
+    )
     assert engine.get_recommendations(NEW_USER, [101]).user_id == NEW_USER
 
 
 def test_a_new_user_is_answered_from_demographics_alone(engine: RecommendationEngine) -> None:
     """Gender and age name the liked group: F and 18-24 group 0, M and 18-24 group 1, F and 25-34 group 2, …"""
     liked = 0
-    for group, (age, gender) in enumerate([("18-24", "F"), ("18-24", "M"), ("25-34", "F"), ("25-34", "M")]):
+    for group, (age, gender) in enumerate(
+        [("18-24", "F"), ("18-24", "M"), ("25-34", "F"), ("25-34", "M")]
+    ):
         known = {"gender": gender, "age_group": age, "occupation_code": 7}
         listed = engine.get_recommendations(user_features=known, k=4).item_ids
-        assert engine.get_recommendations(item_sequence=[], user_features=known, k=4).item_ids == listed
+        assert (
+            engine.get_recommendations(item_sequence=[], user_features=known, k=4).item_ids
+            == listed
+        )
         liked += sum((item - 101) % GROUPS == group for item in listed)
     assert liked >= 12  # of 16; 4 by chance
 
@@ -111,7 +130,9 @@ def test_passed_features_stand_in_place_of_the_stored_ones(engine: Recommendatio
     assert scores(engine, user_id=USER, user_features=own) == scores(engine, user_id=USER)
     other = {"gender": "F" if own["gender"] == "M" else "M"}
     assert scores(engine, user_id=USER, user_features=other) != scores(engine, user_id=USER)
-    assert scores(engine, user_id=USER, user_features={"gender": None}) != scores(engine, user_id=USER)
+    assert scores(engine, user_id=USER, user_features={"gender": None}) != scores(
+        engine, user_id=USER
+    )
 
 
 def test_an_empty_sequence_is_no_error(engine: RecommendationEngine) -> None:
@@ -126,13 +147,19 @@ def test_unknown_items_are_named_or_left_out(engine: RecommendationEngine) -> No
     assert refused.value.item_ids == [7, 8]
     asked = {"timestamps": [10, 20, 30], "ratings": [5, 1, None]}
     left_out = scores(engine, item_sequence=[101, 7, 105], ignore_unknown_items=True, **asked)
-    assert left_out == scores(engine, item_sequence=[101, 105], timestamps=[10, 30], ratings=[5, None])
-    assert scores(engine, item_sequence=[7], ignore_unknown_items=True) == scores(engine, item_sequence=[])
+    assert left_out == scores(
+        engine, item_sequence=[101, 105], timestamps=[10, 30], ratings=[5, None]
+    )
+    assert scores(engine, item_sequence=[7], ignore_unknown_items=True) == scores(
+        engine, item_sequence=[]
+    )
 
 
 def test_k_over_what_is_left_gives_the_shorter_list(engine: RecommendationEngine) -> None:
     items = list(engine.dataset.items.ids)
-    assert sorted(engine.get_recommendations(item_sequence=items[3:], k=10**6).item_ids) == items[:3]
+    assert (
+        sorted(engine.get_recommendations(item_sequence=items[3:], k=10**6).item_ids) == items[:3]
+    )
     assert len(engine.get_recommendations(item_sequence=items)) == 0
 
 
@@ -146,7 +173,9 @@ def test_k_may_be_a_numpy_integer(engine: RecommendationEngine) -> None:
     assert len(engine.get_recommendations(USER, k=np.int64(3))) == 3  # type: ignore[arg-type]
 
 
-def test_without_filtering_every_item_is_listed_once_and_nothing_else(engine: RecommendationEngine) -> None:
+def test_without_filtering_every_item_is_listed_once_and_nothing_else(
+    engine: RecommendationEngine,
+) -> None:
     listed = engine.get_recommendations(USER, k=ALL_ITEMS + 2, filter_seen=False).item_ids
     assert sorted(listed) == list(engine.dataset.items.ids)  # PAD and MASK have no raw id
     filtered = engine.get_recommendations(USER, k=ALL_ITEMS).item_ids
@@ -159,9 +188,13 @@ def test_many_users_get_the_lists_that_each_gets_alone(
 ) -> None:
     asked: dict[str, Any] = {"k": 30, "request_time": 1_000_000_000}
     whole = list(engine.recommend_many(**asked))
-    assert [len(piece) for piece in whole] == [sum(24 - seen(engine, user) for user in range(1, 81))]
+    assert [len(piece) for piece in whole] == [
+        sum(24 - seen(engine, user) for user in range(1, 81))
+    ]
     monkeypatch.setattr(engine_module, "USERS_AT_ONCE", 7)
-    pieces = list(engine.recommend_many([5, 80, 5, np.int64(1)], **asked)) + list(engine.recommend_many(**asked))
+    pieces = list(engine.recommend_many([5, 80, 5, np.int64(1)], **asked)) + list(
+        engine.recommend_many(**asked)
+    )
     assert len(pieces) == 1 + 12
     for user in (5, 80, 1):
         alone = engine.get_recommendations(user, **asked)
@@ -170,7 +203,9 @@ def test_many_users_get_the_lists_that_each_gets_alone(
             times = 2 if user == 5 and piece is pieces[0] else 1
             assert piece.item_id[mask].tolist() == alone.item_ids * times
             assert piece.rank[mask].tolist() == [item.rank for item in alone] * times
-            assert piece.score[mask].tolist() == pytest.approx([item.score for item in alone] * times, abs=1e-4)
+            assert piece.score[mask].tolist() == pytest.approx(
+                [item.score for item in alone] * times, abs=1e-4
+            )
     seen_too = next(engine.recommend_many([5], k=24, filter_seen=False))
     assert sorted(seen_too.item_id.tolist()) == list(range(101, 125))
 
@@ -200,7 +235,11 @@ def test_what_scores_minus_infinity_is_never_listed(engine: RecommendationEngine
 
     refusing = RecommendationEngine(engine.model)
     refusing.scorer = Refusing()  # type: ignore[assignment]
-    assert refusing.get_recommendations(item_sequence=[], filter_seen=False).item_ids == [101, 102, 103]
+    assert refusing.get_recommendations(item_sequence=[], filter_seen=False).item_ids == [
+        101,
+        102,
+        103,
+    ]
 
 
 def test_the_request_time_counts_and_is_unknown_by_default(engine: RecommendationEngine) -> None:
@@ -211,10 +250,14 @@ def test_the_request_time_counts_and_is_unknown_by_default(engine: Recommendatio
     assert timed == scores(engine, user_id=USER, request_time=int(moment.timestamp()))
     assert timed == scores(engine, user_id=USER, request_time=moment.replace(tzinfo=None))
     assert len(engine.get_recommendations(USER, request_time="now")) > 0
-    assert len(engine.get_recommendations(USER, request_time=0)) > 0  # long before the history: no error
+    assert (
+        len(engine.get_recommendations(USER, request_time=0)) > 0
+    )  # long before the history: no error
 
 
-def test_the_expected_rating_is_the_mean_of_the_heads_distribution(engine: RecommendationEngine) -> None:
+def test_the_expected_rating_is_the_mean_of_the_heads_distribution(
+    engine: RecommendationEngine,
+) -> None:
     found = engine.get_recommendations(USER, k=4)
     row, network = engine.dataset.users.row(USER), engine.model.network
     stored = engine.dataset.histories(np.array([row] * 4), engine.dataset.start_U1[[row + 1] * 4])
@@ -222,17 +265,23 @@ def test_the_expected_rating_is_the_mean_of_the_heads_distribution(engine: Recom
     with torch.no_grad():
         (state_BD,) = engine.scorer.states(stored)
         user_B = torch.full_like(item_B, row)
-        likely_BR = network.rating_head(state_BD, network.item_vectors()[item_B], user_B, item_B).softmax(1)
+        likely_BR = network.rating_head(
+            state_BD, network.item_vectors()[item_B], user_B, item_B
+        ).softmax(1)
     expected = (likely_BR * torch.tensor([1.0, 2, 3, 4, 5])).sum(1).tolist()
     assert [item.expected_rating for item in found] == pytest.approx(expected, abs=1e-5)
     assert max(expected) - min(expected) > 1e-3
     first_B, last_B, _ = rating_intervals(likely_BR.numpy())
-    assert [item.rating_interval for item in found] == list(zip(first_B + 1.0, last_B + 1.0, strict=True))
+    assert [item.rating_interval for item in found] == list(
+        zip(first_B + 1.0, last_B + 1.0, strict=True)
+    )
 
 
 def test_ids_are_known_in_the_datas_own_type_alone(engine: RecommendationEngine) -> None:
     assert engine.get_recommendations(np.int64(USER)) == engine.get_recommendations(USER)
-    assert engine.get_recommendations(item_sequence=np.array([101])) == engine.get_recommendations(item_sequence=[101])
+    assert engine.get_recommendations(item_sequence=np.array([101])) == engine.get_recommendations(
+        item_sequence=[101]
+    )
     for user_id in ("2", 2.0, [2]):
         with pytest.raises(UnknownUser):
             engine.get_recommendations(user_id)  # type: ignore[arg-type]
@@ -253,10 +302,19 @@ def test_an_answer_is_a_sequence_and_plain_values(engine: RecommendationEngine) 
     assert (len(found), found[0].rank, [item.rank for item in found]) == (3, 1, [1, 2, 3])
     document = json.loads(json.dumps(found.to_dict()))
     assert document["user_id"] == USER
-    assert document["items"][0].keys() == {"item_id", "rank", "score", "title", "expected_rating", "rating_interval"}
+    assert document["items"][0].keys() == {
+        "item_id",
+        "rank",
+        "score",
+        "title",
+        "expected_rating",
+        "rating_interval",
+    }
 
 
-def test_an_engine_loads_from_a_folder_or_a_pair(model_folder: Path, model: Artefact, tmp_path: Path) -> None:
+def test_an_engine_loads_from_a_folder_or_a_pair(
+    model_folder: Path, model: Artefact, tmp_path: Path
+) -> None:
     artefact.save_files(model, tmp_path / "best_model.pt", tmp_path / "metadata.json")
     folder = RecommendationEngine.load(model_folder)
     pair = RecommendationEngine.load(
@@ -276,14 +334,19 @@ def test_an_engine_loads_from_a_folder_or_a_pair(model_folder: Path, model: Arte
     ],
 )
 def test_a_model_is_named_in_one_way(named: dict[str, str]) -> None:
-    with pytest.raises(UsageError, match="name a model folder, or model_path and metadata_path together"):
+    with pytest.raises(
+        UsageError, match="name a model folder, or model_path and metadata_path together"
+    ):
         RecommendationEngine.load(**named)  # type: ignore[arg-type]
 
 
 def test_a_new_user_has_the_unknown_row_and_no_times(engine: RecommendationEngine) -> None:
     history = engine._history(NEW_USER, [101, 102], None, None, None, None, False)
     assert (history.user_B.tolist(), history.time_N.tolist()) == ([UNKNOWN], [NO_TIME] * 2)
-    assert (history.rating_N.tolist(), history.request_time_B.tolist()) == ([NO_RATING] * 2, [NO_TIME])
+    assert (history.rating_N.tolist(), history.request_time_B.tolist()) == (
+        [NO_RATING] * 2,
+        [NO_TIME],
+    )
 
 
 def test_a_model_that_reads_no_user_answers_everyone_alike(world_folder: Path) -> None:
@@ -291,7 +354,9 @@ def test_a_model_that_reads_no_user_answers_everyone_alike(world_folder: Path) -
     dataset = PreparedDataset.open(world_folder)
     config = ModelConfig(hidden_size=8, num_heads=2, num_layers=1, user_features="none")
     network = Bert4Rec.for_dataset(config, dataset, TaskWeights())
-    plain = RecommendationEngine(Artefact(world_folder, RunConfig(config), network, dataset, {}, {}))
+    plain = RecommendationEngine(
+        Artefact(world_folder, RunConfig(config), network, dataset, {}, {})
+    )
     given = {"item_sequence": [101], "user_features": {"gender": "F"}}
     assert scores(plain, **given) == scores(plain, user_id=USER, item_sequence=[101])
 
@@ -308,21 +373,30 @@ def test_a_list_is_made_as_if_forgotten_events_had_never_been(engine: Recommenda
 def test_what_is_forgotten_stays_seen(engine: RecommendationEngine) -> None:
     gone = history_of(engine, USER)[-1]
     assert gone not in engine.get_recommendations(USER, k=ALL_ITEMS, forget=[gone]).item_ids
-    assert gone in engine.get_recommendations(USER, k=ALL_ITEMS, forget=[gone], filter_seen=False).item_ids
+    assert (
+        gone
+        in engine.get_recommendations(USER, k=ALL_ITEMS, forget=[gone], filter_seen=False).item_ids
+    )
 
 
-def test_forgetting_what_a_recommendation_rests_on_lowers_its_score(engine: RecommendationEngine) -> None:
+def test_forgetting_what_a_recommendation_rests_on_lowers_its_score(
+    engine: RecommendationEngine,
+) -> None:
     (best,) = engine.get_recommendations(USER, k=1)
     explained = engine.explain_recommendation(USER, recommended_item_id=best.item_id)
     reason = max(explained.events, key=lambda event: event.effect)
-    after = engine.explain_recommendation(USER, recommended_item_id=best.item_id, forget=[reason.item_id])
+    after = engine.explain_recommendation(
+        USER, recommended_item_id=best.item_id, forget=[reason.item_id]
+    )
     assert after.score < best.score
     assert reason.item_id not in [event.item_id for event in after.events]
 
 
 def test_only_what_is_in_the_history_can_be_forgotten(engine: RecommendationEngine) -> None:
     absent = next(item for item in engine.dataset.items.ids if item not in history_of(engine, USER))
-    with pytest.raises(UsageError, match=f"forget: {absent} cannot be forgotten: not in the history"):
+    with pytest.raises(
+        UsageError, match=f"forget: {absent} cannot be forgotten: not in the history"
+    ):
         engine.get_recommendations(USER, forget=[absent])
     with pytest.raises(UnknownItem, match="9999"):
         engine.explain_recommendation(USER, recommended_item_id=101, forget=[9999])

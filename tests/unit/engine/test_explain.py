@@ -20,7 +20,7 @@ from bert4rec.engine.answers import EventEffect, Explanation, SimilarItem
 from bert4rec.engine.engine import RecommendationEngine
 from bert4rec.engine.explain import sentence_of
 from bert4rec.errors import UnknownItem, UnknownUser, UsageError
-from bert4rec.evaluation import attribution
+from bert4rec.explanation import attribution
 from bert4rec.ids import FIRST_ITEM
 from bert4rec.model.network import Bert4Rec
 
@@ -36,19 +36,27 @@ def score(engine: RecommendationEngine, item_id: int, **asked: object) -> float:
 
 
 def without_biases(model: Artefact) -> RecommendationEngine:
-    """Of the same network, but that nothing is added for newcomers."""
+    """Of the same network, but that nothing is added for cold_start_bias."""
     network = deepcopy(model.network)
-    network.newcomers.forget()
+    network.cold_start_bias.reset()
     return RecommendationEngine(replace(model, network=network))
 
 
 def full(engine: RecommendationEngine) -> Explanation:
     return engine.explain_recommendation(
-        2, SEQUENCE, 120, timestamps=TIMES, ratings=RATINGS, request_time=MOMENT, user_features={"gender": "F"}
+        2,
+        SEQUENCE,
+        120,
+        timestamps=TIMES,
+        ratings=RATINGS,
+        request_time=MOMENT,
+        user_features={"gender": "F"},
     )
 
 
-def test_an_effect_is_the_score_with_everything_minus_the_score_without_the_event(engine: RecommendationEngine) -> None:
+def test_an_effect_is_the_score_with_everything_minus_the_score_without_the_event(
+    engine: RecommendationEngine,
+) -> None:
     explained = full(engine)
     asked = {"user_id": 2, "request_time": MOMENT, "user_features": {"gender": "F"}}
     base = score(engine, 120, item_sequence=SEQUENCE, timestamps=TIMES, ratings=RATINGS, **asked)
@@ -56,9 +64,12 @@ def test_an_effect_is_the_score_with_everything_minus_the_score_without_the_even
     assert sorted(event.position for event in explained.events) == [0, 1, 2, 3, 4]
     for event in explained.events:
         items, times, ratings = (
-            [*values[: event.position], *values[event.position + 1 :]] for values in (SEQUENCE, TIMES, RATINGS)
+            [*values[: event.position], *values[event.position + 1 :]]
+            for values in (SEQUENCE, TIMES, RATINGS)
         )
-        without = score(engine, 120, item_sequence=items, timestamps=times, ratings=ratings, **asked)
+        without = score(
+            engine, 120, item_sequence=items, timestamps=times, ratings=ratings, **asked
+        )
         assert event.item_id == SEQUENCE[event.position]
         assert event.effect == pytest.approx(base - without, abs=1e-5)
 
@@ -66,30 +77,39 @@ def test_an_effect_is_the_score_with_everything_minus_the_score_without_the_even
 def test_alone_is_the_score_with_one_event_minus_the_score_with_none(
     engine: RecommendationEngine, model: Artefact
 ) -> None:
-    """That is, what the network says of none: nothing is added as for newcomers."""
+    """That is, what the network says of none: nothing is added as for cold_start_bias."""
     asked = {"user_id": 2, "request_time": MOMENT, "user_features": {"gender": "F"}}
     nothing = score(without_biases(model), 120, item_sequence=[], **asked)
     assert score(engine, 120, item_sequence=[], **asked) != pytest.approx(nothing, abs=1e-3)
     for event in full(engine).events:
-        one = {name: [values[event.position]] for name, values in (("timestamps", TIMES), ("ratings", RATINGS))}
+        one = {
+            name: [values[event.position]]
+            for name, values in (("timestamps", TIMES), ("ratings", RATINGS))
+        }
         alone = score(engine, 120, item_sequence=[event.item_id], **one, **asked)
         assert event.alone == pytest.approx(alone - nothing, abs=1e-5)
 
 
 def test_what_newcomers_get_is_no_effect_of_events_but_of_who_they_are(model: Artefact) -> None:
     plain, welcoming = (without_biases(model) for _ in range(2))
-    newcomers = welcoming.scorer.network.newcomers
-    newcomers.get_buffer("item_X")[0] = model.dataset.items.row(120)
-    bias_PX = newcomers.get_buffer("bias_PX")
+    cold_start_bias = welcoming.scorer.network.cold_start_bias
+    cold_start_bias.get_buffer("item_X")[0] = model.dataset.items.row(120)
+    bias_PX = cold_start_bias.get_buffer("bias_PX")
     bias_PX[:, 0] = torch.arange(1.0, 1 + len(bias_PX))
     assert full(welcoming) == full(plain)
     new, before = (
-        engine.explain_recommendation(None, [], 120, user_features={"gender": "F"}) for engine in (welcoming, plain)
+        engine.explain_recommendation(None, [], 120, user_features={"gender": "F"})
+        for engine in (welcoming, plain)
     )
     assert new.score > before.score + 1
-    unknown, known = newcomers.first_columns()["gender"], model.dataset.user_features["gender"][0].values.index("F") + 1
+    unknown, known = (
+        cold_start_bias.first_columns()["gender"],
+        model.dataset.user_features["gender"][0].values.index("F") + 1,
+    )
     change = new.side_information["gender"] - before.side_information["gender"]
-    assert change == pytest.approx(float(bias_PX[unknown + known, 0] - bias_PX[unknown, 0]), abs=1e-4)
+    assert change == pytest.approx(
+        float(bias_PX[unknown + known, 0] - bias_PX[unknown, 0]), abs=1e-4
+    )
 
 
 def test_what_the_items_features_are_worth_is_measured_by_hiding_them(model: Artefact) -> None:
@@ -102,42 +122,68 @@ def test_what_the_items_features_are_worth_is_measured_by_hiding_them(model: Art
     for name, worth in found.item_information.items():
         network = deepcopy(model.network)
         assert network.metadata is not None
-        encoder = next(feature for feature in network.metadata.features if feature.spec.name == name)  # type: ignore[union-attr]
+        encoder = next(
+            feature for feature in network.metadata.features if feature.spec.name == name
+        )  # type: ignore[union-attr]
         table_R = encoder.get_buffer("table_R")
         table_R[row] = torch.nan if table_R.is_floating_point() else 0
         hidden = RecommendationEngine(replace(model, network=network))
         assert worth == pytest.approx(found.score - full(hidden).score, abs=1e-5)
 
 
-def test_similar_items_are_those_whose_vectors_point_the_same_way(engine: RecommendationEngine) -> None:
+def test_similar_items_are_those_whose_vectors_point_the_same_way(
+    engine: RecommendationEngine,
+) -> None:
     sequence = [104, 101, 102, 108, 112, 104]
     similar = engine.explain_recommendation(item_sequence=sequence, recommended_item_id=116).similar
-    vector = {item: engine.scorer.item_VD[engine.dataset.items.row(item)] for item in {*sequence, 116}}
-    cosine = {item: torch.cosine_similarity(vector[item], vector[116], dim=0).item() for item in set(sequence)}
+    vector = {
+        item: engine.scorer.item_VD[engine.dataset.items.row(item)] for item in {*sequence, 116}
+    }
+    cosine = {
+        item: torch.cosine_similarity(vector[item], vector[116], dim=0).item()
+        for item in set(sequence)
+    }
     expected = sorted(cosine, key=lambda item: -cosine[item])[:3]
     assert [item.item_id for item in similar] == expected
-    assert [item.similarity for item in similar] == pytest.approx([cosine[item] for item in expected], abs=1e-6)
+    assert [item.similarity for item in similar] == pytest.approx(
+        [cosine[item] for item in expected], abs=1e-6
+    )
     latest = {104: 5, 101: 1, 102: 2, 108: 3, 112: 4}
     assert [item.position for item in similar] == [latest[item] for item in expected]
-    assert not engine.explain_recommendation(item_sequence=[116, 116], recommended_item_id=116).similar
+    assert not engine.explain_recommendation(
+        item_sequence=[116, 116], recommended_item_id=116
+    ).similar
 
 
 def test_the_effect_of_what_is_known_is_measured_by_hiding_it(engine: RecommendationEngine) -> None:
     side = full(engine).side_information
     assert side.keys() == {"user_id", "gender", "age_group", "occupation_code", "request_time"}
     own = engine.get_user_profile(2)
-    known = {"gender": "F", "age_group": own["age_group"], "occupation_code": own["occupation_code"]}
+    known = {
+        "gender": "F",
+        "age_group": own["age_group"],
+        "occupation_code": own["occupation_code"],
+    }
     asked = {"item_sequence": SEQUENCE, "timestamps": TIMES, "ratings": RATINGS}
     base = score(engine, 120, user_id=2, user_features=known, request_time=MOMENT, **asked)
     hidden = {
         "user_id": score(engine, 120, user_features=known, request_time=MOMENT, **asked),
         "request_time": score(engine, 120, user_id=2, user_features=known, **asked),
         **{
-            name: score(engine, 120, user_id=2, user_features={**known, name: None}, request_time=MOMENT, **asked)
+            name: score(
+                engine,
+                120,
+                user_id=2,
+                user_features={**known, name: None},
+                request_time=MOMENT,
+                **asked,
+            )
             for name in known
         },
     }
-    assert side == pytest.approx({name: base - without for name, without in hidden.items()}, abs=1e-5)
+    assert side == pytest.approx(
+        {name: base - without for name, without in hidden.items()}, abs=1e-5
+    )
 
 
 def test_what_is_not_known_has_no_effect_to_list(engine: RecommendationEngine) -> None:
@@ -152,7 +198,9 @@ def test_what_is_not_known_has_no_effect_to_list(engine: RecommendationEngine) -
 def test_gradients_estimate_what_the_events_add(engine: RecommendationEngine) -> None:
     """Their sum is what all events add; of each only the effect is told."""
     asked: dict[str, Any] = {"item_sequence": SEQUENCE, "timestamps": TIMES, "ratings": RATINGS}
-    estimated = engine.explain_recommendation(2, recommended_item_id=120, **asked, method="gradients")
+    estimated = engine.explain_recommendation(
+        2, recommended_item_id=120, **asked, method="gradients"
+    )
     assert sorted(event.position for event in estimated.events) == [0, 1, 2, 3, 4]
     effects = [event.effect for event in estimated.events]
     assert effects == sorted(effects, reverse=True)
@@ -160,10 +208,14 @@ def test_gradients_estimate_what_the_events_add(engine: RecommendationEngine) ->
     history = engine._history(2, SEQUENCE, TIMES, RATINGS, None, None, False)
     row = engine.dataset.items.row(120)
     assert row is not None
-    shown, hidden = (engine.scorer.score_of_shown(history, row, torch.full((5,), share)) for share in (1.0, 0.0))
+    shown, hidden = (
+        engine.scorer.score_of_shown(history, row, torch.full((5,), share)) for share in (1.0, 0.0)
+    )
     assert shown.item() == pytest.approx(estimated.score, abs=1e-5)
     assert sum(effects) == pytest.approx((shown - hidden).item(), rel=0.1)
-    assert not engine.explain_recommendation(item_sequence=[], recommended_item_id=120, method="gradients").events
+    assert not engine.explain_recommendation(
+        item_sequence=[], recommended_item_id=120, method="gradients"
+    ).events
     with pytest.raises(UsageError, match="method is 'guessed': there are measured and gradients"):
         engine.explain_recommendation(2, recommended_item_id=120, method="guessed")  # type: ignore[arg-type]
 
@@ -183,7 +235,11 @@ def test_the_last_event_explains_what_follows_it(engine: RecommendationEngine) -
 def test_rank_and_score_are_those_of_the_list(engine: RecommendationEngine) -> None:
     for listed in engine.get_recommendations(2, k=5):
         explained = engine.explain_recommendation(2, recommended_item_id=listed.item_id)
-        assert (explained.rank, explained.seen, explained.title) == (listed.rank, False, listed.title)
+        assert (explained.rank, explained.seen, explained.title) == (
+            listed.rank,
+            False,
+            listed.title,
+        )
         assert explained.score == pytest.approx(listed.score, abs=1e-5)
         assert explained.expected_rating == pytest.approx(listed.expected_rating, abs=1e-5)
         assert explained.rating_interval == listed.rating_interval
@@ -211,18 +267,29 @@ def test_only_events_that_are_read_are_listed(engine: RecommendationEngine) -> N
     assert {event.item_id for event in explained.events} == set(sequence[5:])
     base = score(engine, 124, item_sequence=sequence)
     assert base == score(engine, 124, item_sequence=sequence[5:])
-    for event in explained.events:  # where one of the events is left out, the one before the oldest moves up
-        without = score(engine, 124, item_sequence=sequence[: event.position] + sequence[event.position + 1 :])
+    for event in (
+        explained.events
+    ):  # where one of the events is left out, the one before the oldest moves up
+        without = score(
+            engine, 124, item_sequence=sequence[: event.position] + sequence[event.position + 1 :]
+        )
         assert event.effect == pytest.approx(base - without, abs=1e-5)
 
 
 def test_an_item_that_was_seen_may_be_asked_about(engine: RecommendationEngine) -> None:
-    explained = engine.explain_recommendation(item_sequence=[*SEQUENCE, 112], recommended_item_id=112)
+    explained = engine.explain_recommendation(
+        item_sequence=[*SEQUENCE, 112], recommended_item_id=112
+    )
     assert explained.seen
     assert "would be number" in explained.sentence
     assert [event.item_id for event in explained.events].count(112) == 2
-    listed = engine.get_recommendations(item_sequence=[*SEQUENCE, 112], k=24, filter_seen=False).item_ids
-    assert explained.rank == [item for item in listed if item not in SEQUENCE or item == 112].index(112) + 1
+    listed = engine.get_recommendations(
+        item_sequence=[*SEQUENCE, 112], k=24, filter_seen=False
+    ).item_ids
+    assert (
+        explained.rank
+        == [item for item in listed if item not in SEQUENCE or item == 112].index(112) + 1
+    )
 
 
 def test_many_variants_are_scored_piece_by_piece_alike(
@@ -231,7 +298,9 @@ def test_many_variants_are_scored_piece_by_piece_alike(
     whole = full(engine).to_dict()
     monkeypatch.setattr(attribution, "VARIANTS_AT_ONCE", 3)
     pieces = full(engine).to_dict()
-    assert [event["position"] for event in pieces["events"]] == [event["position"] for event in whole["events"]]
+    assert [event["position"] for event in pieces["events"]] == [
+        event["position"] for event in whole["events"]
+    ]
     assert pieces["side_information"] == pytest.approx(whole["side_information"], abs=1e-5)
 
 
@@ -246,14 +315,27 @@ def test_the_item_must_be_named_and_known(engine: RecommendationEngine) -> None:
 
 
 def test_an_explanation_is_plain_values(engine: RecommendationEngine) -> None:
-    explained = engine.explain_recommendation(np.int64(2), recommended_item_id=np.int64(120), request_time=MOMENT)  # type: ignore[arg-type]
+    explained = engine.explain_recommendation(
+        np.int64(2), recommended_item_id=np.int64(120), request_time=MOMENT
+    )  # type: ignore[arg-type]
     document = json.loads(json.dumps(explained.to_dict()))
     assert (document["user_id"], document["item_id"], document["title"]) == (2, 120, "Item 19")
-    assert document["events"][0].keys() == {"item_id", "effect", "alone", "rank_without", "position", "title"}
+    assert document["events"][0].keys() == {
+        "item_id",
+        "effect",
+        "alone",
+        "rank_without",
+        "position",
+        "title",
+    }
 
 
 def test_the_sentence_says_what_was_measured_and_nothing_else() -> None:
-    events = [EventEffect(2, 1.5, 1, "Two", 2.0, 9), EventEffect(3, 0.5, 2), EventEffect(1, -3.0, 0, None, 1.0, 1)]
+    events = [
+        EventEffect(2, 1.5, 1, "Two", 2.0, 9),
+        EventEffect(3, 0.5, 2),
+        EventEffect(1, -3.0, 0, None, 1.0, 1),
+    ]
     explained = Explanation(
         user_id=1,
         item_id=7,
@@ -281,14 +363,22 @@ def test_the_sentence_says_what_was_measured_and_nothing_else() -> None:
 @pytest.mark.parametrize("scoring", ["causal", "mask", "average"])
 def test_effects_are_those_of_whatever_reading_scores(world_folder: Path, scoring: Any) -> None:
     """Also with a history longer than what is read, and without titles, ratings and features."""
-    engine = bare_engine(world_folder, ModelConfig(hidden_size=8, num_heads=2, seq_length=4, scoring=scoring))
+    engine = bare_engine(
+        world_folder, ModelConfig(hidden_size=8, num_heads=2, seq_length=4, scoring=scoring)
+    )
     explained = engine.explain_recommendation(item_sequence=SEQUENCE, recommended_item_id=120)
     base = score(engine, 120, item_sequence=SEQUENCE)
     assert len(explained.events) == 4
     for event in explained.events:
-        without = score(engine, 120, item_sequence=SEQUENCE[: event.position] + SEQUENCE[event.position + 1 :])
+        without = score(
+            engine, 120, item_sequence=SEQUENCE[: event.position] + SEQUENCE[event.position + 1 :]
+        )
         assert event.effect == pytest.approx(base - without, abs=1e-5)
-    assert (explained.title, explained.expected_rating, explained.rating_interval) == (None, None, None)
+    assert (explained.title, explained.expected_rating, explained.rating_interval) == (
+        None,
+        None,
+        None,
+    )
     assert explained.sentence.startswith("Item 120 ")
 
 

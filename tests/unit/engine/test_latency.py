@@ -13,7 +13,7 @@ from bert4rec.data.prepared import PreparedDataset
 from bert4rec.engine import latency as stopwatch
 from bert4rec.engine.latency import grown, latency
 from bert4rec.ids import FIRST_ITEM
-from bert4rec.training import fit
+from bert4rec.training import train as fit
 from small_runs import run_of
 
 
@@ -22,8 +22,13 @@ def test_a_larger_catalogue_scores_the_known_items_as_before(
     world: PreparedDataset, tmp_path: Path, cosine_head: bool
 ) -> None:
     run = run_of(cosine_head=cosine_head, max_epochs=1)
-    scorer = artefact.load(fit.train(world, run, tmp_path / "model", report=lambda line: None)).scorer()
-    larger, histories = grown(scorer, 1000), world.histories(torch.arange(1, 5).numpy(), world.start_U1[2:6])
+    scorer = artefact.load(
+        fit.train(world, run, tmp_path / "model", log=lambda line: None)
+    ).scorer()
+    larger, histories = (
+        grown(scorer, 1000),
+        world.histories(torch.arange(1, 5).numpy(), world.start_U1[2:6]),
+    )
     before, after = scorer.score(histories), larger.score(histories)
     assert after.shape == (4, FIRST_ITEM + 1000)
     torch.testing.assert_close(after[:, : before.shape[1]], before)

@@ -31,9 +31,15 @@ def test_the_code_of_a_page_runs_from_top_to_bottom(
     assert capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("example", "said"), [("recommend", "somebody new with"), ("explain", "favourite_genres")])
+@pytest.mark.parametrize(
+    ("example", "said"), [("recommend", "somebody new with"), ("explain", "favourite_genres")]
+)
 def test_an_example_answers_from_a_model_folder(
-    trained_here: Path, example: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    trained_here: Path,
+    example: str,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(sys, "argv", [example, "runs/small"])
     runpy.run_path(str(ROOT / "examples" / f"{example}.py"), run_name="__main__")

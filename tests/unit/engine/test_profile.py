@@ -14,8 +14,8 @@ from bert4rec.data.prepared import Feature, Kind, PreparedDataset
 from bert4rec.data.synthetic import GROUPS
 from bert4rec.engine import profile
 from bert4rec.engine.engine import RecommendationEngine
-from bert4rec.engine.where import items_where
 from bert4rec.errors import UnknownUser
+from bert4rec.retrieval.conditions import items_where
 from small_worlds import dataset_of
 
 USER = 2
@@ -24,7 +24,11 @@ USER = 2
 def test_demographics_come_first_under_the_datas_own_names(engine: RecommendationEngine) -> None:
     known = engine.get_user_profile(USER)
     assert list(known)[:3] == ["gender", "age_group", "occupation_code"]
-    assert (known["gender"] in ("F", "M"), known["age_group"], known["user_id"]) == (True, "18-24", USER)
+    assert (known["gender"] in ("F", "M"), known["age_group"], known["user_id"]) == (
+        True,
+        "18-24",
+        USER,
+    )
     words = {0: "other", 1: "educator", 7: "executive"}
     assert known["occupation"] == words[known["occupation_code"]]
 
@@ -34,8 +38,12 @@ def test_activity_is_that_of_the_stored_history(engine: RecommendationEngine) ->
     events = slice(data.start_U1[row], data.start_U1[row + 1])
     known = engine.get_user_profile(USER)
     assert known["num_events"] == 20
-    assert datetime.fromisoformat(known["first_event"]) == datetime.fromtimestamp(int(data.time_N[events][0]), UTC)
-    assert datetime.fromisoformat(known["last_event"]) == datetime.fromtimestamp(int(data.time_N[events][-1]), UTC)
+    assert datetime.fromisoformat(known["first_event"]) == datetime.fromtimestamp(
+        int(data.time_N[events][0]), UTC
+    )
+    assert datetime.fromisoformat(known["last_event"]) == datetime.fromtimestamp(
+        int(data.time_N[events][-1]), UTC
+    )
     assert known["mean_rating"] == pytest.approx(data.rating_N[events].mean())  # level r has row r
 
 
@@ -43,13 +51,18 @@ def test_favourites_count_each_value_of_the_history(engine: RecommendationEngine
     data, row = engine.dataset, engine.dataset.users.row(USER)
     events = slice(data.start_U1[row], data.start_U1[row + 1])
     item_N, rating_N = data.item_N[events] - 2, data.rating_N[events]
-    has = {name: (item_N % GROUPS == group) for group, name in enumerate(["Circle", "Square", "Star", "Wave"])} | {
-        "Sparkling": item_N % 3 == 0
-    }
+    has = {
+        name: (item_N % GROUPS == group)
+        for group, name in enumerate(["Circle", "Square", "Star", "Wave"])
+    } | {"Sparkling": item_N % 3 == 0}
     found = engine.get_user_profile(USER)["favourite_genres"]
     assert found[0]["value"] == "Square"  # user 2 likes group 1
-    assert {entry["value"] for entry in found} == {name for name, has_N in has.items() if has_N.any()}
-    assert [entry["share"] for entry in found] == sorted((entry["share"] for entry in found), reverse=True)
+    assert {entry["value"] for entry in found} == {
+        name for name, has_N in has.items() if has_N.any()
+    }
+    assert [entry["share"] for entry in found] == sorted(
+        (entry["share"] for entry in found), reverse=True
+    )
     for entry in found:
         assert entry["share"] == pytest.approx(has[entry["value"]].mean())
         assert entry["mean_rating"] == pytest.approx(rating_N[has[entry["value"]]].mean())
@@ -59,7 +72,9 @@ def test_the_preference_head_expects_the_liked_group(engine: RecommendationEngin
     names, hits = ["Circle", "Square", "Star", "Wave"], 0
     for user_id in range(1, 41):
         expected = engine.get_user_profile(user_id)["predicted_genres"]
-        assert sum(entry["probability"] for entry in expected) == pytest.approx(1, abs=1e-5)  # five values, all shown
+        assert sum(entry["probability"] for entry in expected) == pytest.approx(
+            1, abs=1e-5
+        )  # five values, all shown
         hits += expected[0]["value"] == names[(user_id - 1) % GROUPS]
     assert hits >= 30
 
@@ -73,11 +88,15 @@ def test_habits_are_those_of_the_stored_history(engine: RecommendationEngine) ->
     data, row = engine.dataset, engine.dataset.users.row(USER)
     events = slice(data.start_U1[row], data.start_U1[row + 1])
     known = engine.get_user_profile(USER)
-    assert known["ratings"] == {str(level): int((data.rating_N[events] == level).sum()) for level in range(1, 6)}
+    assert known["ratings"] == {
+        str(level): int((data.rating_N[events] == level).sum()) for level in range(1, 6)
+    }
     assert known["active_days"] == len({int(time) // 86_400 for time in data.time_N[events]})
 
 
-def test_a_favourite_shows_its_events_and_the_rule_that_steers_it(engine: RecommendationEngine) -> None:
+def test_a_favourite_shows_its_events_and_the_rule_that_steers_it(
+    engine: RecommendationEngine,
+) -> None:
     """The condition of each entry is true of exactly the events that it counts, and of the items that it names."""
     data, row = engine.dataset, engine.dataset.users.row(USER)
     item_N = data.item_N[data.start_U1[row] : data.start_U1[row + 1]]
@@ -88,13 +107,18 @@ def test_a_favourite_shows_its_events_and_the_rule_that_steers_it(engine: Recomm
             meets_V = items_where(entry["condition"], data)
             assert entry["events"] == meets_V[item_N].sum()
             assert 0 < len(entry["items"]) <= 3
-            assert all(meets_V[data.items.row(item)] and data.items.row(item) in item_N for item in entry["items"])
+            assert all(
+                meets_V[data.items.row(item)] and data.items.row(item) in item_N
+                for item in entry["items"]
+            )
     assert [entry["value"] for entry in known["favourite_year_decade"]] == ["1990s"]
 
 
 def test_the_items_of_a_favourite_are_the_best_liked_and_of_those_the_latest() -> None:
     dataset = dataset_of([0, 1, 2, 3, 4], genres=[[1]] * 5, ratings=[[3, 5, 5, 4, 1]])
-    (entry,) = profile.favourites(dataset, dataset.histories(np.array([1]), np.array([5])))["favourite_genres"]
+    (entry,) = profile.favourites(dataset, dataset.histories(np.array([1]), np.array([5])))[
+        "favourite_genres"
+    ]
     assert entry["items"] == [2, 1, 3]
 
 
@@ -128,9 +152,18 @@ def test_an_unknown_user_has_no_profile(engine: RecommendationEngine) -> None:
 def test_every_kind_of_user_feature_comes_back_as_it_was_given(world_folder: Path) -> None:
     dataset = PreparedDataset.open(world_folder)
     tables = {
-        "age": (Feature("age", Kind.NUMERIC, mean=40.0, scale=15.0), np.array([np.nan, -1.0, np.nan], np.float32)),
-        "hobbies": (Feature("hobbies", Kind.MULTI, ["chess", "go"]), np.array([[0, 0], [2, 1], [0, 0]])),
-        "town": (Feature("town", Kind.CATEGORICAL, ["Ulm", "Rom"], {"Rom": "Roma"}), np.array([0, 2, 0])),
+        "age": (
+            Feature("age", Kind.NUMERIC, mean=40.0, scale=15.0),
+            np.array([np.nan, -1.0, np.nan], np.float32),
+        ),
+        "hobbies": (
+            Feature("hobbies", Kind.MULTI, ["chess", "go"]),
+            np.array([[0, 0], [2, 1], [0, 0]]),
+        ),
+        "town": (
+            Feature("town", Kind.CATEGORICAL, ["Ulm", "Rom"], {"Rom": "Roma"}),
+            np.array([0, 2, 0]),
+        ),
     }
     small = replace(dataset, user_features=tables)
     assert profile.demographics(small, 1) == {

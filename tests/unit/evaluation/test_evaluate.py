@@ -46,7 +46,7 @@ def test_who_knows_the_answer_gets_everything(cases: str) -> None:
 def test_a_constant_score_puts_the_target_behind_all_candidates() -> None:
     dataset = dataset_of(*TWO_USERS, num_items=30)
     report = evaluate(constant(dataset), dataset, leave_one_out(dataset))
-    assert report.place_C.tolist() == [30 - 3, 30 - 2]  # all items but those in the history
+    assert report.rank_C.tolist() == [30 - 3, 30 - 2]  # all items but those in the history
     assert report.metrics["hit@10"] == 0
 
 
@@ -54,15 +54,17 @@ def test_the_whole_history_is_no_candidate_even_where_it_is_scored_best() -> Non
     dataset = dataset_of([0, 1, 2, 3], num_items=6)
     best_first = Scores(6, lambda histories: -torch.arange(6.0)[None])
     report = evaluate(best_first, dataset, leave_one_out(dataset))
-    assert report.place_C.tolist() == [1]
+    assert report.rank_C.tolist() == [1]
     assert report.metrics["coverage@10"] == 3 / 6  # 3, 4 and 5 are left to list
 
 
 def test_a_target_that_was_seen_before_stays_a_candidate() -> None:
     dataset = dataset_of([0, 1, 2, 0], num_items=5)
     split = leave_one_out(dataset)
-    assert evaluate(constant(dataset), dataset, split).place_C.tolist() == [3]  # 3, 4 and the target itself
-    assert evaluate(knows(dataset, split), dataset, split).place_C.tolist() == [1]
+    assert evaluate(constant(dataset), dataset, split).rank_C.tolist() == [
+        3
+    ]  # 3, 4 and the target itself
+    assert evaluate(knows(dataset, split), dataset, split).rank_C.tolist() == [1]
 
 
 def test_the_scorer_sees_all_before_the_target_and_nothing_else() -> None:
@@ -70,7 +72,10 @@ def test_the_scorer_sees_all_before_the_target_and_nothing_else() -> None:
     seen: list[list[int]] = []
 
     def note(histories: Histories) -> Tensor:
-        seen.extend(part.tolist() for part in np.split(histories.item_N - FIRST_ITEM, histories.start_B1[1:-1]))
+        seen.extend(
+            part.tolist()
+            for part in np.split(histories.item_N - FIRST_ITEM, histories.start_B1[1:-1])
+        )
         return torch.zeros(1, 1)
 
     evaluate(Scores(5, note), dataset, leave_one_out(dataset))
@@ -87,7 +92,10 @@ def test_the_request_time_is_told_only_where_asked_for() -> None:
 
     split = leave_one_out(dataset)
     assert evaluate(Scores(3, note), dataset, split).protocol["request_time"] is True
-    assert evaluate(Scores(3, note), dataset, split, request_time=False).protocol["request_time"] is False
+    assert (
+        evaluate(Scores(3, note), dataset, split, request_time=False).protocol["request_time"]
+        is False
+    )
     assert told == [30, NO_TIME]
 
 
@@ -98,7 +106,9 @@ def test_a_model_is_asked_with_the_request_time_known_and_unknown_where_there_ar
         "request_time_on": True,
         "request_time_off": False,
     }
-    assert list(evaluate_rows(constant(timeless), timeless, leave_one_out(timeless), "test")) == ["request_time_off"]
+    assert list(evaluate_rows(constant(timeless), timeless, leave_one_out(timeless), "test")) == [
+        "request_time_off"
+    ]
 
 
 def test_a_model_that_never_reads_the_time_is_asked_without_it_alone() -> None:
@@ -111,15 +121,21 @@ def test_a_model_that_never_reads_the_time_is_asked_without_it_alone() -> None:
 
 def test_without_times_no_report_claims_a_request_time() -> None:
     dataset = dataset_of(*TWO_USERS)
-    assert evaluate(constant(dataset), dataset, leave_one_out(dataset)).protocol["request_time"] is False
+    assert (
+        evaluate(constant(dataset), dataset, leave_one_out(dataset)).protocol["request_time"]
+        is False
+    )
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 1000])
 def test_pieces_of_any_size_give_the_same_report(world: PreparedDataset, batch_size: int) -> None:
     split = make_split(world, SplitConfig())
     scorer = SequentialRules(world, split)
-    report, usual = evaluate(scorer, world, split, batch_size=batch_size), evaluate(scorer, world, split)
-    assert report.place_C.tolist() == usual.place_C.tolist()
+    report, usual = (
+        evaluate(scorer, world, split, batch_size=batch_size),
+        evaluate(scorer, world, split),
+    )
+    assert report.rank_C.tolist() == usual.rank_C.tolist()
     assert report.metrics == pytest.approx(usual.metrics, abs=1e-12)
     assert (report.slices, report.protocol) == (usual.slices, usual.protocol)
 
@@ -127,7 +143,9 @@ def test_pieces_of_any_size_give_the_same_report(world: PreparedDataset, batch_s
 def test_rating_errors_are_those_of_the_expected_rating_over_rated_targets() -> None:
     dataset = dataset_of(*TWO_USERS, [0, 1, 2], ratings=[[1, 1, 1, 5], [1, 1, 2], [1, 1, 0]])
     report = evaluate(Rates(5, level=3), dataset, leave_one_out(dataset))
-    assert report.metrics["rating_rmse"] == pytest.approx(((3 - 5) ** 2 / 2 + (3 - 2) ** 2 / 2) ** 0.5)
+    assert report.metrics["rating_rmse"] == pytest.approx(
+        ((3 - 5) ** 2 / 2 + (3 - 2) ** 2 / 2) ** 0.5
+    )
     assert report.metrics["rating_mae"] == pytest.approx((2 + 1) / 2)
     assert report.intervals["rating_mae"] == (1, 2)
     assert report.squared_error_C.tolist() == [4, 1, pytest.approx(np.nan, nan_ok=True)]
@@ -162,7 +180,9 @@ def test_a_score_of_nan_is_refused_in_one_line() -> None:
 
 
 def test_a_split_without_such_cases_is_refused_in_one_line() -> None:
-    dataset = dataset_of([0, 1], [2], times=[[10, 90], [20]])  # between the dates one event, and nothing before it
+    dataset = dataset_of(
+        [0, 1], [2], times=[[10, 90], [20]]
+    )  # between the dates one event, and nothing before it
     split = make_split(dataset, SplitConfig("global-time", test_share=0.3))
     with pytest.raises(DataError, match="split 'global-time' has no validation cases"):
         evaluate(constant(dataset), dataset, split, cases="validation")
@@ -199,11 +219,17 @@ def test_shuffled_ties_are_in_the_protocol_and_its_line() -> None:
     shuffled = replace(dataset, manifest={**dataset.manifest, "ties": "shuffled"})
     report = evaluate(constant(shuffled), shuffled, leave_one_out(shuffled))
     assert report.protocol["event_ties"] == "shuffled"
-    assert f"(checksum {dataset.checksum}), order of ties: shuffled, leave-one-out" in report.protocol_line()
-    assert "order of ties" not in evaluate(constant(dataset), dataset, leave_one_out(dataset)).protocol_line()
+    assert (
+        f"(checksum {dataset.checksum}), order of ties: shuffled, leave-one-out"
+        in report.protocol_line()
+    )
+    assert (
+        "order of ties"
+        not in evaluate(constant(dataset), dataset, leave_one_out(dataset)).protocol_line()
+    )
 
 
 @pytest.mark.parametrize("score", [lambda h: torch.zeros(1, 1), lambda h: torch.arange(5.0)[None]])
 def test_items_are_asked_over_the_whole_catalogue(score: Callable[[Histories], Tensor]) -> None:
     dataset = dataset_of([0, 1, 0], num_items=5)  # the target is 0 again: candidates are 0, 2, 3, 4
-    assert evaluate(Scores(5, score), dataset, leave_one_out(dataset)).place_C.tolist() == [4]
+    assert evaluate(Scores(5, score), dataset, leave_one_out(dataset)).rank_C.tolist() == [4]

@@ -4,14 +4,20 @@ import numpy as np
 import pytest
 
 from bert4rec.evaluation import intervals
-from bert4rec.evaluation.intervals import difference_and_interval, loss_and_interval, mean_and_interval
+from bert4rec.evaluation.intervals import (
+    difference_and_interval,
+    loss_and_interval,
+    mean_and_interval,
+)
 
 
 def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
     random = np.random.default_rng(1)
     covered = 0
     for sample in range(200):
-        _, (low, high) = mean_and_interval({"x": (random.random(150) < 0.3).astype(float)}, seed=sample)["x"]
+        _, (low, high) = mean_and_interval(
+            {"x": (random.random(150) < 0.3).astype(float)}, seed=sample
+        )["x"]
         covered += low <= 0.3 <= high
     assert 0.90 <= covered / 200 <= 0.99
 
@@ -47,7 +53,9 @@ def test_a_difference_of_rmses_is_that_of_the_roots_on_the_same_resamples() -> N
 
 def test_a_difference_is_over_the_cases_that_both_know() -> None:
     first, second = np.array([1.0, 9.0, np.nan, 4.0]), np.array([1.0, np.nan, 9.0, 1.0])
-    assert difference_and_interval({"x": first}, {"x": second, "y": second})["x"][0] == pytest.approx(1.5)
+    assert difference_and_interval({"x": first}, {"x": second, "y": second})["x"][
+        0
+    ] == pytest.approx(1.5)
     assert difference_and_interval({"x": first}, {"x": np.full(4, np.nan)}) == {}
 
 

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from bert4rec.evaluation.metrics import place_metrics, summarise
+from bert4rec.evaluation.metrics import rank_metrics, summarise
 
 
 def test_first_second_and_eleventh_place_by_hand() -> None:
-    metrics = place_metrics(np.array([1, 2, 11]))
+    metrics = rank_metrics(np.array([1, 2, 11]))
     assert metrics["hit@1"].tolist() == [1, 0, 0]
     assert metrics["hit@10"].tolist() == [1, 1, 0]
     assert metrics["hit@20"].tolist() == [1, 1, 1]
@@ -16,7 +16,7 @@ def test_first_second_and_eleventh_place_by_hand() -> None:
 
 @pytest.mark.parametrize("k", [5, 10, 20])
 def test_the_last_place_of_a_list_counts_and_the_next_does_not(k: int) -> None:
-    metrics = place_metrics(np.array([k, k + 1]))
+    metrics = rank_metrics(np.array([k, k + 1]))
     assert metrics[f"hit@{k}"].tolist() == [1, 0]
     assert metrics[f"ndcg@{k}"] == pytest.approx([1 / np.log2(k + 1), 0])
 
@@ -25,4 +25,13 @@ def test_a_summary_is_the_mean_over_users() -> None:
     summary = summarise(np.array([1, 4]))
     assert summary["hit@1"] == 0.5
     assert summary["mrr"] == pytest.approx((1 + 1 / 4) / 2)
-    assert set(summary) == {"hit@1", "hit@5", "hit@10", "hit@20", "ndcg@5", "ndcg@10", "ndcg@20", "mrr"}
+    assert set(summary) == {
+        "hit@1",
+        "hit@5",
+        "hit@10",
+        "hit@20",
+        "ndcg@5",
+        "ndcg@10",
+        "ndcg@20",
+        "mrr",
+    }

@@ -17,7 +17,9 @@ def reports() -> list[Report]:
 
     dataset = dataset_of([0, 1, 2, 3], [4, 3, 2], num_items=30)
     split = leave_one_out(dataset)
-    return [evaluate(scorer, dataset, split) for scorer in (knows(dataset, split), constant(dataset))]
+    return [
+        evaluate(scorer, dataset, split) for scorer in (knows(dataset, split), constant(dataset))
+    ]
 
 
 def test_a_picture_is_a_png_and_all_that_is_written(reports: list[Report], tmp_path: Path) -> None:
@@ -33,7 +35,9 @@ def test_reports_of_one_name_have_a_bar_each(reports: list[Report]) -> None:
     assert len({bar.get_y() for bar in axis.patches}) == 3
 
 
-def test_metrics_without_an_interval_and_values_of_nothing_are_drawn(reports: list[Report], tmp_path: Path) -> None:
+def test_metrics_without_an_interval_and_values_of_nothing_are_drawn(
+    reports: list[Report], tmp_path: Path
+) -> None:
     plot_comparison(reports[1:], tmp_path / "c.png", metrics=["coverage@10", "hit@1"])
     assert (tmp_path / "c.png").is_file()
 
@@ -60,10 +64,14 @@ def test_each_level_has_its_points_where_enough_cases_are_and_all_its_counts() -
     shares, counts = Figure().subplots(2, 1)
     _shares(shares, ROWS)
     _counts(counts, ROWS)
-    points = [points.get_offsets().tolist() for points in shares.collections if len(points.get_offsets())]
+    points = [
+        points.get_offsets().tolist() for points in shares.collections if len(points.get_offsets())
+    ]
     assert [[0.03, 0.02]] in points
     assert [[0.97, 0.9]] in points
     assert not any([0.52, 1.0] in of for of in points)
     assert [text.get_text() for text in shares.get_legend().get_texts()] == ["1", "2"]
-    heights = {round(bar.get_x(), 2): bar.get_height() for bar in counts.patches if bar.get_height()}
+    heights = {
+        round(bar.get_x(), 2): bar.get_height() for bar in counts.patches if bar.get_height()
+    }
     assert heights == {0.0: 90, 0.5: 9, 0.95: 99}

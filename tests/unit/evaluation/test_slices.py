@@ -14,9 +14,9 @@ from small_worlds import dataset_of, leave_one_out
 HISTORIES = ([0, 1, 2], [0, 1, 3], [*range(10), *range(10), 4, 0])
 
 
-def parts_of(place_C: list[int], **features: Any) -> dict[str, dict[str, tuple[int, float]]]:
+def parts_of(rank_C: list[int], **features: Any) -> dict[str, dict[str, tuple[int, float]]]:
     dataset = dataset_of(*HISTORIES, **features)
-    found = slices(dataset, leave_one_out(dataset), leave_one_out(dataset).test, np.array(place_C))
+    found = slices(dataset, leave_one_out(dataset), leave_one_out(dataset).test, np.array(rank_C))
     return {
         name: {part["value"]: (part["users"], round(part["hit@10"], 6)) for part in parts}
         for name, parts in found.items()
@@ -37,7 +37,10 @@ def test_a_length_on_an_edge_belongs_to_the_part_that_names_it(visible: int, par
 
 def test_targets_are_parted_by_how_often_they_train() -> None:
     # 0 trains four times, more than all others; 2 and 3 as often as six others, so fewer than half are below them
-    assert parts_of([11, 11, 1])["item popularity"] == {"most popular 10 %": (1, 1.0), "least popular 50 %": (2, 0.0)}
+    assert parts_of([11, 11, 1])["item popularity"] == {
+        "most popular 10 %": (1, 1.0),
+        "least popular 50 %": (2, 0.0),
+    }
 
 
 def test_every_categorical_user_feature_is_a_slice_with_its_labels() -> None:
@@ -45,7 +48,10 @@ def test_every_categorical_user_feature_is_a_slice_with_its_labels() -> None:
 
 
 def test_users_without_a_value_are_a_part_of_their_own() -> None:
-    assert parts_of([1, 11, 1], gender=[1, 0, 0])["gender"] == {"women": (1, 1.0), "unknown": (2, 0.5)}
+    assert parts_of([1, 11, 1], gender=[1, 0, 0])["gender"] == {
+        "women": (1, 1.0),
+        "unknown": (2, 0.5),
+    }
 
 
 def test_years_are_shown_as_decades() -> None:
@@ -56,7 +62,14 @@ def test_years_are_shown_as_decades() -> None:
 def test_every_slice_holds_every_user_once(world: PreparedDataset) -> None:
     split = make_split(world, SplitConfig())
     found = slices(world, split, split.test, np.ones(len(split.test), dtype=np.int64))
-    assert set(found) == {"history length", "item popularity", "gender", "age_group", "occupation_code", "year"}
+    assert set(found) == {
+        "history length",
+        "item popularity",
+        "gender",
+        "age_group",
+        "occupation_code",
+        "year",
+    }
     for name, parts in found.items():
         assert sum(part["users"] for part in parts) == len(split.test), name
         assert all(part["ndcg@10"] == pytest.approx(1) for part in parts), name
@@ -64,8 +77,8 @@ def test_every_slice_holds_every_user_once(world: PreparedDataset) -> None:
 
 def test_every_case_lies_in_the_band_that_its_slice_counts_it_in(world: PreparedDataset) -> None:
     split = make_split(world, SplitConfig())
-    place_C = np.ones(len(split.test), dtype=np.int64)
-    found, band_C = slices(world, split, split.test, place_C), bands(world, split, split.test)
+    rank_C = np.ones(len(split.test), dtype=np.int64)
+    found, band_C = slices(world, split, split.test, rank_C), bands(world, split, split.test)
     assert set(band_C) == {"history length", "item popularity"}
     for name, rows in band_C.items():
         assert np.bincount(rows).tolist() == [part["users"] for part in found[name]], name
@@ -102,4 +115,6 @@ def test_paired_parts_leave_no_band_out() -> None:
     masks = paired_parts(parted, bands(dataset, split, split.test))
     assert masks["short histories"].tolist() == [True, True, False, False, False]
     assert masks["longer histories"].tolist() == [False, False, True, True, True]
-    assert [list(POPULARITY)] == [[value for name in ("popular items", "rare items") for value in PAIRED[name][1]]]
+    assert [list(POPULARITY)] == [
+        [value for name in ("popular items", "rare items") for value in PAIRED[name][1]]
+    ]

@@ -76,7 +76,9 @@ def alone(sequences: Sequences, row: int) -> Sequences:
     )
 
 
-def plain(attend: SoftmaxAttention | GatedAttention, x_LD: Tensor, causal: bool, bias_HLL: Tensor | None) -> Tensor:
+def plain(
+    attend: SoftmaxAttention | GatedAttention, x_LD: Tensor, causal: bool, bias_HLL: Tensor | None
+) -> Tensor:
     """The formulas of the papers, one query and one head at a time."""
     L, H = len(x_LD), SMALL.num_heads
     gated = isinstance(attend, GatedAttention)
@@ -92,7 +94,9 @@ def plain(attend: SoftmaxAttention | GatedAttention, x_LD: Tensor, causal: bool,
                 score = score + bias_HLL[head, place, : len(seen)]
             weight = F.silu(score) / len(seen) if gated else score.exp() / score.exp().sum()
             columns = slice(head * D // H, (head + 1) * D // H)
-            mixed_LD[place, columns] = sum(w * v[key, head] for w, key in zip(weight, seen, strict=True))
+            mixed_LD[place, columns] = sum(
+                w * v[key, head] for w, key in zip(weight, seen, strict=True)
+            )
     return attend.project_out(attend.norm(mixed_LD) * gate_LD if gated else mixed_LD)
 
 
@@ -109,19 +113,27 @@ def test_attention_is_the_formula_of_its_paper(attend: nn.Module, causal: bool) 
     torch.testing.assert_close(mine, plain(attend, x_LD, causal, None), atol=1e-5, rtol=1e-4)
 
 
-def test_a_learned_bias_is_added_to_the_scores(attend: nn.Module, causal: bool, bias: AttentionBias) -> None:
+def test_a_learned_bias_is_added_to_the_scores(
+    attend: nn.Module, causal: bool, bias: AttentionBias
+) -> None:
     x_LD, sequences = tokens(7), timed(7)
     at = look(sequences, causal, bias)
     learned_1HLL = everywhere(bias, sequences)
     assert learned_1HLL is not None
     mine = attend(x_LD, at)
-    torch.testing.assert_close(mine, plain(attend, x_LD, causal, learned_1HLL[0]), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(
+        mine, plain(attend, x_LD, causal, learned_1HLL[0]), atol=1e-5, rtol=1e-4
+    )
     assert not torch.allclose(mine, plain(attend, x_LD, causal, None), atol=1e-3)
 
 
-def test_padding_and_batch_mates_change_nothing(attend: nn.Module, causal: bool, bias: AttentionBias) -> None:
+def test_padding_and_batch_mates_change_nothing(
+    attend: nn.Module, causal: bool, bias: AttentionBias
+) -> None:
     x_TD, sequences = tokens(*LENGTHS), timed(*LENGTHS)
-    assert len(make_grids(sequences)) == 1  # 8 places for a sequence of 1: most of its row is padding
+    assert (
+        len(make_grids(sequences)) == 1
+    )  # 8 places for a sequence of 1: most of its row is padding
     together = parts(attend(x_TD, look(sequences, causal, bias)), LENGTHS)
     for row, x_LD in enumerate(parts(x_TD, LENGTHS)):
         by_itself = attend(x_LD, look(alone(sequences, row), causal, bias))
@@ -136,14 +148,18 @@ def test_how_sequences_are_cut_into_rectangles_changes_nothing(
     small = replace(SMALL_PIECES, scores=2 * 8 * 8)
     monkeypatch.setattr(attention, "cutting", lambda device: small)
     assert [grid.shape for grid in make_grids(sequences, small)] == [(2, 8), (2, 8)]
-    torch.testing.assert_close(attend(x_TD, look(sequences, causal, bias)), in_one, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(
+        attend(x_TD, look(sequences, causal, bias)), in_one, atol=1e-5, rtol=1e-4
+    )
 
 
 def test_what_the_last_token_learns_is_the_same_when_it_alone_asks(
     attend: nn.Module, causal: bool, bias: AttentionBias, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     x_TD, sequences = tokens(*LENGTHS), timed(*LENGTHS)
-    monkeypatch.setattr(attention, "cutting", lambda device: replace(SMALL_PIECES, scores=2 * 8 * 8, rows=3))
+    monkeypatch.setattr(
+        attention, "cutting", lambda device: replace(SMALL_PIECES, scores=2 * 8 * 8, rows=3)
+    )
     for learned in (bias, AttentionBias(SMALL)):
         everybody = look(sequences, causal, learned)
         at = last_look(sequences, causal, learned, everybody.grids)
@@ -160,7 +176,11 @@ def test_the_parts_of_a_causal_look_change_nothing(
     assert [len(parts) for parts in whole.parts] == [1]
     monkeypatch.setattr(attention, "cutting", lambda device: replace(SMALL_PIECES, rows=3))
     cut = look(sequences, True, bias)
-    assert [(part.rows, part.reach) for part in cut.parts[0]] == [(slice(0, 3), 3), (slice(3, 6), 6), (slice(6, 8), 8)]
+    assert [(part.rows, part.reach) for part in cut.parts[0]] == [
+        (slice(0, 3), 3),
+        (slice(3, 6), 6),
+        (slice(6, 8), 8),
+    ]
     torch.testing.assert_close(attend(x_TD, cut), attend(x_TD, whole), atol=1e-5, rtol=1e-4)
 
 
@@ -181,18 +201,24 @@ def test_a_full_look_sees_everything(attend: nn.Module, bias: AttentionBias) -> 
         assert (grad_LD.abs().sum(1) > 0).all()
 
 
-def test_a_causal_token_sees_itself_and_what_came_before_in_its_own_sequence(attend: nn.Module) -> None:
+def test_a_causal_token_sees_itself_and_what_came_before_in_its_own_sequence(
+    attend: nn.Module,
+) -> None:
     x_TD = tokens(3, 3).requires_grad_()
     at = look(packed(3, 3), True, AttentionBias(SMALL))
     (grad_TD,) = torch.autograd.grad(attend(x_TD, at)[4].sum(), x_TD)
     assert (grad_TD.abs().sum(1) > 0).tolist() == [False, False, False, True, True, False]
 
 
-def test_recorded_weights_are_those_that_are_used(attend: nn.Module, causal: bool, bias: AttentionBias) -> None:
+def test_recorded_weights_are_those_that_are_used(
+    attend: nn.Module, causal: bool, bias: AttentionBias
+) -> None:
     x_LD, sequences = tokens(7), timed(7)
     at = look(sequences, causal, bias, record=True)
     recorded = attend(x_LD, at)
-    torch.testing.assert_close(recorded, attend(x_LD, look(sequences, causal, bias)), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(
+        recorded, attend(x_LD, look(sequences, causal, bias)), atol=1e-5, rtol=1e-4
+    )
     assert at.record is not None
     ((weight_bHLL,),) = at.record
     assert weight_bHLL.shape == (1, SMALL.num_heads, 7, 7)
@@ -211,22 +237,30 @@ def test_neighbours_of_similar_length_share_a_rectangle_and_a_shorter_one_opens_
 
 
 def test_a_sequence_with_too_many_scores_for_any_rectangle_has_one_of_its_own() -> None:
-    assert [grid.shape for grid in make_grids(packed(5, 5), replace(SMALL_PIECES, scores=10))] == [(1, 5), (1, 5)]
+    assert [grid.shape for grid in make_grids(packed(5, 5), replace(SMALL_PIECES, scores=10))] == [
+        (1, 5),
+        (1, 5),
+    ]
 
 
 def test_a_gpu_gathers_what_a_cpu_selects() -> None:
     table_WH, bucket_bLL = torch.randn(9, 2, requires_grad=True), torch.randint(0, 9, (3, 4, 5))
-    selected, gathered = (make(table_WH, bucket_bLL) for make in (attention._selected, attention._gathered))
+    selected, gathered = (
+        make(table_WH, bucket_bLL) for make in (attention._selected, attention._gathered)
+    )
     assert torch.equal(selected, gathered)
     weight = torch.randn_like(selected)
-    grads = [torch.autograd.grad((bias * weight).sum(), table_WH)[0] for bias in (selected, gathered)]
+    grads = [
+        torch.autograd.grad((bias * weight).sum(), table_WH)[0] for bias in (selected, gathered)
+    ]
     torch.testing.assert_close(*grads)
 
 
 def test_a_gpu_gets_few_pieces_whatever_their_padding() -> None:
-    assert [grid.shape for grid in make_grids(packed(10, 10, 9, 8, 7, 3, 3), cutting(torch.device("cuda")))] == [
-        (7, 10)
-    ]
+    assert [
+        grid.shape
+        for grid in make_grids(packed(10, 10, 9, 8, 7, 3, 3), cutting(torch.device("cuda")))
+    ] == [(7, 10)]
     assert cutting(torch.device("cpu")) is SMALL_PIECES
 
 
@@ -258,7 +292,9 @@ def test_every_distance_of_the_longest_sequence_has_a_row_of_its_own() -> None:
     assert len({row for line in rows for row in line}) == 2 * longest - 1
 
 
-def test_the_time_bias_has_half_octaves_of_request_minus_event_into_the_past_and_the_future() -> None:
+def test_the_time_bias_has_half_octaves_of_request_minus_event_into_the_past_and_the_future() -> (
+    None
+):
     sequences = packed(3, times=[1000, 1001, 1064], request_times=[1001, 1064, 1065])
     assert buckets(AttentionBias(replace(SMALL, relative_time=True)), sequences) == [
         # 1 s ago, now, in 63 s: 1 + floor(2 log2 63) = 12
@@ -293,7 +329,9 @@ def test_both_biases_add_up() -> None:
         buckets(AttentionBias(replace(SMALL, **{name: True})), sequences)
         for name in ("relative_position", "relative_time")
     ]
-    assert both == [[a + b for a, b in zip(*rows, strict=True)] for rows in zip(*apart, strict=True)]
+    assert both == [
+        [a + b for a, b in zip(*rows, strict=True)] for rows in zip(*apart, strict=True)
+    ]
 
 
 def test_without_either_bias_there_is_none() -> None:

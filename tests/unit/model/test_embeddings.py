@@ -13,7 +13,11 @@ D, H = SMALL.hidden_size, SMALL.num_heads
 
 
 def test_sinusoidal_positions_by_hand() -> None:
-    expected = [[0, 1, 0, 1], [sin(1), cos(1), sin(0.01), cos(0.01)], [sin(2), cos(2), sin(0.02), cos(0.02)]]
+    expected = [
+        [0, 1, 0, 1],
+        [sin(1), cos(1), sin(0.01), cos(0.01)],
+        [sin(2), cos(2), sin(0.02), cos(0.02)],
+    ]
     torch.testing.assert_close(sinusoidal(3, 4), torch.tensor(expected, dtype=torch.float32))
 
 
@@ -91,7 +95,9 @@ def test_cross_attention_is_the_formula(attention: UserAttention) -> None:
     taken_TD, weight_TSH = attention(TOKENS, USERS, CONTEXT, ROWS)
     E = D // H
     for token, user in enumerate(ROWS.tolist()):
-        keys, values = attention.key_value(torch.cat([USERS[user], CONTEXT[token : token + 1]])).split(D, dim=1)
+        keys, values = attention.key_value(
+            torch.cat([USERS[user], CONTEXT[token : token + 1]])
+        ).split(D, dim=1)
         query = attention.query(attention.norm(TOKENS[token]))
         mixed = []
         for head in range(H):
@@ -99,7 +105,9 @@ def test_cross_attention_is_the_formula(attention: UserAttention) -> None:
             weight = (keys[:, own] @ query[own] / E**0.5).softmax(0)
             torch.testing.assert_close(weight_TSH[token, :, head], weight)
             mixed.append(weight @ values[:, own])
-        torch.testing.assert_close(taken_TD[token], attention.project_out(torch.cat(mixed)), atol=1e-6, rtol=1e-4)
+        torch.testing.assert_close(
+            taken_TD[token], attention.project_out(torch.cat(mixed)), atol=1e-6, rtol=1e-4
+        )
 
 
 def test_a_user_answers_own_tokens_only(attention: UserAttention) -> None:

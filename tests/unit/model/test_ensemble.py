@@ -13,9 +13,10 @@ from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import make_split
 from bert4rec.data.synthetic import synthetic_dataset
 from bert4rec.errors import DataError, UsageError
-from bert4rec.evaluation.evaluate import RatingScorer, evaluate
+from bert4rec.evaluation.evaluate import evaluate
 from bert4rec.model.ensemble import EnsembleScorer
 from bert4rec.model.scorer import NetworkScorer
+from bert4rec.retrieval.candidates import RatingScorer
 from small_networks import network_of, settings
 from small_worlds import dataset_of
 
@@ -25,21 +26,35 @@ ITEMS = torch.tensor([2, 3, 4])
 @pytest.fixture(scope="module")
 def histories(world: PreparedDataset) -> Histories:
     user_B = np.array([1, 2, 3])
-    return world.histories(user_B, np.asarray(world.start_U1)[user_B] + [3, 12, 0], np.full(3, 10**9))
+    return world.histories(
+        user_B, np.asarray(world.start_U1)[user_B] + [3, 12, 0], np.full(3, 10**9)
+    )
 
 
-def scorer(world: PreparedDataset, name: str, seed: int = 0, rates: bool = True, **changes: object) -> NetworkScorer:
+def scorer(
+    world: PreparedDataset, name: str, seed: int = 0, rates: bool = True, **changes: object
+) -> NetworkScorer:
     tasks = TaskWeights(rating_prediction=0.3 if rates else 0.0)
-    return NetworkScorer(network_of(world, tasks, seed, **changes), settings(task_weights=tasks, **changes), name)
+    return NetworkScorer(
+        network_of(world, tasks, seed, **changes), settings(task_weights=tasks, **changes), name
+    )
 
 
-def test_its_scores_and_ratings_are_the_mean_of_its_members(world: PreparedDataset, histories: Histories) -> None:
-    members = [scorer(world, "a"), scorer(world, "b", 1), scorer(world, "c", 2, hidden_size=32, cosine_head=False)]
+def test_its_scores_and_ratings_are_the_mean_of_its_members(
+    world: PreparedDataset, histories: Histories
+) -> None:
+    members = [
+        scorer(world, "a"),
+        scorer(world, "b", 1),
+        scorer(world, "c", 2, hidden_size=32, cosine_head=False),
+    ]
     ensemble = EnsembleScorer(members)
     scores = [member.score(histories) for member in members]
     torch.testing.assert_close(ensemble.score(histories), (scores[0] + scores[1] + scores[2]) / 3)
     likely = [member.rating_distribution(histories, ITEMS) for member in members]
-    torch.testing.assert_close(ensemble.rating_distribution(histories, ITEMS), (likely[0] + likely[1] + likely[2]) / 3)
+    torch.testing.assert_close(
+        ensemble.rating_distribution(histories, ITEMS), (likely[0] + likely[1] + likely[2]) / 3
+    )
     assert ensemble.name == "a + b + c"
     assert isinstance(ensemble, RatingScorer)
 
@@ -56,9 +71,13 @@ def test_only_those_rate_who_learned_it(world: PreparedDataset, histories: Histo
         nobody.rating_distribution(histories, ITEMS)
 
 
-def test_it_reads_the_time_of_the_request_as_its_members_do(world: PreparedDataset, histories: Histories) -> None:
+def test_it_reads_the_time_of_the_request_as_its_members_do(
+    world: PreparedDataset, histories: Histories
+) -> None:
     told = EnsembleScorer([scorer(world, "a"), scorer(world, "b", request_time="always")])
-    untold = EnsembleScorer([scorer(world, "a", request_time="never"), scorer(world, "b", 1, request_time="never")])
+    untold = EnsembleScorer(
+        [scorer(world, "a", request_time="never"), scorer(world, "b", 1, request_time="never")]
+    )
     assert (told.reads_request_time, untold.reads_request_time) == (True, False)
     unknown = histories.without_request_time()
     assert not torch.equal(told.score(histories), told.score(unknown))
@@ -68,8 +87,13 @@ def test_it_reads_the_time_of_the_request_as_its_members_do(world: PreparedDatas
 def test_it_is_evaluated_like_any_scorer(world: PreparedDataset) -> None:
     split = make_split(world, settings().split)
     alone = scorer(world, "a")
-    one, same = (evaluate(asked, world, split) for asked in (alone, EnsembleScorer([alone, scorer(world, "b")])))
-    assert dict(same.metrics) == pytest.approx(dict(one.metrics))  # two of the same weights say what one says
+    one, same = (
+        evaluate(asked, world, split)
+        for asked in (alone, EnsembleScorer([alone, scorer(world, "b")]))
+    )
+    assert dict(same.metrics) == pytest.approx(
+        dict(one.metrics)
+    )  # two of the same weights say what one says
     assert same.name == "a + b"
 
 
@@ -79,7 +103,9 @@ def test_members_that_differ_in_what_there_is_a_mean_of_are_refused(world: Prepa
         EnsembleScorer([])
     with pytest.raises(DataError, match=r"^a and b: score 26 and 5 item rows"):
         EnsembleScorer([scorer(world, "a"), scorer(small, "b", rates=False)])
-    with pytest.raises(DataError, match=r"^b and a: the first reads the time of the request, the second .* 'never'"):
+    with pytest.raises(
+        DataError, match=r"^b and a: the first reads the time of the request, the second .* 'never'"
+    ):
         EnsembleScorer([scorer(world, "a", request_time="never"), scorer(world, "b")])
 
 
@@ -90,7 +116,14 @@ def model(world: PreparedDataset, folder: str, split: str = "leave-one-out") -> 
     run = settings(split=split)
     made = make_split(world, run.split)
     data = {"name": world.name, "checksum": world.checksum}
-    return Artefact(Path(folder), run, network_of(world), world, data, {"name": split, "checksum": made.checksum})
+    return Artefact(
+        Path(folder),
+        run,
+        network_of(world),
+        world,
+        data,
+        {"name": split, "checksum": made.checksum},
+    )
 
 
 def test_one_model_is_asked_as_it_is_and_several_as_their_ensemble(world: PreparedDataset) -> None:
@@ -101,12 +134,18 @@ def test_one_model_is_asked_as_it_is_and_several_as_their_ensemble(world: Prepar
     assert joint.name == "a + b"
 
 
-def test_models_that_do_not_belong_together_are_refused_by_both_folders(world: PreparedDataset) -> None:
+def test_models_that_do_not_belong_together_are_refused_by_both_folders(
+    world: PreparedDataset,
+) -> None:
     first = model(world, "runs/a")
     others = synthetic_dataset(seed=1, num_users=80, num_items=24, events_per_user=20)
-    with pytest.raises(DataError, match=rf"^runs/a and runs/b: trained on different data .+{others.checksum}"):
+    with pytest.raises(
+        DataError, match=rf"^runs/a and runs/b: trained on different data .+{others.checksum}"
+    ):
         joint_scorer([first, model(others, "runs/b")])
-    with pytest.raises(DataError, match=r"^runs/a and runs/b: trained on different splits .+global-time"):
+    with pytest.raises(
+        DataError, match=r"^runs/a and runs/b: trained on different splits .+global-time"
+    ):
         joint_scorer([first, model(world, "runs/b", "global-time")])
     with pytest.raises(UsageError, match=r"named twice"):
         joint_scorer([first, model(world, "runs/b"), model(world, "runs/../runs/a")])

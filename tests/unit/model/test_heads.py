@@ -7,13 +7,13 @@ import torch
 
 from bert4rec.data.prepared import Kind
 from bert4rec.model.heads import ItemHead, PreferenceHead, RatingFactors, RatingHead
-from bert4rec.model.spec import DataSpec, FeatureSpec
+from bert4rec.model.table_sizes import FeatureSize, TableSizes
 from small_networks import SMALL
 
-GENRES = FeatureSpec("genres", Kind.MULTI, rows=6, width=2)
-YEAR = FeatureSpec("year", Kind.CATEGORICAL, rows=4)
-EMPTY = FeatureSpec("tags", Kind.MULTI, rows=1, width=1)
-SPEC = DataSpec(item_rows=7, user_rows=2, rating_levels=5, item_features=(GENRES, YEAR, EMPTY))
+GENRES = FeatureSize("genres", Kind.MULTI, rows=6, width=2)
+YEAR = FeatureSize("year", Kind.CATEGORICAL, rows=4)
+EMPTY = FeatureSize("tags", Kind.MULTI, rows=1, width=1)
+SPEC = TableSizes(item_rows=7, user_rows=2, rating_levels=5, item_features=(GENRES, YEAR, EMPTY))
 D = SMALL.hidden_size
 
 
@@ -52,7 +52,9 @@ def test_the_rating_depends_on_who_rates_what_beside_the_state() -> None:
     torch.manual_seed(0)
     users, items = torch.tensor([0, 1, 1]), torch.tensor([2, 2, 3])
     same_NR = STATE[:1].expand(3, -1), ITEMS[:1].expand(3, -1)
-    with_factors, without = (RatingHead(replace(SMALL, rating_size=size), SPEC).eval() for size in (4, 0))
+    with_factors, without = (
+        RatingHead(replace(SMALL, rating_factor_size=size), SPEC).eval() for size in (4, 0)
+    )
     logits = with_factors(*same_NR, users, items)
     assert not torch.allclose(logits[0], logits[1])
     assert not torch.allclose(logits[1], logits[2])
@@ -66,15 +68,26 @@ def test_the_factors_are_biases_and_a_product_along_the_learned_direction() -> N
         factors.item.weight[4] = torch.tensor([0.0, 0.0, 0.0, 0.0, 1.0, 5.0, 7.0])
     found = factors(torch.tensor([1]), torch.tensor([4]))[0].tolist()
     assert found == pytest.approx([0.1 - 31, 0.2 - 15.5, 0.3, 0.4 + 15.5, 1.5 + 31])
-    users, items, rated = torch.tensor([1, 0, 1]), torch.tensor([4, 0, 4]), torch.tensor([True, True, False])
-    square = factors.square(users, items, rated)  # of nobody and nothing: zeros; what has no rating does not count
+    users, items, rated = (
+        torch.tensor([1, 0, 1]),
+        torch.tensor([4, 0, 4]),
+        torch.tensor([True, True, False]),
+    )
+    square = factors.square(
+        users, items, rated
+    )  # of nobody and nothing: zeros; what has no rating does not count
     assert square.item() == pytest.approx((0.1 * (0.55 + 1) + 2.5**0.5 * (13 + 74)) / 2)
     assert factors.square(users[:0], items[:0], rated[:0]).item() == 0
 
 
 def test_the_penalty_of_the_factors_depends_on_what_they_say_alone() -> None:
     torch.manual_seed(0)
-    factors, users, items, rated = RatingFactors(3, SPEC), torch.tensor([1]), torch.tensor([4]), torch.tensor([True])
+    factors, users, items, rated = (
+        RatingFactors(3, SPEC),
+        torch.tensor([1]),
+        torch.tensor([4]),
+        torch.tensor([True]),
+    )
     before = factors(users, items), factors.square(users, items, rated)
     with torch.no_grad():
         for table in (factors.user, factors.item):
@@ -97,7 +110,9 @@ def test_preferences_are_a_vector_and_the_values_of_multi_valued_features_that_h
     torch.manual_seed(0)
     taste_ND, values = PreferenceHead(SMALL, SPEC)(STATE)
     assert taste_ND.shape == (3, D)
-    assert {name: logits.shape for name, logits in values.items()} == {"genres": (3, 5)}  # "unknown" is no preference
+    assert {name: logits.shape for name, logits in values.items()} == {
+        "genres": (3, 5)
+    }  # "unknown" is no preference
 
 
 def test_preferences_are_of_the_state() -> None:

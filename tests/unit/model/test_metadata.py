@@ -8,14 +8,14 @@ from torch import nn
 from bert4rec.data.prepared import Feature, Kind
 from bert4rec.ids import FIRST_ITEM, UNKNOWN
 from bert4rec.model.metadata import FeatureEncoder, ItemMetadata, UserTokens, fill_tables
-from bert4rec.model.spec import FeatureSpec
+from bert4rec.model.table_sizes import FeatureSize
 
-GENRES = FeatureSpec("genres", Kind.MULTI, rows=4, width=3)
-GENDER = FeatureSpec("gender", Kind.CATEGORICAL, rows=3)
-PRICE = FeatureSpec("price", Kind.NUMERIC, rows=1)
+GENRES = FeatureSize("genres", Kind.MULTI, rows=4, width=3)
+GENDER = FeatureSize("gender", Kind.CATEGORICAL, rows=3)
+PRICE = FeatureSize("price", Kind.NUMERIC, rows=1)
 
 
-def encoder(spec: FeatureSpec, rows: int = 5) -> FeatureEncoder:
+def encoder(spec: FeatureSize, rows: int = 5) -> FeatureEncoder:
     """Value v has the vector (v, v²): the unknown one (7, 7)."""
     made = FeatureEncoder(spec, 2, rows)
     if spec.kind is not Kind.NUMERIC:
@@ -33,7 +33,9 @@ def encoder(spec: FeatureSpec, rows: int = 5) -> FeatureEncoder:
         ([0, 0, 0], [7, 7]),  # no genre: the unknown one's vector
     ],
 )
-def test_genres_are_averaged_over_the_real_ones_only(genres: list[int], vector: list[float]) -> None:
+def test_genres_are_averaged_over_the_real_ones_only(
+    genres: list[int], vector: list[float]
+) -> None:
     assert encoder(GENRES)(torch.tensor([genres]))[0].tolist() == pytest.approx(vector)
 
 
@@ -131,12 +133,19 @@ def users() -> UserTokens:
 def test_a_user_is_separate_tokens_and_each_says_one_thing(users: UserTokens) -> None:
     of_1, of_3 = users(torch.tensor([1, 3]), {}, hide=0.0)
     assert (of_1.shape, users.count) == ((3, 4), 3)
-    assert [bool((a == b).all()) for a, b in zip(of_1, of_3, strict=True)] == [False, True, False]  # one gender
+    assert [bool((a == b).all()) for a, b in zip(of_1, of_3, strict=True)] == [
+        False,
+        True,
+        False,
+    ]  # one gender
 
 
 def test_what_is_given_takes_the_place_of_what_is_stored(users: UserTokens) -> None:
     given = {"gender": torch.tensor([2])}
-    told, stored = users(torch.tensor([1]), given, hide=0.0)[0], users(torch.tensor([1]), {}, hide=0.0)[0]
+    told, stored = (
+        users(torch.tensor([1]), given, hide=0.0)[0],
+        users(torch.tensor([1]), {}, hide=0.0)[0],
+    )
     of_2 = users(torch.tensor([2]), {}, hide=0.0)[0]
     assert torch.equal(told[1], of_2[1])
     assert torch.equal(told[[0, 2]], stored[[0, 2]])
@@ -151,7 +160,9 @@ def test_a_user_of_whom_all_is_hidden_is_the_unknown_user(users: UserTokens) -> 
 def test_each_token_is_hidden_by_itself_and_as_often_as_asked(users: UserTokens) -> None:
     torch.manual_seed(0)
     many = torch.ones(4000, dtype=torch.long)
-    hidden = (users(many, {}, hide=0.25) == users(torch.tensor([UNKNOWN]), {}, hide=0.0)).all(2).float()
+    hidden = (
+        (users(many, {}, hide=0.25) == users(torch.tensor([UNKNOWN]), {}, hide=0.0)).all(2).float()
+    )
     assert hidden.mean(0).tolist() == pytest.approx([0.25] * 3, abs=0.03)
     assert (hidden[:, 0] * hidden[:, 1]).mean().item() == pytest.approx(0.25**2, abs=0.02)
 
@@ -161,7 +172,9 @@ def test_hiding_trains_the_unknown_rows(users: UserTokens) -> None:
         users.zero_grad()
         users(torch.tensor([1, 2, 3, 4] * 8), {}, hide).square().sum().backward()
         tables = [users.user, users.features[0].values]
-        assert all(isinstance(table, nn.Embedding) and table.weight.grad is not None for table in tables)
+        assert all(
+            isinstance(table, nn.Embedding) and table.weight.grad is not None for table in tables
+        )
         return min(float(table.weight.grad[UNKNOWN].abs().sum()) for table in tables)  # type: ignore[index, union-attr]
 
     assert grad_of_unknown(0.0) == 0

@@ -12,7 +12,7 @@ from bert4rec.data.prepared import PreparedDataset
 from bert4rec.ids import FIRST_ITEM, MASK, NO_RATING, PAD, UNKNOWN
 from bert4rec.model.network import Bert4Rec, Predictions
 from bert4rec.model.scorer import NetworkScorer
-from bert4rec.ranking import exclude, top_k
+from bert4rec.retrieval.ranking import exclude, top_k
 from bert4rec.training.losses import multi_task_loss
 from bert4rec.training.module import value_tables
 from small_networks import ALL_TASKS, SMALL, batch_of, network_of, settings
@@ -57,7 +57,9 @@ def test_a_hidden_item_hides_its_side_information(network_class: type[Bert4Rec])
     dataset = tiny()
     masked = batch_of(dataset).masked
     assert masked is not None
-    hidden = masked.item_S[-1].item()  # the last event is always hidden, and its item is nowhere else
+    hidden = masked.item_S[
+        -1
+    ].item()  # the last event is always hidden, and its item is nowhere else
     assert hidden not in masked.sequences.item_T
     torch.manual_seed(0)
     network = network_class.for_dataset(SMALL, dataset, ALL_TASKS).eval()
@@ -69,7 +71,9 @@ def test_a_hidden_item_hides_its_side_information(network_class: type[Bert4Rec])
     after = network(seen)
     others = torch.arange(len(key_before_VD)) != hidden
     assert torch.equal(after.key_VD[others], key_before_VD[others])
-    moved = not torch.equal(before @ key_before_VD[others].T, after.masked_SD @ after.key_VD[others].T)
+    moved = not torch.equal(
+        before @ key_before_VD[others].T, after.masked_SD @ after.key_VD[others].T
+    )
     assert moved == (network_class is Leaky)
 
 
@@ -81,7 +85,9 @@ def test_the_next_items_side_information_is_unseen_too() -> None:
     before = network(Batch(causal, None, None, events=5)).causal_SD
     regenre(network, causal.item_S[-1].item(), genre=3)  # asked for by the last token, read by none
     assert torch.equal(network(Batch(causal, None, None, events=5)).causal_SD, before)
-    regenre(network, causal.item_S[-2].item(), genre=2)  # read by the last token, asked for by the one before
+    regenre(
+        network, causal.item_S[-2].item(), genre=2
+    )  # read by the last token, asked for by the one before
     after = network(Batch(causal, None, None, events=5)).causal_SD
     assert torch.equal(after[:-1], before[:-1])
     assert not torch.equal(after[-1], before[-1])
@@ -107,7 +113,13 @@ def test_the_rating_of_a_past_event_is_an_input_from_then_on() -> None:
     network = network_of(tiny()).eval()
     low, high = (states(network, batch_of(rated(2, rating)))["causal_SD"] for rating in (1, 5))
     moved = (low != high).any(1)
-    assert moved.tolist() == [False, False, False, True, True]  # the token after event 2 answers for event 3
+    assert moved.tolist() == [
+        False,
+        False,
+        False,
+        True,
+        True,
+    ]  # the token after event 2 answers for event 3
 
 
 def test_without_rating_input_no_rating_is_read() -> None:
@@ -131,7 +143,9 @@ def test_pad_and_mask_are_never_listed_however_they_score(world: PreparedDataset
     network = network_of(world, cosine_head=False).eval()
     with torch.no_grad():
         network.item_head.bias_V[[PAD, MASK]] = 1e3  # type: ignore[index]
-    score_BV = NetworkScorer(network, settings()).score(world.histories(np.array([1, 2]), np.array([5, 20])))
+    score_BV = NetworkScorer(network, settings()).score(
+        world.histories(np.array([1, 2]), np.array([5, 20]))
+    )
     assert (score_BV.argmax(1) < FIRST_ITEM).all()
     listed_BK, _ = top_k(exclude(score_BV, torch.tensor([0]), torch.tensor([PAD])), world.num_items)
     assert listed_BK.min() >= FIRST_ITEM
@@ -190,13 +204,19 @@ def test_hidden_ids_leave_metadata_to_score(world: PreparedDataset) -> None:
     assert hidden_TV[:, FIRST_ITEM:].float().mean().item() == pytest.approx(0.3, abs=0.03)
     assert not hidden_TV[:, MASK].any()
     assert torch.equal(
-        torch.stack([answers.bias_V for answers in found]) == 0, hidden_TV & (network.item.weight != 0).any(1)
+        torch.stack([answers.bias_V for answers in found]) == 0,
+        hidden_TV & (network.item.weight != 0).any(1),
     )
 
 
-def test_ids_are_hidden_in_training_only_and_only_where_metadata_can_score(world: PreparedDataset) -> None:
+def test_ids_are_hidden_in_training_only_and_only_where_metadata_can_score(
+    world: PreparedDataset,
+) -> None:
     network, batch = network_of(world, id_dropout=0.9), batch_of(world)
-    assert torch.equal(network.eval()(batch).key_VD, network.item_head.keys(network.item.weight + network.metadata()))
+    assert torch.equal(
+        network.eval()(batch).key_VD,
+        network.item_head.keys(network.item.weight + network.metadata()),
+    )
     for changes in ({"id_dropout": 0.9, "item_features": False}, {"id_dropout": 0.0}):
         bare = network_of(world, **changes).train()
         assert torch.equal(bare(batch).key_VD, bare.item_head.keys(bare.item_vectors()))
@@ -205,14 +225,16 @@ def test_ids_are_hidden_in_training_only_and_only_where_metadata_can_score(world
 @pytest.mark.parametrize("counts", [[0, 0, 1, 4, 16, 0], [0, 0, 5, 5, 5, 5]])
 def test_a_fresh_bias_is_the_logarithm_of_how_often_its_item_is_chosen(counts: list[int]) -> None:
     network = network_of(dataset_of([0, 1, 2, 3]), cosine_head=False)
-    network.expect(torch.tensor(counts).float())
+    network.init_item_bias(torch.tensor(counts).float())
     bias_V = network.item_head.bias_V
     chosen = [row for row, count in enumerate(counts) if count]
     assert bias_V[chosen].mean().item() == pytest.approx(0, abs=1e-6)
     shares = bias_V[chosen].exp() / bias_V[chosen].exp().sum()
     assert shares.tolist() == pytest.approx([counts[row] / sum(counts) for row in chosen])
     assert not bias_V[[row for row, count in enumerate(counts) if not count]].any()
-    network_of(dataset_of([0, 1, 2, 3])).expect(torch.tensor(counts).float())  # a cosine has no biases
+    network_of(dataset_of([0, 1, 2, 3])).init_item_bias(
+        torch.tensor(counts).float()
+    )  # a cosine has no biases
 
 
 def test_an_item_whose_id_is_unknown_is_placed_by_its_metadata(world: PreparedDataset) -> None:
@@ -238,26 +260,42 @@ def test_the_unknown_user_is_trained_by_hiding_users(world: PreparedDataset) -> 
 
 
 @pytest.mark.parametrize("block", ["transformer", "gated"])
-def test_gradient_checkpointing_changes_neither_loss_nor_gradients(world: PreparedDataset, block: str) -> None:
+def test_gradient_checkpointing_changes_neither_loss_nor_gradients(
+    world: PreparedDataset, block: str
+) -> None:
     batch = batch_of(world)
 
     def loss_and_gradients(checkpointing: bool) -> tuple[Tensor, dict[str, Tensor]]:
-        changes = {"block": block, "relative_time": True, "dropout": 0.2, "id_dropout": 0.1, "user_dropout": 0.1}
+        changes = {
+            "block": block,
+            "relative_time": True,
+            "dropout": 0.2,
+            "id_dropout": 0.1,
+            "user_dropout": 0.1,
+        }
         network = network_of(world, gradient_checkpointing=checkpointing, **changes).train()
         torch.manual_seed(7)
         total = multi_task_loss(network(batch), batch, ALL_TASKS, value_tables(world)).total
         total.backward()
-        return total.detach(), {name: p.grad for name, p in network.named_parameters() if p.grad is not None}
+        return total.detach(), {
+            name: p.grad for name, p in network.named_parameters() if p.grad is not None
+        }
 
     (kept, kept_grads), (again, again_grads) = loss_and_gradients(False), loss_and_gradients(True)
     assert torch.equal(kept, again)
     assert kept_grads.keys() == again_grads.keys()
-    assert all(torch.allclose(kept_grads[name], again_grads[name], atol=1e-7) for name in kept_grads)
+    assert all(
+        torch.allclose(kept_grads[name], again_grads[name], atol=1e-7) for name in kept_grads
+    )
 
 
 def test_gradient_checkpointing_computes_every_block_again(world: PreparedDataset) -> None:
     def times_run(checkpointing: bool) -> int:
-        network, batch, runs = network_of(world, gradient_checkpointing=checkpointing).train(), batch_of(world), []
+        network, batch, runs = (
+            network_of(world, gradient_checkpointing=checkpointing).train(),
+            batch_of(world),
+            [],
+        )
         network.blocks[0].register_forward_pre_hook(lambda *_: runs.append(1))
         multi_task_loss(network(batch), batch, ALL_TASKS, value_tables(world)).total.backward()
         return len(runs)
@@ -266,7 +304,9 @@ def test_gradient_checkpointing_computes_every_block_again(world: PreparedDatase
 
 
 def test_every_weight_learns_from_one_batch(world: PreparedDataset) -> None:
-    network = network_of(world, relative_position=True, relative_time=True, cosine_head=False, user_dropout=0.3).train()
+    network = network_of(
+        world, relative_position=True, relative_time=True, cosine_head=False, user_dropout=0.3
+    ).train()
     batch = batch_of(world)
     multi_task_loss(network(batch), batch, ALL_TASKS, value_tables(world)).total.backward()
     idle = [
@@ -298,7 +338,9 @@ def test_each_token_weighs_the_users_tokens_in_its_own_way(world: PreparedDatase
         network.item.weight.mul_(5)
     record: dict[str, list[Tensor]] = {}
     histories = world.histories(np.array([2]), np.asarray(world.start_U1)[[2]] + 6)
-    network.encode(causal_sequences(histories, 8), network.item_vectors(), causal=True, record=record)
+    network.encode(
+        causal_sequences(histories, 8), network.item_vectors(), causal=True, record=record
+    )
     (weight_TSH,) = record["user"]
     assert weight_TSH.shape == (7, 4 + 1, 2)  # id, gender, age, occupation, and the context
     torch.testing.assert_close(weight_TSH.sum(1), torch.ones(7, 2))
@@ -306,10 +348,16 @@ def test_each_token_weighs_the_users_tokens_in_its_own_way(world: PreparedDatase
     assert weight_TSH.std(1).max() > 1e-3
 
 
-@pytest.mark.parametrize(("how", "reads"), [("cross_attention", True), ("sum", True), ("none", False)])
-def test_the_user_is_read_as_the_setting_says(world: PreparedDataset, how: str, reads: bool) -> None:
+@pytest.mark.parametrize(
+    ("how", "reads"), [("cross_attention", True), ("sum", True), ("none", False)]
+)
+def test_the_user_is_read_as_the_setting_says(
+    world: PreparedDataset, how: str, reads: bool
+) -> None:
     network = network_of(world, user_features=how).eval()
-    histories = world.histories(np.array([1, 2]), np.asarray(world.start_U1)[[1, 1]] + 4, None, np.array([0, 0]))
+    histories = world.histories(
+        np.array([1, 2]), np.asarray(world.start_U1)[[1, 1]] + 4, None, np.array([0, 0])
+    )
     first, second = NetworkScorer(network, settings()).score(histories)
     assert torch.allclose(first, second, atol=1e-5) is not reads
 
@@ -323,13 +371,20 @@ def test_a_rating_is_that_of_the_user_whose_token_it_is(world: PreparedDataset) 
     moved = int(read.sequences.user_B[1])
     with torch.no_grad():
         factors.user.weight[moved, :5] += torch.arange(5.0)
-    own_S = torch.repeat_interleave(read.sequences.user_B, torch.tensor(read.sequences.lengths)) == moved
+    own_S = (
+        torch.repeat_interleave(read.sequences.user_B, torch.tensor(read.sequences.lengths))
+        == moved
+    )
     changed_SR = network(batch).rating_NR - before_SR
     rated_S = read.rating_S != NO_RATING
-    torch.testing.assert_close(changed_SR, own_S[read.token_S][rated_S][:, None] * torch.arange(5.0), atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        changed_SR, own_S[read.token_S][rated_S][:, None] * torch.arange(5.0), atol=1e-5, rtol=0
+    )
 
 
-def test_some_users_are_strangers_to_the_rating_factors_in_training_alone(world: PreparedDataset) -> None:
+def test_some_users_are_strangers_to_the_rating_factors_in_training_alone(
+    world: PreparedDataset,
+) -> None:
     network, batch = network_of(world, id_dropout=0.5, dropout=0.0), batch_of(world)
     assert network.rating_head is not None
     known: list[torch.Tensor] = []
@@ -341,18 +396,24 @@ def test_some_users_are_strangers_to_the_rating_factors_in_training_alone(world:
 
 
 @pytest.mark.parametrize("cosine_head", [True, False])
-def test_a_forgotten_item_is_its_metadata_and_no_candidate(cosine_head: bool, world: PreparedDataset) -> None:
+def test_a_forgotten_item_is_its_metadata_and_no_candidate(
+    cosine_head: bool, world: PreparedDataset
+) -> None:
     network = network_of(world, cosine_head=cosine_head, id_dropout=0.1).eval()
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.add_(0.1)
     before = {name: value.detach().clone() for name, value in network.named_parameters()}
     saved, new = network.state_dict().keys(), torch.tensor([3, 7])
-    network.forget(torch.tensor([], dtype=torch.long), new)
+    network.reset_cold_rows(torch.tensor([], dtype=torch.long), new)
     assert network.metadata is not None
     torch.testing.assert_close(network.item_vectors()[new], network.metadata()[new])
     after = dict(network.named_parameters())
-    changed = {"item.weight", "rating_head.factors.item.weight", *([] if cosine_head else ["item_head.bias_V"])}
+    changed = {
+        "item.weight",
+        "rating_head.factors.item.weight",
+        *([] if cosine_head else ["item_head.bias_V"]),
+    }
     assert {name for name in before if not before[name].equal(after[name])} == changed
     for name in changed:
         rows = (before[name] != after[name]).reshape(len(before[name]), -1).any(1)
@@ -362,10 +423,14 @@ def test_a_forgotten_item_is_its_metadata_and_no_candidate(cosine_head: bool, wo
     assert network.state_dict().keys() == saved  # which items are new is nothing to be saved
 
 
-@pytest.mark.parametrize("changes", [{"item_features": False, "id_dropout": 0.1}, {"id_dropout": 0.0}])
-def test_who_knows_items_by_their_ids_alone_forgets_none(changes: dict, world: PreparedDataset) -> None:
+@pytest.mark.parametrize(
+    "changes", [{"item_features": False, "id_dropout": 0.1}, {"id_dropout": 0.0}]
+)
+def test_who_knows_items_by_their_ids_alone_forgets_none(
+    changes: dict, world: PreparedDataset
+) -> None:
     network = network_of(world, **changes)
     before = network.item.weight.clone()
-    network.forget(torch.tensor([], dtype=torch.long), torch.tensor([3, 7]))
+    network.reset_cold_rows(torch.tensor([], dtype=torch.long), torch.tensor([3, 7]))
     assert torch.equal(network.item.weight, before)
     assert network(batch_of(world)).new_X is None

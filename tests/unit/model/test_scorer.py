@@ -46,7 +46,12 @@ def test_what_was_trained_is_read_as_the_setting_says(
 
 @pytest.mark.parametrize(
     ("scoring", "tasks"),
-    [("causal", ONLY_MASKED), ("mask", ONLY_NEXT), ("average", ONLY_NEXT), ("average", ONLY_MASKED)],
+    [
+        ("causal", ONLY_MASKED),
+        ("mask", ONLY_NEXT),
+        ("average", ONLY_NEXT),
+        ("average", ONLY_MASKED),
+    ],
 )
 def test_a_reading_that_was_not_trained_is_refused(scoring: str, tasks: TaskWeights) -> None:
     with pytest.raises(ConfigError, match=f"scoring '{scoring}' needs the .* reading"):
@@ -66,25 +71,39 @@ def test_causal_reads_the_last_events_state_and_mask_an_appended_masks(
             torch.testing.assert_close(state_BD[row], last_D, atol=1e-5, rtol=1e-4)
 
 
-def test_average_is_the_mean_of_both_readings_scores_and_ratings(world: PreparedDataset, histories: Histories) -> None:
+def test_average_is_the_mean_of_both_readings_scores_and_ratings(
+    world: PreparedDataset, histories: Histories
+) -> None:
     network = network_of(world)
-    causal, mask, average = (NetworkScorer(network, run(name)) for name in ("causal", "mask", "average"))
+    causal, mask, average = (
+        NetworkScorer(network, run(name)) for name in ("causal", "mask", "average")
+    )
     item_B = torch.tensor([2, 3, 4])
-    torch.testing.assert_close(average.score(histories), (causal.score(histories) + mask.score(histories)) / 2)
+    torch.testing.assert_close(
+        average.score(histories), (causal.score(histories) + mask.score(histories)) / 2
+    )
     torch.testing.assert_close(
         average.rating_distribution(histories, item_B),
-        (causal.rating_distribution(histories, item_B) + mask.rating_distribution(histories, item_B)) / 2,
+        (
+            causal.rating_distribution(histories, item_B)
+            + mask.rating_distribution(histories, item_B)
+        )
+        / 2,
     )
     assert not torch.allclose(causal.score(histories), mask.score(histories), atol=1e-3)
 
 
 @pytest.mark.parametrize("scoring", ["causal", "mask"])
-def test_the_time_of_the_request_is_read(world: PreparedDataset, histories: Histories, scoring: str) -> None:
+def test_the_time_of_the_request_is_read(
+    world: PreparedDataset, histories: Histories, scoring: str
+) -> None:
     scorer = NetworkScorer(network_of(world), run(scoring))
     assert not torch.equal(scorer.score(histories), scorer.score(histories.without_request_time()))
 
 
-def test_one_history_may_be_asked_to_rate_many_items(world: PreparedDataset, histories: Histories) -> None:
+def test_one_history_may_be_asked_to_rate_many_items(
+    world: PreparedDataset, histories: Histories
+) -> None:
     scorer = NetworkScorer(network_of(world), run("causal"))
     one, item_B = histories.take(np.array([1])), torch.arange(FIRST_ITEM, FIRST_ITEM + 5)
     likely_BR = scorer.rating_distribution(one, item_B)
@@ -92,35 +111,47 @@ def test_one_history_may_be_asked_to_rate_many_items(world: PreparedDataset, his
     torch.testing.assert_close(likely_BR[3], scorer.rating_distribution(one, item_B[3:4])[0])
 
 
-def test_a_model_without_ratings_rates_nothing(world: PreparedDataset, histories: Histories) -> None:
+def test_a_model_without_ratings_rates_nothing(
+    world: PreparedDataset, histories: Histories
+) -> None:
     scorer = NetworkScorer(network_of(world, TaskWeights(rating_prediction=0.0)), run("causal"))
     assert scorer.rates is False
     with pytest.raises(DataError, match="trained without ratings"):
         scorer.rating_distribution(histories, torch.tensor([2, 3, 4]))
 
 
-def test_preferences_are_probabilities_of_each_genre(world: PreparedDataset, histories: Histories) -> None:
+def test_preferences_are_probabilities_of_each_genre(
+    world: PreparedDataset, histories: Histories
+) -> None:
     preference = NetworkScorer(network_of(world), run("causal")).preference(histories)
     assert list(preference) == ["genres"]
     assert preference["genres"].shape == (3, 5)
     torch.testing.assert_close(preference["genres"].sum(1), torch.ones(3))
 
 
-def test_without_the_preference_task_there_are_none(world: PreparedDataset, histories: Histories) -> None:
+def test_without_the_preference_task_there_are_none(
+    world: PreparedDataset, histories: Histories
+) -> None:
     network = network_of(world, TaskWeights(user_preference=0.0))
     assert NetworkScorer(network, run("causal")).preference(histories) == {}
 
 
-def test_attention_can_be_looked_at_for_one_user(world: PreparedDataset, histories: Histories) -> None:
+def test_attention_can_be_looked_at_for_one_user(
+    world: PreparedDataset, histories: Histories
+) -> None:
     scorer = NetworkScorer(network_of(world), run("causal"))
     seen = scorer.attention(histories.take(np.array([0])))
-    assert [weights.shape for weights in seen["layers"]] == [(1, 2, 4, 4)] * 2  # start token and 3 events, 2 layers
+    assert [weights.shape for weights in seen["layers"]] == [
+        (1, 2, 4, 4)
+    ] * 2  # start token and 3 events, 2 layers
     assert [weights.shape for weights in seen["user"]] == [(4, 5, 2)]
     with pytest.raises(ValueError, match="one user at a time, not 3"):
         scorer.attention(histories)
 
 
-def test_looking_at_attention_changes_no_score(world: PreparedDataset, histories: Histories) -> None:
+def test_looking_at_attention_changes_no_score(
+    world: PreparedDataset, histories: Histories
+) -> None:
     scorer = NetworkScorer(network_of(world), run("causal"))
     before = scorer.score(histories)
     scorer.attention(histories.take(np.array([0])))
@@ -151,7 +182,9 @@ def test_scores_and_ratings_of_the_same_histories_read_them_once(
     scorer = NetworkScorer(network_of(world), run("auto"))
     read, other = [], histories.take(np.array([0, 1]))
     encode = scorer.network.encode
-    monkeypatch.setattr(scorer.network, "encode", lambda *given, **how: read.append(given) or encode(*given, **how))
+    monkeypatch.setattr(
+        scorer.network, "encode", lambda *given, **how: read.append(given) or encode(*given, **how)
+    )
     item_B = torch.full((3,), FIRST_ITEM)
     score_BV, likely_BR = scorer.score(histories), scorer.rating_distribution(histories, item_B)
     assert len(read) == 1

@@ -11,7 +11,9 @@ from bert4rec.training.checkpoints import WholeCheckpoints, read_checkpoint
 
 def test_a_checkpoint_comes_back_and_nothing_else_is_left(tmp_path: Path) -> None:
     io = WholeCheckpoints()
-    io.save_checkpoint({"epoch": 3, "state_dict": {"w": torch.ones(2)}}, tmp_path / "new" / "last.ckpt")
+    io.save_checkpoint(
+        {"epoch": 3, "state_dict": {"w": torch.ones(2)}}, tmp_path / "new" / "last.ckpt"
+    )
     found = io.load_checkpoint(tmp_path / "new" / "last.ckpt")
     assert found["epoch"] == 3
     assert found["state_dict"]["w"].tolist() == [1, 1]

@@ -37,15 +37,25 @@ def test_the_arithmetic_by_hand() -> None:
     )
     epoch = arithmetic(dataset, make_split(dataset, SplitConfig()), run)
     assert epoch.events == 8
-    assert epoch.linear == 3 * 2 * (4 + 2 * 3) * 8 * 8 * 8  # queries, keys, values, output: 4 D²; feed-forward: 6 D²
-    assert epoch.attention == 3 * 2 * 2 * 8 * (1 + 6 + 10)  # scores and mixtures, of what each token sees
+    assert (
+        epoch.linear == 3 * 2 * (4 + 2 * 3) * 8 * 8 * 8
+    )  # queries, keys, values, output: 4 D²; feed-forward: 6 D²
+    assert epoch.attention == 3 * 2 * 2 * 8 * (
+        1 + 6 + 10
+    )  # scores and mixtures, of what each token sees
     assert epoch.head == 3 * 8 * 6 * 8
     assert epoch.multiply_adds == epoch.linear + epoch.attention + epoch.head
 
 
 @pytest.mark.parametrize(
     "change",
-    [{"num_layers": 3}, {"hidden_size": 32}, {"block": "transformer"}, {"seq_length": 12}, {"mask_probability": 0.9}],
+    [
+        {"num_layers": 3},
+        {"hidden_size": 32},
+        {"block": "transformer"},
+        {"seq_length": 12},
+        {"mask_probability": 0.9},
+    ],
 )
 def test_more_of_anything_costs_more(world: PreparedDataset, change: dict[str, object]) -> None:
     base = settings(block="gated", windows="last")
@@ -55,5 +65,7 @@ def test_more_of_anything_costs_more(world: PreparedDataset, change: dict[str, o
 
 def test_two_readings_cost_more_than_one(world: PreparedDataset) -> None:
     both = settings()
-    one = replace(both, training=replace(both.training, task_weights=TaskWeights(item_prediction=0.0)))
+    one = replace(
+        both, training=replace(both.training, task_weights=TaskWeights(item_prediction=0.0))
+    )
     assert work(world, both) > 1.5 * work(world, one)

@@ -9,10 +9,16 @@ from pathlib import Path
 import pytest
 
 from bert4rec.errors import ConfigError
-from bert4rec.training import trainer
+from bert4rec.training import lightning_trainer as trainer
 from small_runs import Train
 
-PARTS = {"train/item_prediction", "train/next_item", "train/rating_prediction", "train/user_preference", "train/loss"}
+PARTS = {
+    "train/item_prediction",
+    "train/next_item",
+    "train/rating_prediction",
+    "train/user_preference",
+    "train/loss",
+}
 VALIDATED = {"validation/hit@10", "validation/ndcg@10", "validation/mrr"}
 
 
@@ -40,7 +46,9 @@ def test_metrics_csv_has_a_column_for_each_task_whatever_else_is_asked_for(train
 
 def test_a_task_that_is_off_has_no_column(trained: Train) -> None:
     logged = in_csv(trained(max_epochs=1, task_weights={"rating_prediction": 0.0}))
-    assert {name for name in logged if name.startswith("train/")} == PARTS - {"train/rating_prediction"}
+    assert {name for name in logged if name.startswith("train/")} == PARTS - {
+        "train/rating_prediction"
+    }
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:tensorboard")  # of numpy, in its own code
@@ -65,15 +73,25 @@ def test_mlflow_has_a_metric_for_each_task_in_a_store_of_its_own(
     folder = trained(max_epochs=2, logger="mlflow")
     with sqlite3.connect(folder / "training" / "mlflow.db") as store:
         names = {name for (name,) in store.execute("select distinct key from metrics")}
-        curve = store.execute("select value from metrics where key = 'train/next_item' order by step").fetchall()
+        curve = store.execute(
+            "select value from metrics where key = 'train/next_item' order by step"
+        ).fetchall()
         settings = dict(store.execute("select key, value from params"))
-    assert names >= {name.replace("@", "") for name in PARTS | VALIDATED}  # a metric's name may hold no @ there
-    assert [value for (value,) in curve] == pytest.approx(in_csv(folder)["train/next_item"], rel=1e-4)
+    assert names >= {
+        name.replace("@", "") for name in PARTS | VALIDATED
+    }  # a metric's name may hold no @ there
+    assert [value for (value,) in curve] == pytest.approx(
+        in_csv(folder)["train/next_item"], rel=1e-4
+    )
     assert settings["max_epochs"] == "2"
-    assert [path.name for path in tmp_path.iterdir()] == ["run"]  # nothing is written beside the output
+    assert [path.name for path in tmp_path.iterdir()] == [
+        "run"
+    ]  # nothing is written beside the output
 
 
-def test_weights_and_biases_has_a_history_of_each_task(trained: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_and_biases_has_a_history_of_each_task(
+    trained: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
     wandb = pytest.importorskip("wandb")
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
@@ -93,18 +111,29 @@ def test_weights_and_biases_has_a_run_of_its_own_for_each_run_of_a_process(
     monkeypatch.setenv("WANDB_SILENT", "true")
     folders = [trained(name, max_epochs=1, use_wandb=True) for name in ("one", "other")]
     assert wandb.run is None
-    records = [path.name for folder in folders for path in (folder / "training" / "wandb").rglob("run-*.wandb")]
+    records = [
+        path.name
+        for folder in folders
+        for path in (folder / "training" / "wandb").rglob("run-*.wandb")
+    ]
     wandb.teardown()
     assert len(set(records)) == 2
 
 
 @pytest.mark.parametrize(
     ("asked", "extra"),
-    [({"logger": "tensorboard"}, "tensorboard"), ({"logger": "mlflow"}, "mlflow"), ({"use_wandb": True}, "wandb")],
+    [
+        ({"logger": "tensorboard"}, "tensorboard"),
+        ({"logger": "mlflow"}, "mlflow"),
+        ({"use_wandb": True}, "wandb"),
+    ],
 )
 def test_a_logger_that_is_not_installed_is_named_with_the_extra_that_installs_it(
     trained: Train, monkeypatch: pytest.MonkeyPatch, asked: dict[str, object], extra: str
 ) -> None:
     monkeypatch.setattr(trainer, "find_spec", lambda module: None)
-    with pytest.raises(ConfigError, match=rf"logging to {extra} needs it installed: pip install 'bert4rec\[{extra}\]'"):
+    with pytest.raises(
+        ConfigError,
+        match=rf"logging to {extra} needs it installed: pip install 'bert4rec\[{extra}\]'",
+    ):
         trained(**asked)

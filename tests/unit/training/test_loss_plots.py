@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from matplotlib.figure import Figure
 
-from bert4rec.training.plots import plot_losses
+from bert4rec.training.loss_plots import plot_losses
 
 
 def history(*tasks: str) -> list[dict[str, Any]]:
@@ -42,9 +42,16 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
 
 
 def test_every_task_has_a_panel_and_validation_has_one(tmp_path: Path, drawn: list[Figure]) -> None:
-    plot_losses(history("item_prediction", "next_item", "rating_prediction"), tmp_path / "losses.png")
+    plot_losses(
+        history("item_prediction", "next_item", "rating_prediction"), tmp_path / "losses.png"
+    )
     panels = drawn[0].axes
-    assert [axis.get_title() for axis in panels] == ["item prediction", "next item", "rating prediction", "validation"]
+    assert [axis.get_title() for axis in panels] == [
+        "item prediction",
+        "next item",
+        "rating prediction",
+        "validation",
+    ]
     assert list(panels[1].lines[0].get_ydata()) == [3.0, 1.5, 1.0]
 
 

@@ -52,10 +52,14 @@ def targets(count: int = C) -> tuple[Tensor, Tensor]:
     return item_SC, share_SC / share_SC.sum(1, keepdim=True)
 
 
-def oracle(query: Tensor, key: Tensor, bias: Tensor | None, item_SC: Tensor, share_SC: Tensor) -> Tensor:
+def oracle(
+    query: Tensor, key: Tensor, bias: Tensor | None, item_SC: Tensor, share_SC: Tensor
+) -> Tensor:
     """torch's own cross-entropy of the whole [S, V] at once, PAD and MASK cut off."""
     logit_SV = (query @ key.T + (0 if bias is None else bias))[:, FIRST_ITEM:]
-    true_SV = torch.zeros_like(logit_SV).scatter_add(1, (item_SC - FIRST_ITEM).clamp(min=0), share_SC)
+    true_SV = torch.zeros_like(logit_SV).scatter_add(
+        1, (item_SC - FIRST_ITEM).clamp(min=0), share_SC
+    )
     return F.cross_entropy(logit_SV, true_SV)
 
 
@@ -71,9 +75,14 @@ def test_value_and_gradients_are_those_of_torchs_cross_entropy(
     query: Tensor, key: Tensor, bias: Tensor, targets_a_row: int, biased: bool
 ) -> None:
     learned = [query, key, *([bias] if biased else [])]
-    found = [function(query, key, bias if biased else None, *targets(targets_a_row)) for function in both()]
+    found = [
+        function(query, key, bias if biased else None, *targets(targets_a_row))
+        for function in both()
+    ]
     torch.testing.assert_close(*found)
-    grads = [torch.autograd.grad(3 * loss, learned) for loss in found]  # 3: what comes from above counts
+    grads = [
+        torch.autograd.grad(3 * loss, learned) for loss in found
+    ]  # 3: what comes from above counts
     for mine, torchs in zip(*grads, strict=True):
         torch.testing.assert_close(mine, torchs, atol=1e-6, rtol=1e-4)
 
@@ -85,12 +94,16 @@ def both() -> tuple:
 def test_one_target_is_the_plain_cross_entropy(query: Tensor, key: Tensor) -> None:
     item_S = torch.arange(S) % (V - FIRST_ITEM) + FIRST_ITEM
     plain = F.cross_entropy((query @ key.T)[:, FIRST_ITEM:], item_S - FIRST_ITEM)
-    torch.testing.assert_close(linear_cross_entropy(query, key, None, item_S[:, None], torch.ones(S, 1)), plain)
+    torch.testing.assert_close(
+        linear_cross_entropy(query, key, None, item_S[:, None], torch.ones(S, 1)), plain
+    )
 
 
 def test_by_hand_two_items_score_alike() -> None:
     key_VD = torch.tensor([[9.0], [9.0], [1.0], [1.0]])  # PAD and MASK would score best
-    loss = linear_cross_entropy(torch.ones(1, 1), key_VD, None, torch.tensor([[FIRST_ITEM]]), torch.ones(1, 1))
+    loss = linear_cross_entropy(
+        torch.ones(1, 1), key_VD, None, torch.tensor([[FIRST_ITEM]]), torch.ones(1, 1)
+    )
     assert loss.item() == pytest.approx(log(2))
 
 
@@ -128,7 +141,9 @@ def test_in_bf16_value_and_gradients_are_near(query: Tensor, key: Tensor, bias: 
     assert rounded.dtype == torch.float32
     assert rounded.item() == pytest.approx(exact.item(), rel=0.01)
     assert rounded.item() != exact.item()
-    for mine, true in zip(*(torch.autograd.grad(loss, [query, key, bias]) for loss in (rounded, exact)), strict=True):
+    for mine, true in zip(
+        *(torch.autograd.grad(loss, [query, key, bias]) for loss in (rounded, exact)), strict=True
+    ):
         assert mine.dtype == torch.float32
         assert (mine - true).abs().max() < 0.05 * true.abs().max()
 
@@ -150,13 +165,17 @@ def seen_by_row() -> tuple[Seen, list[list[int]]]:
 
 
 @pytest.mark.usefixtures("pieces")
-def test_seen_items_are_no_candidates_unless_they_are_the_answer(query: Tensor, key: Tensor, bias: Tensor) -> None:
+def test_seen_items_are_no_candidates_unless_they_are_the_answer(
+    query: Tensor, key: Tensor, bias: Tensor
+) -> None:
     seen, of_row = seen_by_row()
     item_S = torch.arange(S) % (V - FIRST_ITEM) + FIRST_ITEM  # for some rows one of the seen ones
     assert any(item in row for item, row in zip(item_S.tolist(), of_row, strict=True))
     by_row = []
     for row, (item, seen_items) in enumerate(zip(item_S.tolist(), of_row, strict=True)):
-        candidates = [other for other in range(FIRST_ITEM, V) if other == item or other not in seen_items]
+        candidates = [
+            other for other in range(FIRST_ITEM, V) if other == item or other not in seen_items
+        ]
         logit = query[row] @ key[candidates].T + bias[candidates]
         by_row.append(-logit.log_softmax(0)[candidates.index(item)])
     found = linear_cross_entropy(query, key, bias, item_S[:, None], torch.ones(S, 1), seen)
@@ -172,15 +191,23 @@ def test_seen_items_are_no_candidates_unless_they_are_the_answer(query: Tensor, 
 def test_new_items_are_no_candidates_of_student_or_teacher_and_learn_nothing(
     taught: bool, query: Tensor, key: Tensor, bias: Tensor
 ) -> None:
-    new = torch.tensor([FIRST_ITEM, FIRST_ITEM + 3])  # the first is where PAD among the targets points to
+    new = torch.tensor(
+        [FIRST_ITEM, FIRST_ITEM + 3]
+    )  # the first is where PAD among the targets points to
     known = torch.tensor([row for row in range(V) if row not in new.tolist()])
     place_V = torch.zeros(V, dtype=torch.long).scatter(0, known, torch.arange(len(known)))
     item_SC, share_SC = targets()
     item_SC = torch.where(torch.isin(item_SC, new), FIRST_ITEM + 1, item_SC)
     teacher = SoftTargets(-query.detach(), key.detach(), bias.detach(), 0.4) if taught else None
-    theirs = replace(teacher, key_VD=key.detach()[known], bias_V=bias.detach()[known]) if teacher else None
+    theirs = (
+        replace(teacher, key_VD=key.detach()[known], bias_V=bias.detach()[known])
+        if teacher
+        else None
+    )
     found = linear_cross_entropy(query, key, bias, item_SC, share_SC, soft=teacher, new_X=new)
-    true = linear_cross_entropy(query, key[known], bias[known], place_V[item_SC], share_SC, soft=theirs)
+    true = linear_cross_entropy(
+        query, key[known], bias[known], place_V[item_SC], share_SC, soft=theirs
+    )
     torch.testing.assert_close(found, true)
     grads = [torch.autograd.grad(loss, [query, key, bias]) for loss in (found, true)]
     for mine, others in zip(*grads, strict=True):
@@ -190,9 +217,15 @@ def test_new_items_are_no_candidates_of_student_or_teacher_and_learn_nothing(
 
 
 @pytest.mark.parametrize("name", ["causal", "masked"])
-def test_what_a_gpu_strikes_out_is_what_a_cpu_strikes_out(name: str, world: PreparedDataset) -> None:
+def test_what_a_gpu_strikes_out_is_what_a_cpu_strikes_out(
+    name: str, world: PreparedDataset
+) -> None:
     read = getattr(batch_of(world), name)
-    seen, items, piece = Seen(read.sequences, read.token_S, causal=name == "causal"), world.num_items, slice(3, 40)
+    seen, items, piece = (
+        Seen(read.sequences, read.token_S, causal=name == "causal"),
+        world.num_items,
+        slice(3, 40),
+    )
     row_P, item_P = seen.pairs(piece)
     by_pair_NV = torch.zeros(37, items, dtype=torch.bool)
     by_pair_NV[row_P, item_P - FIRST_ITEM] = True
@@ -203,8 +236,14 @@ def test_what_a_gpu_strikes_out_is_what_a_cpu_strikes_out(name: str, world: Prep
 def everything_alike(batch: Batch) -> Predictions:
     """Every item scores the same, so that a loss is the logarithm of the number of candidates."""
     key_VD = torch.zeros(FIRST_ITEM + 10, 1)
-    rows = {name: len(read.item_S) for name, read in (("causal", batch.causal), ("masked", batch.masked)) if read}
-    return Predictions(key_VD, None, **{f"{name}_SD": torch.zeros(count, 1) for name, count in rows.items()})
+    rows = {
+        name: len(read.item_S)
+        for name, read in (("causal", batch.causal), ("masked", batch.masked))
+        if read
+    }
+    return Predictions(
+        key_VD, None, **{f"{name}_SD": torch.zeros(count, 1) for name, count in rows.items()}
+    )
 
 
 def test_a_causal_token_has_seen_what_came_before_and_a_masked_one_the_whole_window() -> None:
@@ -213,12 +252,16 @@ def test_a_causal_token_has_seen_what_came_before_and_a_masked_one_the_whole_win
     found = multi_task_loss(everything_alike(batch), batch, ALL_TASKS, {}, exclude_seen=True).parts
     # 0 of 10; 1 without 0; 2 without 0 and 1; 0 again, without 1 and 2
     assert float(found["next_item"]) == pytest.approx((log(10) + log(9) + log(8) + log(8)) / 4)
-    assert float(found["item_prediction"]) == pytest.approx(log(8))  # the last event, 0 again, without 1 and 2
+    assert float(found["item_prediction"]) == pytest.approx(
+        log(8)
+    )  # the last event, 0 again, without 1 and 2
 
 
 def test_new_items_are_candidates_of_no_item_task() -> None:
     batch = batch_of(dataset_of([0, 1, 2, 0, 4, 5], num_items=10), mask_probability=0.01)
-    alike = replace(everything_alike(batch), new_X=torch.tensor([9, 10, 11]), taste_BD=torch.zeros(1, 1))
+    alike = replace(
+        everything_alike(batch), new_X=torch.tensor([9, 10, 11]), taste_BD=torch.zeros(1, 1)
+    )
     found = multi_task_loss(alike, batch, ALL_TASKS, {}).parts
     assert set(found) == {"item_prediction", "next_item", "user_preference"}
     assert [float(loss) for loss in found.values()] == pytest.approx([log(7)] * 3)
@@ -241,7 +284,9 @@ def teacher(weight: float, biased: bool = True) -> SoftTargets:
     return SoftTargets(query_SD, key_VD, bias_V if biased else None, weight)
 
 
-def softly(query: Tensor, key: Tensor, bias: Tensor, item_S: Tensor, soft: SoftTargets, barred_SV: Tensor) -> Tensor:
+def softly(
+    query: Tensor, key: Tensor, bias: Tensor, item_S: Tensor, soft: SoftTargets, barred_SV: Tensor
+) -> Tensor:
     """torch's own cross-entropy with the whole table of mixed targets; barred items are cut off for both."""
 
     def scores(of_query: Tensor, of_key: Tensor, of_bias: Tensor | None) -> Tensor:
@@ -281,16 +326,22 @@ def test_a_teachers_distribution_is_its_share_of_the_target(
 
 
 def test_by_hand_a_sure_student_pays_for_its_teachers_doubt() -> None:
-    key_VD = torch.tensor([[0.0], [0.0], [1.0], [0.0]])  # the student scores log 3 and 0: 3/4 and 1/4
+    key_VD = torch.tensor(
+        [[0.0], [0.0], [1.0], [0.0]]
+    )  # the student scores log 3 and 0: 3/4 and 1/4
     doubt = SoftTargets(torch.zeros(1, 1), key_VD, None, weight=0.5)
     query, happened = torch.full((1, 1), log(3)), torch.tensor([[FIRST_ITEM]])
     loss = linear_cross_entropy(query, key_VD, None, happened, torch.ones(1, 1), soft=doubt)
     assert loss.item() == pytest.approx(-(0.75 * log(3 / 4) + 0.25 * log(1 / 4)))
 
 
-def test_a_student_that_says_what_its_teacher_says_learns_nothing_more(key: Tensor, query: Tensor) -> None:
+def test_a_student_that_says_what_its_teacher_says_learns_nothing_more(
+    key: Tensor, query: Tensor
+) -> None:
     same = SoftTargets(query.detach(), key.detach(), None, weight=1.0)
-    loss = linear_cross_entropy(query, key, None, torch.full((S, 1), FIRST_ITEM), torch.ones(S, 1), soft=same)
+    loss = linear_cross_entropy(
+        query, key, None, torch.full((S, 1), FIRST_ITEM), torch.ones(S, 1), soft=same
+    )
     for grad in torch.autograd.grad(loss, [query, key]):
         torch.testing.assert_close(grad, torch.zeros_like(grad), atol=1e-7, rtol=0)
 
@@ -301,31 +352,45 @@ def test_in_bf16_a_teacher_is_near(query: Tensor, key: Tensor, bias: Tensor) -> 
     with torch.autocast("cpu", torch.bfloat16):
         rounded = linear_cross_entropy(*given)
     assert rounded.item() == pytest.approx(exact.item(), rel=0.01)
-    for mine, true in zip(*(torch.autograd.grad(loss, [query, key, bias]) for loss in (rounded, exact)), strict=True):
+    for mine, true in zip(
+        *(torch.autograd.grad(loss, [query, key, bias]) for loss in (rounded, exact)), strict=True
+    ):
         assert (mine - true).abs().max() < 0.05 * true.abs().max()
 
 
-def test_a_row_that_is_asked_for_nothing_is_not_taught_either(query: Tensor, key: Tensor, bias: Tensor) -> None:
+def test_a_row_that_is_asked_for_nothing_is_not_taught_either(
+    query: Tensor, key: Tensor, bias: Tensor
+) -> None:
     soft, item_S1, share_S1 = teacher(0.5), torch.full((S, 1), FIRST_ITEM), torch.ones(S, 1)
     share_S1[1:] = 0
     found = linear_cross_entropy(query, key, bias, item_S1, share_S1, soft=soft)
     first = replace(soft, query_SD=soft.query_SD[:1])
-    torch.testing.assert_close(found, linear_cross_entropy(query[:1], key, bias, item_S1[:1], share_S1[:1], soft=first))
+    torch.testing.assert_close(
+        found, linear_cross_entropy(query[:1], key, bias, item_S1[:1], share_S1[:1], soft=first)
+    )
 
 
 def test_a_teacher_teaches_the_tasks_it_is_asked_of_and_no_other(computed: tuple) -> None:
     predictions, batch, tables = computed
     plain = multi_task_loss(predictions, batch, ALL_TASKS, tables).parts
-    uniform = SoftTargets(torch.zeros(len(batch.causal.item_S), 1), torch.zeros(len(predictions.key_VD), 1), None, 0.5)
-    found = multi_task_loss(predictions, batch, ALL_TASKS, tables, taught={"next_item": uniform}).parts
+    uniform = SoftTargets(
+        torch.zeros(len(batch.causal.item_S), 1), torch.zeros(len(predictions.key_VD), 1), None, 0.5
+    )
+    found = multi_task_loss(
+        predictions, batch, ALL_TASKS, tables, taught={"next_item": uniform}
+    ).parts
     logit_SV = (predictions.causal_SD @ predictions.key_VD.T + predictions.bias_V)[:, FIRST_ITEM:]
-    torch.testing.assert_close(found["next_item"], plain["next_item"] / 2 - logit_SV.log_softmax(1).mean() / 2)
+    torch.testing.assert_close(
+        found["next_item"], plain["next_item"] / 2 - logit_SV.log_softmax(1).mean() / 2
+    )
     assert all(torch.equal(found[task], plain[task]) for task in plain if task != "next_item")
 
 
 # The four tasks
 
-WEIGHTS = TaskWeights(item_prediction=2.0, next_item=0.5, rating_prediction=3.0, user_preference=0.25)
+WEIGHTS = TaskWeights(
+    item_prediction=2.0, next_item=0.5, rating_prediction=3.0, user_preference=0.25
+)
 
 
 @pytest.fixture
@@ -336,14 +401,25 @@ def computed(world: PreparedDataset) -> tuple[Predictions, Batch, Mapping[str, T
 
 def test_the_loss_is_the_weighted_sum_of_its_parts(computed: tuple) -> None:
     found = multi_task_loss(*computed[:2], WEIGHTS, computed[2])
-    assert set(found.parts) == {"item_prediction", "next_item", "rating_prediction", "user_preference"}
-    by_hand = sum(getattr(WEIGHTS, task) * float(loss.detach()) for task, loss in found.parts.items())
+    assert set(found.parts) == {
+        "item_prediction",
+        "next_item",
+        "rating_prediction",
+        "user_preference",
+    }
+    by_hand = sum(
+        getattr(WEIGHTS, task) * float(loss.detach()) for task, loss in found.parts.items()
+    )
     assert float(found.total.detach()) == pytest.approx(by_hand)
     again = multi_task_loss(*computed[:2], ALL_TASKS, computed[2])
-    assert all(torch.equal(found.parts[task], again.parts[task]) for task in found.parts)  # parts are unweighted
+    assert all(
+        torch.equal(found.parts[task], again.parts[task]) for task in found.parts
+    )  # parts are unweighted
 
 
-@pytest.mark.parametrize("task", ["item_prediction", "next_item", "rating_prediction", "user_preference"])
+@pytest.mark.parametrize(
+    "task", ["item_prediction", "next_item", "rating_prediction", "user_preference"]
+)
 def test_a_part_of_weight_0_is_absent(world: PreparedDataset, task: str) -> None:
     weights = replace(WEIGHTS, **{task: 0.0})
     batch = batch_of(world, task_weights=weights)
@@ -364,12 +440,16 @@ def test_item_losses_are_over_the_supervised_tokens(computed: tuple) -> None:
 
 
 def test_ratings_are_guessed_where_there_are_any() -> None:
-    dataset = dataset_of([0, 1, 2, 3, 4], ratings=[[5, 0, 3, 1, 1]])  # events 0, 1 and 2 train; 1 is unrated
+    dataset = dataset_of(
+        [0, 1, 2, 3, 4], ratings=[[5, 0, 3, 1, 1]]
+    )  # events 0, 1 and 2 train; 1 is unrated
     batch = batch_of(dataset)
     predictions = network_of(dataset).eval()(batch)
     assert predictions.rating_NR.shape == (2, 5)
     part = multi_task_loss(predictions, batch, ALL_TASKS, {}).parts["rating_prediction"]
-    torch.testing.assert_close(part, F.cross_entropy(predictions.rating_NR, torch.tensor([5 - 1, 3 - 1])))
+    torch.testing.assert_close(
+        part, F.cross_entropy(predictions.rating_NR, torch.tensor([5 - 1, 3 - 1]))
+    )
 
 
 def test_the_rating_heads_own_vectors_are_kept_small_in_the_share_that_was_asked_for() -> None:
@@ -377,7 +457,10 @@ def test_the_rating_heads_own_vectors_are_kept_small_in_the_share_that_was_asked
     batch = batch_of(dataset)
     predictions = network_of(dataset).eval()(batch)
     weights = replace(ALL_TASKS, rating_prediction=0.3)
-    none, some = (multi_task_loss(predictions, batch, weights, {}, rating_shrinkage=share) for share in (0.0, 200.0))
+    none, some = (
+        multi_task_loss(predictions, batch, weights, {}, rating_factor_l2=share)
+        for share in (0.0, 200.0)
+    )
     square = predictions.rating_square.item()
     assert square > 0
     assert some.total.item() == pytest.approx(none.total.item() + 0.3 * 200 * square)
@@ -397,38 +480,57 @@ def test_a_batch_without_ratings_costs_nothing_and_keeps_the_head_in_the_graph()
 
 
 def test_preferences_are_the_coming_items_and_genres_in_equal_shares() -> None:
-    # Coming are the items 0 (genre 1) and 1 (genres 1 and 2): shares 2/3 and 1/3 of the genres, 1/2 of each item.
+    # UpcomingEvents are the items 0 (genre 1) and 1 (genres 1 and 2): shares 2/3 and 1/3 of the genres, 1/2 of each item.
     key_VD = torch.tensor([[0.0], [0.0], [1.0], [2.0], [3.0]])
     predictions = Predictions(
-        key_VD=key_VD, bias_V=None, taste_BD=torch.ones(1, 1), values={"genres": torch.tensor([[1.0, 4.0]])}
+        key_VD=key_VD,
+        bias_V=None,
+        taste_BD=torch.ones(1, 1),
+        values={"genres": torch.tensor([[1.0, 4.0]])},
     )
     coming = batch_of(dataset_of([0, 1, 2])).coming
     assert coming is not None
     item_BC = torch.tensor([[FIRST_ITEM, FIRST_ITEM + 1, PAD]])
     batch = Batch(None, None, replace(coming, item_BC=item_BC), events=0)
     tables = {"genres": torch.tensor([[0, 0], [0, 0], [1, 0], [1, 2], [2, 0]])}
-    likely_items, likely_genres = key_VD[FIRST_ITEM:, 0].log_softmax(0), torch.tensor([1.0, 4.0]).log_softmax(0)
-    by_hand = -(likely_items[0] / 2 + likely_items[1] / 2) - (2 / 3 * likely_genres[0] + 1 / 3 * likely_genres[1])
-    torch.testing.assert_close(multi_task_loss(predictions, batch, ALL_TASKS, tables).total, 0.2 * by_hand)
+    likely_items, likely_genres = (
+        key_VD[FIRST_ITEM:, 0].log_softmax(0),
+        torch.tensor([1.0, 4.0]).log_softmax(0),
+    )
+    by_hand = -(likely_items[0] / 2 + likely_items[1] / 2) - (
+        2 / 3 * likely_genres[0] + 1 / 3 * likely_genres[1]
+    )
+    torch.testing.assert_close(
+        multi_task_loss(predictions, batch, ALL_TASKS, tables).total, 0.2 * by_hand
+    )
 
 
 @pytest.mark.parametrize("cosine", [True, False])
 def test_preferences_teach_their_own_head_alone(world: PreparedDataset, cosine: bool) -> None:
     network, batch = network_of(world, cosine_head=cosine), batch_of(world)
-    multi_task_loss(network(batch), batch, ALL_TASKS, value_tables(world)).parts["user_preference"].backward()
+    multi_task_loss(network(batch), batch, ALL_TASKS, value_tables(world)).parts[
+        "user_preference"
+    ].backward()
     taught = {name for name, parameter in network.named_parameters() if parameter.grad is not None}
-    assert taught == {name for name, _ in network.named_parameters() if name.startswith("preference_head.")}
+    assert taught == {
+        name for name, _ in network.named_parameters() if name.startswith("preference_head.")
+    }
 
 
 def test_coming_items_without_genres_ask_for_none() -> None:
     predictions = Predictions(
-        key_VD=torch.ones(3, 1), bias_V=None, taste_BD=torch.ones(1, 1), values={"genres": torch.zeros(1, 4)}
+        key_VD=torch.ones(3, 1),
+        bias_V=None,
+        taste_BD=torch.ones(1, 1),
+        values={"genres": torch.zeros(1, 4)},
     )
     coming = batch_of(dataset_of([0, 1, 2])).coming
     assert coming is not None
     batch = Batch(None, None, replace(coming, item_BC=torch.tensor([[FIRST_ITEM]])), events=0)
     tables = {"genres": torch.zeros(3, 2, dtype=torch.long)}
-    assert multi_task_loss(predictions, batch, ALL_TASKS, tables).total.item() == 0  # one item: no doubt, no loss
+    assert (
+        multi_task_loss(predictions, batch, ALL_TASKS, tables).total.item() == 0
+    )  # one item: no doubt, no loss
 
 
 def test_no_task_can_be_satisfied_by_a_vector_of_zeros(world: PreparedDataset) -> None:
@@ -438,7 +540,12 @@ def test_no_task_can_be_satisfied_by_a_vector_of_zeros(world: PreparedDataset) -
         for parameter in network.parameters():
             parameter.zero_()
     parts = multi_task_loss(network(batch), batch, ALL_TASKS, value_tables(world)).parts
-    chance = {"item_prediction": 24, "next_item": 24, "rating_prediction": 5, "user_preference": 24 * 5}
+    chance = {
+        "item_prediction": 24,
+        "next_item": 24,
+        "rating_prediction": 5,
+        "user_preference": 24 * 5,
+    }
     assert {task: float(loss.detach()) for task, loss in parts.items()} == pytest.approx(
         {task: log(choices) for task, choices in chance.items()}, rel=1e-5
     )

@@ -35,7 +35,9 @@ def test_the_learning_rate_warms_up_in_equal_steps() -> None:
 
 
 def test_a_linear_schedule_falls_evenly_to_a_hundredth() -> None:
-    found = shares(104 - 60, warmup_steps=4, schedule="linear")  # 4 steps of warming up, 40 of falling
+    found = shares(
+        104 - 60, warmup_steps=4, schedule="linear"
+    )  # 4 steps of warming up, 40 of falling
     assert found[4] == 1
     assert found[24] == pytest.approx((1 + 0.01) / 2)
     assert found[44] == pytest.approx(0.01)
@@ -97,7 +99,9 @@ def test_every_weight_that_learns_is_optimised_once(world: PreparedDataset) -> N
 
 
 def test_the_optimiser_starts_at_the_warmed_up_share_of_the_peak(world: PreparedDataset) -> None:
-    groups = optimizer(world, learning_rate=0.02, rating_learning_rate=0.07, beta2=0.9, warmup_steps=10).param_groups
+    groups = optimizer(
+        world, learning_rate=0.02, rating_learning_rate=0.07, beta2=0.9, warmup_steps=10
+    ).param_groups
     assert [(group["lr"], group["betas"]) for group in groups] == [
         (pytest.approx(0.002), (0.9, 0.9)),
         (pytest.approx(0.002), (0.9, 0.9)),
@@ -105,13 +109,17 @@ def test_the_optimiser_starts_at_the_warmed_up_share_of_the_peak(world: Prepared
     ]
 
 
-def test_the_factors_of_ratings_learn_at_their_own_rate_if_there_are_any(world: PreparedDataset) -> None:
+def test_the_factors_of_ratings_learn_at_their_own_rate_if_there_are_any(
+    world: PreparedDataset,
+) -> None:
     *_, factors = optimizer(world, rating_learning_rate=0.07).param_groups
     head = kept[-1].network.rating_head
     assert head is not None
     assert head.factors is not None
-    assert [id(parameter) for parameter in factors["params"]] == [id(p) for p in head.factors.parameters()]
-    without = network_of(world, rating_size=0)
+    assert [id(parameter) for parameter in factors["params"]] == [
+        id(p) for p in head.factors.parameters()
+    ]
+    without = network_of(world, rating_factor_size=0)
     assert len(parameter_groups(without, settings().training)) == 2
 
 
@@ -127,8 +135,10 @@ def test_validation_pieces_hold_every_validation_user_once(world: PreparedDatase
         assert target_C.tolist() == world.item_N[split.validation.target_C].tolist()
 
 
-def test_validation_asks_people_whom_training_never_saw_as_strangers(world: PreparedDataset) -> None:
-    split = make_split(world, SplitConfig("cold-users"))
+def test_validation_asks_people_whom_training_never_saw_as_strangers(
+    world: PreparedDataset,
+) -> None:
+    split = make_split(world, SplitConfig("cold-start-users"))
     ((histories, _, _),) = TrainingData(world, split, settings()).val_dataloader()
     assert (histories.user_B == UNKNOWN).all()
     _, gender_U = world.user_features["gender"]
@@ -136,11 +146,15 @@ def test_validation_asks_people_whom_training_never_saw_as_strangers(world: Prep
 
 
 def test_validation_tells_the_time_of_the_request(world: PreparedDataset) -> None:
-    ((histories, _, _),) = TrainingData(world, make_split(world, SplitConfig()), settings()).val_dataloader()
+    ((histories, _, _),) = TrainingData(
+        world, make_split(world, SplitConfig()), settings()
+    ).val_dataloader()
     assert (histories.request_time_B != NO_TIME).all()
 
 
-def test_validation_scores_as_the_product_scores(world: PreparedDataset, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_validation_scores_as_the_product_scores(
+    world: PreparedDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
     split, run, network = make_split(world, SplitConfig()), settings(), network_of(world)
     module = TrainingModule(network, run, world)
     logged: dict[str, float] = {}
@@ -150,20 +164,28 @@ def test_validation_scores_as_the_product_scores(world: PreparedDataset, monkeyp
     report = evaluate(NetworkScorer(network, run), world, split, cases="validation")
     assert logged["validation/ndcg@10"] == pytest.approx(report.metrics["ndcg@10"])
     assert logged["validation/hit@10"] == pytest.approx(report.metrics["hit@10"])
-    assert logged["validation/rating_rmse"].compute() == pytest.approx(report.metrics["rating_rmse"])  # type: ignore[attr-defined]
+    assert logged["validation/rating_rmse"].compute() == pytest.approx(
+        report.metrics["rating_rmse"]
+    )  # type: ignore[attr-defined]
 
 
 def test_value_tables_are_the_multi_valued_item_features() -> None:
     tables = value_tables(dataset_of([0, 1], genres=[[1, 2], [3]], years=[1990, 1991]))
-    assert {name: table.tolist() for name, table in tables.items()} == {"genres": [[0, 0], [0, 0], [1, 2], [3, 0]]}
+    assert {name: table.tolist() for name, table in tables.items()} == {
+        "genres": [[0, 0], [0, 0], [1, 2], [3, 0]]
+    }
 
 
-def test_a_piece_without_ratings_adds_nothing_and_takes_part(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_piece_without_ratings_adds_nothing_and_takes_part(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Devices add up at the end of an epoch: one that had nothing to say must not be missing."""
     unrated = dataset_of([0, 1, 2, 3, 4], ratings=[[5, 3, 1, 0, 0]])
     module = TrainingModule(network_of(unrated), settings(), unrated)
     logged: dict[str, Any] = {}
     monkeypatch.setattr(module, "log_dict", lambda metrics, **_: logged.update(metrics))
-    (asked,) = TrainingData(unrated, make_split(unrated, SplitConfig()), settings()).val_dataloader()
+    (asked,) = TrainingData(
+        unrated, make_split(unrated, SplitConfig()), settings()
+    ).val_dataloader()
     module.validation_step(asked, 0)
     assert logged["validation/rating_rmse"].compute().isnan()

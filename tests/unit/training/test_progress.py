@@ -68,7 +68,13 @@ def progress(world: PreparedDataset, lines: list[str]) -> Progress:
 
 
 def epoch(
-    progress: Progress, trainer: Trainer, clock: Any, ndcg: float, batch: Any, seconds: float = 2.0, **others: float
+    progress: Progress,
+    trainer: Trainer,
+    clock: Any,
+    ndcg: float,
+    batch: Any,
+    seconds: float = 2.0,
+    **others: float,
 ) -> None:
     progress.on_train_epoch_start(trainer, None)  # type: ignore[arg-type]
     clock.now += seconds
@@ -112,7 +118,9 @@ def test_only_an_epoch_better_than_all_before_is_marked(
     assert progress.best["epoch"] == 2
 
 
-def test_what_was_resumed_reports_all_of_its_epochs(progress: Progress, clock: Any, world: PreparedDataset) -> None:
+def test_what_was_resumed_reports_all_of_its_epochs(
+    progress: Progress, clock: Any, world: PreparedDataset
+) -> None:
     batch, trainer = batch_of(world), Trainer()
     epoch(progress, trainer, clock, 0.3, batch)
     resumed = Progress(world, progress.split, progress.run, lambda line: None)
@@ -135,7 +143,11 @@ def test_the_figures_are_those_of_the_device_that_trained(
     progress: Progress, clock: Any, world: PreparedDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     epoch(progress, Trainer(), clock, 0.3, batch_of(world))
-    for name, answer in {"is_available": True, "get_device_name": "card", "max_memory_allocated": 3 * 2**20}.items():
+    for name, answer in {
+        "is_available": True,
+        "get_device_name": "card",
+        "max_memory_allocated": 3 * 2**20,
+    }.items():
         monkeypatch.setattr(torch.cuda, name, lambda *_, answer=answer: answer)
     monkeypatch.setattr(torch.mps, "driver_allocated_memory", lambda: 5 * 2**20)
     found = {device: summary_on(device, progress, world) for device in ("cpu", "cuda", "mps")}
@@ -144,7 +156,9 @@ def test_the_figures_are_those_of_the_device_that_trained(
     assert [found[device]["peak_memory_mb"] for device in ("cuda", "mps")] == [3, 5]
 
 
-def steps(progress: Progress, trainer: Trainer, clock: Any, batch: Any, seconds: float, count: int = 20) -> None:
+def steps(
+    progress: Progress, trainer: Trainer, clock: Any, batch: Any, seconds: float, count: int = 20
+) -> None:
     progress.on_train_epoch_start(trainer, None)  # type: ignore[arg-type]
     for step in range(count):
         clock.now += 60.0 if step < 3 else seconds  # the first ones warm up
@@ -207,6 +221,8 @@ def test_where_the_system_does_not_tell_memory_is_unknown(monkeypatch: pytest.Mo
     assert megabytes(1234.4) == "1,234 MB"
 
 
-def test_an_error_of_nobodys_ratings_is_not_kept(progress: Progress, clock: Any, world: PreparedDataset) -> None:
+def test_an_error_of_nobodys_ratings_is_not_kept(
+    progress: Progress, clock: Any, world: PreparedDataset
+) -> None:
     epoch(progress, Trainer(), clock, 0.25, batch_of(world), rating_rmse=float("nan"))
     assert progress.epochs[0]["validation"].keys() == {"hit@10", "ndcg@10"}

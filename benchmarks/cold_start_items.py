@@ -1,0 +1,72 @@
+"""The table of `cold-start-items` over its folds: every cold item is ranked by the model of which it trained nothing.
+
+    python benchmarks/cold_start_items.py --models runs/items-0 runs/items-1 … runs/items-4 --output reports/items
+
+prints the table of all users, each one's cold target counted once and the warm one as its mean over the folds, and
+writes it (`cold_start_items.json`, with the folds' own, and `cold_start_items.md`). It does so for other values of `cold_item_cost`
+too: what new items gain and the others lose when they are held back less.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from bert4rec.artefact import Artefact
+from bert4rec.cli.evaluate import data_of
+from bert4rec.evaluation.report import COMPARED
+from bert4rec.model.network import COLD_ITEM_PENALTY
+from bert4rec.studies.cold_start_items import COLD, COST, MODEL, WARM, cold_start_items, pooled
+from bert4rec.training.cold_item_penalty import cold_item_penalty
+from folds import models_of_folds
+
+COSTS = (0.01, 0.02, 0.05, 1.0)
+
+
+def main() -> None:
+    """Evaluates each model on its fold, held back as it is and otherwise, and pools."""
+    models, output = models_of_folds(__doc__)
+    folds = [cold_start_items(model.scorer(), *data_of(model)) for model in models]
+    together = pooled(folds)
+    curve = [held_back(models, cost) for cost in COSTS]
+    content = {
+        **together.to_dict(),
+        "cold_item_cost": curve,
+        "folds": [fold.to_dict() for fold in folds],
+    }
+    (output / "cold_start_items.json").write_text(json.dumps(content, indent=1))
+    told = "\n".join([together.to_markdown(), "", *_table(curve)])
+    (output / "cold_start_items.md").write_text(told + "\n")
+    print(told)
+
+
+def held_back(models: Sequence[Artefact], cost: float) -> dict[str, Any]:
+    """What becomes of new and known items when the known ones may lose so much on validation."""
+    penalties, tables = [], []
+    for model in models:
+        dataset, split = data_of(model)
+        penalties.append(cold_item_penalty(model.scorer(), dataset, split, cost))
+        model.network.get_buffer(COLD_ITEM_PENALTY).fill_(penalties[-1])
+        tables.append(cold_start_items(model.scorer(), dataset, split))
+    return {"cost": cost, "penalties": penalties, **pooled(tables).to_dict()["rows"][MODEL]}
+
+
+def _table(curve: Sequence[dict[str, Any]]) -> list[str]:
+    """Markdown lines: a row for each cost, a column for what each is worth."""
+    shown = [(metric, column) for metric in COMPARED for column in (COLD, WARM, COST)]
+    cells = [
+        [f"{row['cost']:g}", *(f"{row[of][metric]['value']:.4f}" for metric, of in shown)]
+        for row in curve
+    ]
+    return [
+        "| cold_item_cost | "
+        + " | ".join(f"{metric}, {column}" for metric, column in shown)
+        + " |",
+        "|---" * (len(shown) + 1) + "|",
+        *(f"| {' | '.join(row)} |" for row in cells),
+    ]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,29 @@
+"""The k-shot curve over all folds of `cold-start-users`: every user is answered by the model that never saw them.
+
+    python benchmarks/cold_start_users.py --models runs/cold-0 runs/cold-1 … runs/cold-4 --output reports/cold
+
+prints the tables of the pooled users and writes them (`cold_start_users.json`, `cold_start_users.md`, `cold_start_users.png`).
+"""
+
+from __future__ import annotations
+
+import json
+
+from bert4rec.cli.evaluate import data_of
+from bert4rec.studies.cold_start_users import cold_start_users, pooled
+from bert4rec.studies.plots import plot_cold_start_users
+from folds import models_of_folds
+
+
+def main() -> None:
+    """Evaluates each model on its fold, and pools."""
+    models, output = models_of_folds(__doc__)
+    curve = pooled([cold_start_users(model.scorer(), *data_of(model)) for model in models])
+    (output / "cold_start_users.json").write_text(json.dumps(curve.to_dict(), indent=1))
+    (output / "cold_start_users.md").write_text(curve.to_markdown() + "\n")
+    plot_cold_start_users(curve, output / "cold_start_users.png")
+    print(curve.to_markdown())
+
+
+if __name__ == "__main__":
+    main()

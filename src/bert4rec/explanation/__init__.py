@@ -1,0 +1,1 @@
+"""Attribution of a score to events and features."""

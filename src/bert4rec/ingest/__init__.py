@@ -1,0 +1,1 @@
+"""Raw tables to a prepared folder. The only package that needs a dataframe library."""

@@ -1,0 +1,1 @@
+"""Scores to ranked items: candidates, top-k, ranks, filters, rules and MMR re-ranking."""

@@ -1,0 +1,1 @@
+"""Evaluation beyond one table: cold start, diversity and faithfulness."""

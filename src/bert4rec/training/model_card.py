@@ -1,0 +1,100 @@
+"""The model card: what a run is, what it reached and under which protocol, in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bert4rec.config import RunConfig
+from bert4rec.evaluation.report import protocol_line
+from bert4rec.training.progress import megabytes
+
+_SHOWN = ("hit@10", "ndcg@10", "mrr", "rating_rmse")
+
+
+def model_card(
+    name: str,
+    run: RunConfig,
+    data: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    training: Mapping[str, Any],
+    note: str = "",
+    with_data: bool = True,
+    compared: str = "",
+) -> str:
+    """The text of a model folder's README. `metrics` holds reports by row, `training` the figures of the run.
+
+    `note` is what else there is to know of the data. A folder without its data is loaded with it. `compared` is what
+    the model is worth beside the one that it started from.
+    """
+    call, flag = ("folder", "") if with_data else ("folder, data=prepared", " --data prepared")
+    return "\n".join(
+        [
+            f"# {name}",
+            "",
+            f"A sequential recommender trained on {data['name']}: {data['num_items']:,} items, "
+            f"data checksum {data['checksum']}. Made with bert4rec; load it with "
+            f"`RecommendationEngine.load({call})` or `bert4rec recommend --model folder{flag}`.",
+            "",
+            *_results(metrics),
+            *([f"It is {compared}.", ""] if compared else []),
+            *(["## Data", "", note.strip(), ""] if note else []),
+            "## Settings that differ from the defaults",
+            "",
+            *_settings(run),
+            "",
+            *_cost(training),
+            "## Limits",
+            "",
+            "Scores rank items for one user; they are no probabilities and not comparable between users. The licence",
+            "of the data holds for this folder too: MovieLens allows research use and no redistribution.",
+            "",
+        ]
+    )
+
+
+def _results(metrics: Mapping[str, Any]) -> list[str]:
+    if not metrics:
+        return []
+    shown = [
+        metric
+        for metric in _SHOWN
+        if any(metric in report["metrics"] for report in metrics.values())
+    ]
+    lines = [
+        "## Results",
+        "",
+        "| row | " + " | ".join(shown) + " |",
+        "|---" * (len(shown) + 1) + "|",
+    ]
+    for row, report in metrics.items():
+        lines.append(
+            f"| {row.replace('_', ' ')} | "
+            + " | ".join(_cell(report, metric) for metric in shown)
+            + " |"
+        )
+    return [*lines, "", *(protocol_line(report["protocol"]) + "\n" for report in metrics.values())]
+
+
+def _cell(report: Mapping[str, Any], metric: str) -> str:
+    if metric not in report["metrics"]:
+        return "–"
+    low, high = report["intervals"][metric]
+    return f"{report['metrics'][metric]:.4f} [{low:.4f}, {high:.4f}]"
+
+
+def _settings(run: RunConfig) -> list[str]:
+    return [f"- {name}: {value}" for name, value in run.changes().items()] or ["none"]
+
+
+def _cost(training: Mapping[str, Any]) -> list[str]:
+    if not training:
+        return []
+    return [
+        "## Cost",
+        "",
+        f"{training['parameters']:,} parameters; {training['epochs']} epochs in {training['seconds']:,.0f} s "
+        f"(best after epoch {training['best_epoch']}, {training['seconds_to_best']:,.0f} s) on {training['device']}, "
+        f"{training['events_per_second']:,.0f} events/s, peak memory {megabytes(training['peak_memory_mb'])}.",
+        "",
+    ]

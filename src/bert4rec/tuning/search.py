@@ -1,0 +1,312 @@
+"""A search for settings: trials that are runs of their own, each chosen by what the ones before it reached (TPE).
+
+Trials are judged on validation alone and asked nothing of the test. Optuna chooses and remembers; a trial is trained by
+`fit.train` in a folder of its own. What may be chosen is read by `space`.
+
+    search.json       what is searched on what: a search is resumed only with the same
+    study.journal     Optuna's record, a line an event
+    trial-000/        the model folder of the first trial
+    trials.json       all trials, the best first
+    best.yaml         the settings of the best trial, for `bert4rec train --config`
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import optuna
+import torch
+import yaml
+from optuna.samplers import TPESampler
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.study import Study
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from bert4rec.config import RunConfig
+from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.splits import make_split
+from bert4rec.errors import ConfigError, Diverged, UsageError
+from bert4rec.files import write_whole
+from bert4rec.locks import exclusive_folder, holds_files
+from bert4rec.training.run_directory import differing_settings
+from bert4rec.training.train import train
+from bert4rec.tuning.space import Space, Value, with_parameters, written
+
+SEARCH_FILE, STUDY_FILE = "search.json", "study.journal"
+TRIALS_FILE, BEST_FILE = "trials.json", "best.yaml"
+
+OBJECTIVE = "ndcg@10"
+"""On validation, of the epoch that is kept."""
+
+FULL_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
+"""How torch says so of devices, and of the CPU on Windows and elsewhere."""
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """What became of a trial."""
+
+    number: int
+    state: Literal["complete", "failed", "unfinished"]
+    parameters: Mapping[str, Value]
+    figures: Mapping[str, float]
+    """Of a complete trial: ndcg@10 and hit@10 on validation, epochs, and seconds of training."""
+    reason: str = ""
+    """Why it failed."""
+
+
+def tune(
+    dataset: PreparedDataset,
+    run: RunConfig,
+    space: Space,
+    output: str | Path,
+    trials: int,
+    *,
+    resume: bool = False,
+    log: Callable[[str], None] = print,
+) -> list[TrialResult]:
+    """Searches until there are so many trials, and returns them, the best first.
+
+    The run is that of every trial, but for what the space chooses; its seed is also that of the choice. `resume` goes
+    on with a search: finished trials are as they are, the unfinished one goes on from its last full epoch, and all are
+    those of a search that was never interrupted. A trial that runs out of memory, diverges or whose settings contradict
+    each other has failed, and the search goes on.
+
+    Raises UsageError where `output` holds something else, and whatever else `train` raises.
+    """
+    output = Path(output)
+    if run.training.devices > 1:
+        raise ConfigError(
+            f"devices is {run.training.devices}: a search trains on one; search first, then train on several"
+        )
+    with exclusive_folder(output), _quiet_optuna():
+        _start_folder(output, _identity(dataset, run, space), resume)
+        study = _open_study(output)
+        for number in range(trials):
+            if number < len(study.trials) and study.trials[number].state.is_finished():
+                continue
+            trial, parameters = _ask(study, number, space, run.training.seed)
+            chosen = ", ".join(f"{name} {written(value)}" for name, value in parameters.items())
+            log(f"trial {number}, the last is {trials - 1}: {chosen}")
+            _run(study, trial, dataset, run, parameters, output / folder_of(number), log)
+            _write(output, run, _results(study))
+        return _results(study)
+
+
+def folder_of(number: int) -> str:
+    """The name of a trial's model folder."""
+    return f"trial-{number:03d}"
+
+
+# The folder
+
+
+def _identity(dataset: PreparedDataset, run: RunConfig, space: Space) -> dict[str, Any]:
+    """What is searched on what."""
+    return {
+        "dataset": dataset.checksum,
+        "split": make_split(dataset, run.split).checksum,
+        "settings": run.to_dict(),
+        "space": {name: entry.to_dict() for name, entry in space.items()},
+    }
+
+
+def _start_folder(output: Path, identity: dict[str, Any], resume: bool) -> None:
+    """Makes the folder ready for a search, or for the rest of one."""
+    known = _read_identity(output / SEARCH_FILE)
+    if known is None:
+        if holds_files(output):
+            raise UsageError(
+                f"{output}: holds something that is no search; choose another --output"
+            )
+        write_whole(output / SEARCH_FILE, json.dumps(identity, indent=1).encode())
+        return
+    if not resume:
+        raise UsageError(
+            f"{output}: holds a search; --resume goes on with it, or choose another --output"
+        )
+    for difference in _differences(known, identity):
+        raise UsageError(f"{output}: was searched {difference}; choose another --output")
+
+
+def _read_identity(path: Path) -> dict[str, Any] | None:
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return (
+        known
+        if isinstance(known, dict) and {"dataset", "split", "settings", "space"} <= known.keys()
+        else None
+    )
+
+
+def _differences(known: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterator[str]:
+    for part in ("dataset", "split"):
+        if known[part] != wanted[part]:
+            yield f"on another {part} (checksum {known[part]}, not {wanted[part]})"
+    for difference in differing_settings(known["settings"], wanted["settings"]):
+        yield f"with {difference}"
+    before, now = known["space"], json.loads(json.dumps(wanted["space"]))
+    for name in {**before, **now}:
+        if before.get(name) != now.get(name):
+            yield f"in another space ({name} {before.get(name, 'as set')}, not {now.get(name, 'as set')})"
+
+
+def _write(output: Path, run: RunConfig, results: Sequence[TrialResult]) -> None:
+    """The trials, and the settings of the best one where there is one."""
+    best = results[0] if results[0].state == "complete" else None
+    record = {
+        "objective": f"validation {OBJECTIVE}",
+        "best": None if best is None else best.number,
+        "trials": [{**asdict(result), "folder": folder_of(result.number)} for result in results],
+    }
+    write_whole(output / TRIALS_FILE, json.dumps(record, indent=1).encode())
+    if best is None:
+        return
+    head = (
+        f"# {folder_of(best.number)}, the best of {len(results)} trials: "
+        f"NDCG@10 {best.figures[OBJECTIVE]:.4f} on validation.\n"
+    )
+    settings = yaml.safe_dump(with_parameters(run, best.parameters).changes(), sort_keys=False)
+    write_whole(output / BEST_FILE, (head + settings).encode())
+
+
+# Optuna
+
+
+@contextmanager
+def _quiet_optuna() -> Iterator[None]:
+    """Without a line for each trial: ours say more."""
+    level = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(level)
+
+
+def _open_study(output: Path) -> Study:
+    """The study of the folder. A journal is text, a line an event: it needs no database, and nothing is unpickled."""
+    journal = output / STUDY_FILE
+    if journal.is_file():
+        _drop_torn_line(journal)
+    backend = JournalFileBackend(str(journal), JournalFileOpenLock(str(journal)))
+    return optuna.create_study(
+        storage=JournalStorage(backend),
+        study_name="bert4rec",
+        direction="maximize",
+        load_if_exists=True,
+    )
+
+
+def _drop_torn_line(journal: Path) -> None:
+    """What a full disk or a killed process cut off was not recorded; a line added to it would damage the journal."""
+    content = journal.read_bytes()
+    if not content.endswith(b"\n"):
+        write_whole(journal, content[: content.rfind(b"\n") + 1])
+
+
+def _ask(study: Study, number: int, space: Space, seed: int) -> tuple[Trial, dict[str, Value]]:
+    """The trial of this number, new or unfinished, and its parameters.
+
+    Its random numbers depend on the seed and its number alone, so that a resumed search draws the same ones; what it
+    was given before it was interrupted is what Optuna gives it again.
+    """
+    study.sampler = TPESampler(seed=(seed * 1_000_003 + number) % 2**32)
+    known = study.trials
+    trial = Trial(study, known[number]._trial_id) if number < len(known) else study.ask()
+    return trial, {name: entry.suggest(trial, name) for name, entry in space.items()}
+
+
+def _results(study: Study) -> list[TrialResult]:
+    """All trials, the best first; then those that failed, and the one that is not finished."""
+    results = [_result(trial) for trial in study.trials]
+    order = ["complete", "failed", "unfinished"]
+    return sorted(
+        results, key=lambda r: (order.index(r.state), -r.figures.get(OBJECTIVE, 0.0), r.number)
+    )
+
+
+def _result(trial: FrozenTrial) -> TrialResult:
+    states: dict[TrialState, Literal["complete", "failed"]] = {
+        TrialState.COMPLETE: "complete",
+        TrialState.FAIL: "failed",
+    }
+    figures, reason = trial.user_attrs.get("figures", {}), trial.user_attrs.get("reason", "")
+    return TrialResult(
+        trial.number, states.get(trial.state, "unfinished"), trial.params, figures, reason
+    )
+
+
+# One trial
+
+
+def _run(
+    study: Study,
+    trial: Trial,
+    dataset: PreparedDataset,
+    run: RunConfig,
+    parameters: Mapping[str, Value],
+    folder: Path,
+    log: Callable[[str], None],
+) -> None:
+    """Trains the trial and tells the study what it reached, or why it failed."""
+    try:
+        train(
+            dataset,
+            with_parameters(run, parameters),
+            folder,
+            resume=True,
+            cases=["validation"],
+            log=log,
+        )
+    except (ConfigError, Diverged, MemoryError, RuntimeError) as problem:
+        reason = _why_failed(problem)
+        if reason is None:
+            raise
+        trial.set_user_attr("reason", reason)
+        study.tell(trial, state=TrialState.FAIL)
+        log(f"trial {trial.number} failed: {reason}")
+    else:
+        figures = _figures(folder)
+        trial.set_user_attr("figures", figures)
+        study.tell(trial, figures[OBJECTIVE])
+    _free_memory()
+
+
+def _why_failed(problem: Exception) -> str | None:
+    """Why the trial's settings are to blame; None where they are not."""
+    text = " ".join(str(problem).split())
+    if isinstance(problem, ConfigError | Diverged):
+        return text
+    if isinstance(problem, MemoryError) or any(said in text.lower() for said in FULL_MEMORY):
+        return f"out of memory: {text or type(problem).__name__}"
+    return None
+
+
+def _figures(folder: Path) -> dict[str, float]:
+    """What the trial reached on validation in the epoch that is kept, and what it cost."""
+    training = json.loads((folder / "training.json").read_text(encoding="utf-8"))
+    reached = training["history"][training["best_epoch"] - 1]["validation"]
+    return {
+        OBJECTIVE: reached[OBJECTIVE],
+        "hit@10": reached["hit@10"],
+        "epochs": training["epochs"],
+        "seconds": training["seconds"],
+    }
+
+
+def _free_memory() -> None:
+    """What the trial held, so that the next one has all there is, and its own peak."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()

@@ -1,0 +1,233 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bert4rec.config import SplitConfig
+from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.splits import (
+    Cases,
+    Split,
+    make_split,
+    training_counts,
+    training_events,
+    without_cold_item_events,
+)
+from bert4rec.errors import ConfigError, DataError
+from bert4rec.ids import FIRST_ITEM, NO_TIME, UNKNOWN
+from small_worlds import dataset_of, leave_one_out
+
+TIMES = [[10, 20, 30, 90, 95], [15, 25, 75], [80, 92, 99], [5, 6, 7, 8, 9]]
+ITEMS = [[0, 1, 2, 3, 4], [1, 2, 3], [4, 0, 1], [0, 2, 4, 1, 3]]
+
+
+def asked(dataset: PreparedDataset, cases: Cases) -> dict[int, tuple[list[int], int]]:
+    """User number → (visible items, target item)."""
+    histories = cases.histories(dataset, request_time=False)
+    visible = np.split(histories.item_N - FIRST_ITEM, histories.start_B1[1:-1])
+    target_C = dataset.item_N[cases.target_C] - FIRST_ITEM
+    return {
+        int(user) - 1: (past.tolist(), int(target))
+        for user, past, target in zip(cases.user_C, visible, target_C, strict=True)
+    }
+
+
+def test_leave_one_out_asks_for_the_last_event_and_validates_on_the_one_before() -> None:
+    dataset = dataset_of([0, 1, 2, 3], [4, 3, 2])
+    split = leave_one_out(dataset)
+    assert asked(dataset, split.validation) == {0: ([0, 1], 2), 1: ([4], 3)}
+    assert asked(dataset, split.test) == {0: ([0, 1, 2], 3), 1: ([4, 3], 2)}
+    assert training_events(dataset, split).tolist() == [0, 1, 4]
+
+
+def test_users_under_three_events_only_train() -> None:
+    dataset = dataset_of([0, 1], [2], [0, 1, 2])
+    split = leave_one_out(dataset)
+    assert list(asked(dataset, split.test)) == [2]
+    assert training_events(dataset, split).tolist() == [0, 1, 2, 3]
+    assert training_counts(dataset, split)[FIRST_ITEM:].tolist() == [2, 1, 1]
+
+
+def test_a_dataset_of_short_histories_is_refused() -> None:
+    with pytest.raises(DataError, match="needs users with 3 events"):
+        leave_one_out(dataset_of([0, 1], [2]))
+
+
+def test_the_time_of_the_request_is_the_targets_or_unknown() -> None:
+    dataset = dataset_of([0, 1, 2], times=[[10, 20, 30]])
+    test = leave_one_out(dataset).test
+    assert test.histories(dataset, request_time=True).request_time_B.tolist() == [30]
+    assert test.histories(dataset, request_time=False).request_time_B.tolist() == [NO_TIME]
+
+
+def test_nothing_after_the_date_trains_and_validation_lies_between_two_dates() -> None:
+    dataset = dataset_of(*ITEMS, times=TIMES)
+    split = make_split(dataset, SplitConfig("global-time", test_share=0.25))
+    # 16 events: the test date is the 13th time, 90; of the 12 before it the validation date is the 10th, 30.
+    assert sorted(dataset.time_N[training_events(dataset, split)].tolist()) == [
+        5,
+        6,
+        7,
+        8,
+        9,
+        10,
+        15,
+        20,
+        25,
+    ]
+    assert asked(dataset, split.validation) == {0: ([0, 1], 2), 1: ([1, 2], 3)}
+    assert asked(dataset, split.test) == {0: ([0, 1, 2, 3], 4), 2: ([4, 0], 1)}
+
+
+def test_global_time_without_times_is_refused() -> None:
+    with pytest.raises(ConfigError, match="needs event times; take 'leave-one-out'"):
+        make_split(dataset_of([0, 1, 2]), SplitConfig("global-time"))
+
+
+def test_a_date_before_which_nothing_happened_is_refused() -> None:
+    with pytest.raises(DataError, match="leaves nothing to train on; take 'leave-one-out'"):
+        make_split(
+            dataset_of([0, 1, 2], [1, 2, 0], times=[[5] * 3] * 2), SplitConfig("global-time")
+        )
+
+
+LONG = [*range(19), 25, *range(20, 24)]
+"""24 events, of which the 20th is item 25."""
+
+
+def cold(fold: int = 0, short: int = 2) -> tuple[PreparedDataset, Split]:
+    """Ten users with 24 events, and before them some with 19."""
+    dataset = dataset_of(
+        *[LONG[:19]] * short, *[LONG] * 10, num_items=26, gender=[1] * short + [2] * 10
+    )
+    return dataset, make_split(dataset, SplitConfig("cold-start-users", fold=fold))
+
+
+def test_cold_users_are_asked_for_their_20th_event_and_train_nothing() -> None:
+    dataset, split = cold()
+    for cases in (split.test, split.validation):
+        assert list(asked(dataset, cases).values()) == [(list(range(19)), 25)] * 2
+        assert (split.train_stop_U[cases.user_C] == dataset.start_U1[cases.user_C]).all()
+    assert (
+        len(training_events(dataset, split)) == 2 * 19 + 6 * 24
+    )  # the short ones and the six others, all events
+
+
+def test_each_fold_asks_others_and_the_next_one_validates() -> None:
+    splits = [cold(fold)[1] for fold in range(5)]
+    tested = [split.test.user_C.tolist() for split in splits]
+    assert sorted(user for users in tested for user in users) == list(
+        range(3, 13)
+    )  # rows from 1, after the two short users
+    assert [split.validation.user_C.tolist() for split in splits] == [*tested[1:], tested[0]]
+    assert len({split.checksum for split in splits}) == 5
+    assert splits[3].name == "cold-start-users, fold 3"
+
+
+def test_only_so_many_events_before_the_target_are_seen() -> None:
+    dataset, split = cold()
+    for events in (0, 1, 3, 19, 50):
+        seen = asked(dataset, split.test.seeing(events))
+        assert list(seen.values()) == [(list(range(19))[19 - min(events, 19) :], 25)] * 2
+
+
+def test_a_stranger_has_no_row_but_demographics() -> None:
+    dataset, split = cold()
+    histories = split.test.histories(dataset, request_time=False)
+    assert histories.user_B.tolist() == [UNKNOWN] * 2
+    assert histories.user_features["gender"].tolist() == [2, 2]
+    assert split.test[1:].cold_user_C.tolist() == [True]
+
+
+def test_who_trains_nothing_is_a_stranger_under_any_split() -> None:
+    dataset = dataset_of(*ITEMS, times=TIMES, gender=[1, 2, 1, 2])
+    split = make_split(dataset, SplitConfig("global-time", test_share=0.25))
+    histories = split.test.histories(dataset, request_time=False)
+    assert split.test.user_C.tolist() == [1, 3]  # the third user's first event is of after the date
+    assert histories.user_B.tolist() == [1, UNKNOWN]
+    assert histories.user_features["gender"].tolist() == [1, 1]
+    assert split.cold_users(dataset).tolist() == [UNKNOWN, 3]
+    everybody = leave_one_out(dataset).test.histories(dataset, request_time=False)
+    assert everybody.user_B.tolist() == [1, 2, 3, 4]
+    assert not everybody.user_features
+
+
+def test_too_few_long_histories_for_the_folds_are_refused() -> None:
+    with pytest.raises(
+        DataError, match="needs 5 users with 20 events, one for each fold; it has 1: take"
+    ):
+        make_split(dataset_of(LONG, [0, 1, 2]), SplitConfig("cold-start-users"))
+
+
+@pytest.mark.parametrize("fold", [-1, 5])
+def test_a_fold_that_there_is_not_is_refused(fold: int) -> None:
+    with pytest.raises(ConfigError, match=f"fold is {fold}: it must be a whole number from 0 to 4"):
+        SplitConfig("cold-start-users", fold=fold)
+
+
+def test_a_fold_of_a_split_without_folds_is_refused() -> None:
+    with pytest.raises(
+        ConfigError,
+        match="fold 1 is of the splits 'cold-start-users' and 'cold-start-items', not of 'leave-one-out'",
+    ):
+        SplitConfig(fold=1)
+
+
+def test_of_cold_items_nothing_trains_and_nothing_validates_but_they_are_asked_for() -> None:
+    dataset = dataset_of(*[[0, 1, 2, 3, 4], [4, 3, 2, 1, 0], [2, 0, 4, 1, 3], [5, 0]] * 5)
+    split = make_split(dataset, SplitConfig("cold-start-items", fold=2))
+    assert split.name == "cold-start-items, fold 2"
+    assert split.cold_item_V is not None
+    (cold,) = np.flatnonzero(split.cold_item_V)
+    everything, whole = leave_one_out(dataset), training_events(dataset, leave_one_out(dataset))
+    assert training_events(dataset, split).tolist() == [
+        event for event in whole if dataset.item_N[event] != cold
+    ]
+    assert training_counts(dataset, split)[cold] == 0
+    assert split.cold_items(dataset).tolist() == [cold]
+    assert split.test.target_C.tolist() == everything.test.target_C.tolist()
+    warm = [target for target in everything.validation.target_C if dataset.item_N[target] != cold]
+    assert split.validation.target_C.tolist() == warm
+    assert asked(dataset, split.test)[0] == ([0, 1, 2, 3], 4)  # what is cold is visible
+
+
+def test_each_item_of_five_events_is_cold_in_one_fold() -> None:
+    dataset = dataset_of(*[[0, 1, 2, 3, 4, 5, 6]] * 5, [7] * 4)
+    splits = [make_split(dataset, SplitConfig("cold-start-items", fold=fold)) for fold in range(5)]
+    cold = [item for split in splits for item in np.flatnonzero(split.cold_item_V)]
+    assert sorted(cold) == list(range(FIRST_ITEM, FIRST_ITEM + 7))
+    assert len({split.checksum for split in splits}) == 5
+
+
+def test_who_has_cold_events_alone_is_a_stranger() -> None:
+    dataset = dataset_of(*[[0, 1, 2, 3, 4]] * 5, *[[item, 0, 1] for item in range(5)])
+    split = make_split(dataset, SplitConfig("cold-start-items"))
+    assert split.cold_item_V is not None
+    (cold,) = np.flatnonzero(split.cold_item_V) - FIRST_ITEM
+    assert split.cold_users(dataset).tolist() == [UNKNOWN, 6 + cold]
+    assert split.test.cold_user_C.tolist() == [user == 6 + cold for user in split.test.user_C]
+
+
+def test_too_few_items_for_the_folds_are_refused() -> None:
+    with pytest.raises(
+        DataError,
+        match="'cold-start-items' needs 5 items with 5 events, one for each fold; it has 4: take",
+    ):
+        make_split(dataset_of(*[[0, 1, 2, 3]] * 5, [4, 5, 6]), SplitConfig("cold-start-items"))
+
+
+def test_without_cold_events_what_trains_is_one_stretch() -> None:
+    dataset = dataset_of(*[[0, 1, 2, 3, 4], [4, 3, 2, 1, 0]] * 5, ratings=[[1, 2, 3, 4, 5]] * 10)
+    split = make_split(dataset, SplitConfig("cold-start-items"))
+    warm, view = without_cold_item_events(dataset, split)
+    trains, seen = training_events(dataset, split), training_events(warm, view)
+    assert split.cold_items(dataset)[0] not in warm.item_N
+    for name in ("item_N", "rating_N", "time_N"):
+        assert getattr(warm, name)[seen].tolist() == getattr(dataset, name)[trains].tolist()
+    same = make_split(dataset, SplitConfig())
+    assert without_cold_item_events(dataset, same) == (dataset, same)
+
+
+def test_pieces_are_the_cases_in_order() -> None:
+    cases = leave_one_out(dataset_of([0, 1, 2], [0, 1, 2], [0, 1, 2])).test
+    assert [piece.user_C.tolist() for piece in cases.pieces(2)] == [[1, 2], [3]]

@@ -1,0 +1,175 @@
+"""What a caller passes is taken as it is meant, or refused in one line that says what is known."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bert4rec.data.prepared import Feature, Kind, PreparedDataset
+from bert4rec.engine.request import feature_rows, given_history, seconds
+from bert4rec.errors import UsageError
+from bert4rec.ids import NO_RATING, NO_TIME
+
+
+@pytest.fixture
+def dataset(world_folder: Path) -> PreparedDataset:
+    extra = {
+        "age": (
+            Feature("age", Kind.NUMERIC, mean=40.0, scale=10.0),
+            np.array([np.nan, 0.5], np.float32),
+        ),
+        "hobbies": (
+            Feature("hobbies", Kind.MULTI, ["chess", "go", "tea"]),
+            np.zeros((2, 2), np.int32),
+        ),
+    }
+    opened = PreparedDataset.open(world_folder)
+    return replace(opened, user_features={**opened.user_features, **extra})
+
+
+def given(dataset: PreparedDataset, sequence: Any, times: Any = None, ratings: Any = None) -> Any:
+    return given_history(dataset, None, sequence, times, ratings, ignore_unknown_items=False)
+
+
+def test_a_history_is_rows_in_the_order_given(dataset: PreparedDataset) -> None:
+    history = given(dataset, [105, 101, 105], [10, None, 30], [5, None, 1.0])
+    assert history.item_N.tolist() == [6, 2, 6]
+    assert history.time_N.tolist() == [10, NO_TIME, 30]
+    assert history.rating_N.tolist() == [5, NO_RATING, 1]
+    assert history.start_B1.tolist() == [0, 3]
+
+
+def test_any_sequence_of_ids_will_do_but_a_text(dataset: PreparedDataset) -> None:
+    for sequence in ((101, 102), np.array([101, 102]), range(101, 103)):
+        assert given(dataset, sequence).item_N.tolist() == [2, 3]
+    with pytest.raises(UsageError, match="is the text '101,102'; give a list"):
+        given(dataset, "101,102")
+
+
+def test_each_item_has_one_time_and_one_rating(dataset: PreparedDataset) -> None:
+    with pytest.raises(UsageError, match="1 timestamps for 2 items"):
+        given(dataset, [101, 102], [5])
+    with pytest.raises(UsageError, match="3 ratings for 2 items"):
+        given(dataset, [101, 102], None, [5, 4, 3])
+
+
+def test_timestamps_that_fall_are_refused(dataset: PreparedDataset) -> None:
+    with pytest.raises(UsageError, match="must not fall, oldest first: 20 comes after 30"):
+        given(dataset, [101, 102, 103], [30, None, 20])
+    assert given(dataset, [101, 102], [30, 30]).time_N.tolist() == [30, 30]
+
+
+@pytest.mark.parametrize("rating", [11, 0, 2.5, "5", float("nan")])
+def test_a_rating_is_on_the_scale(dataset: PreparedDataset, rating: object) -> None:
+    with pytest.raises(UsageError, match="is not on the scale 1, 2, 3, 4, 5"):
+        given(dataset, [101], None, [rating])
+
+
+def test_ratings_are_refused_where_the_data_has_none(dataset: PreparedDataset) -> None:
+    with pytest.raises(UsageError, match="the model's data has none"):
+        given(replace(dataset, rating_levels=np.array([])), [101], None, [5])
+
+
+def test_a_moment_is_a_number_a_datetime_or_now() -> None:
+    noon = datetime(2001, 1, 1, 12, tzinfo=UTC)
+    assert (
+        seconds(noon)
+        == seconds(978_350_400)
+        == seconds(978_350_400.9)
+        == seconds(np.int64(978_350_400))
+        == 978_350_400
+    )
+    assert seconds(noon.replace(tzinfo=None)) == 978_350_400
+    assert seconds(noon.astimezone(timezone(timedelta(hours=5)))) == 978_350_400
+    assert abs(seconds("now") - datetime.now(UTC).timestamp()) < 5
+    assert seconds(None) == NO_TIME
+
+
+def test_a_datetime_without_a_zone_is_utc_wherever_the_machine_stands(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("TZ", "XXX-05:00")
+        time.tzset()
+        here = seconds(datetime(2001, 1, 1, 12))
+    time.tzset()
+    assert here == 978_350_400
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        -1,
+        -0.5,
+        float("nan"),
+        float("inf"),
+        40_000_000_000,
+        "noon",
+        "5",
+        True,
+        [5],
+        datetime(1969, 12, 31, 23, 59, 59),
+    ],
+)
+def test_what_is_no_moment_is_refused(when: Any) -> None:
+    with pytest.raises(UsageError, match="is no time; give seconds since 1970"):
+        seconds(when)
+
+
+def test_features_become_value_rows(dataset: PreparedDataset) -> None:
+    rows = feature_rows(
+        dataset.user_features,
+        {"gender": "M", "occupation_code": "7", "age": "25", "hobbies": ["tea", "go"]},
+    )
+    assert rows["gender"].tolist() == [2]
+    assert rows["occupation_code"].tolist() == [
+        3
+    ]  # values are compared as text: the command line has no other
+    assert rows["age"].tolist() == [-1.5]
+    assert rows["hobbies"].tolist() == [[2, 3]]
+
+
+def test_a_user_may_have_more_values_than_any_stored_one(dataset: PreparedDataset) -> None:
+    assert feature_rows(dataset.user_features, {"hobbies": ["tea", "go", "chess", "go"]})[
+        "hobbies"
+    ].tolist() == [[1, 2, 3]]
+    assert feature_rows(dataset.user_features, {"hobbies": "go"})["hobbies"].tolist() == [[2, 0]]
+
+
+def test_none_means_unknown(dataset: PreparedDataset) -> None:
+    rows = feature_rows(dataset.user_features, {"gender": None, "age": None, "hobbies": None})
+    assert rows["gender"].tolist() == [0]
+    assert np.isnan(rows["age"]).all()
+    assert rows["hobbies"].tolist() == [[0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("features", "said"),
+    [
+        (
+            {"colour": 1},
+            "unknown user feature 'colour'; known are gender, age_group, occupation_code, age, hobbies",
+        ),
+        ({"gender": "X"}, "user feature 'gender' has no value 'X'; known are F, M"),
+        ({"gender": ["F", "M"]}, "user feature 'gender' holds one value, not ['F', 'M']"),
+        (
+            {"hobbies": ["go", "tv"]},
+            "user feature 'hobbies' has no value 'tv'; known are chess, go, tea",
+        ),
+        ({"age": "old"}, "user feature 'age' is a number, not 'old'"),
+        ({"age": float("inf")}, "user feature 'age' is a number, not inf"),
+        (["gender"], "user_features is ['gender']; give a mapping of names to values"),
+    ],
+)
+def test_what_is_not_known_is_refused_with_what_is(
+    dataset: PreparedDataset, features: Any, said: str
+) -> None:
+    with pytest.raises(UsageError) as refused:
+        feature_rows(dataset.user_features, features)
+    assert str(refused.value) == said

@@ -1,0 +1,126 @@
+"""What carries an item, measured on scorers whose reasons are known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from bert4rec.data.histories import Histories
+from bert4rec.explanation import attribution
+from bert4rec.explanation.attribution import attribute, kept, left_out, measured
+from bert4rec.ids import FIRST_ITEM, NO_RATING, NO_TIME
+
+ITEMS = 12
+ASKED = FIRST_ITEM + 11
+
+
+class Knows:
+    """Scores the asked item by a rule over the events of a history, items written 0, 1, 2, …; all others score 0."""
+
+    name = "knows"
+
+    def __init__(self, rule: Callable[[list[int]], float], seq_length: int = 6) -> None:
+        self.rule, self.seq_length = rule, seq_length
+
+    def score(self, histories: Histories) -> Tensor:
+        scores = torch.zeros(len(histories), FIRST_ITEM + ITEMS)
+        for row in range(len(histories)):
+            items = (
+                histories.item_N[histories.start_B1[row] : histories.start_B1[row + 1]] - FIRST_ITEM
+            )
+            scores[row, ASKED] = self.rule(items[-self.seq_length :].tolist())
+        return scores
+
+    score_by_history = score
+
+
+def worth(values: Mapping[int, float]) -> Callable[[list[int]], float]:
+    return lambda items: sum(values.get(item, 0.0) for item in items)
+
+
+def history(*items: int) -> Histories:
+    return Histories(
+        user_B=np.array([1]),
+        start_B1=np.array([0, len(items)]),
+        item_N=np.array(items, dtype=np.int64) + FIRST_ITEM,
+        time_N=np.full(len(items), NO_TIME),
+        rating_N=np.full(len(items), NO_RATING),
+        request_time_B=np.array([NO_TIME]),
+    )
+
+
+def test_effects_of_a_sum_are_its_terms_from_both_ends() -> None:
+    found = attribute(Knows(worth({0: 1.0, 1: -2.0, 3: 3.0})), history(0, 1, 2, 3), ASKED)
+    assert found.effect_E.tolist() == pytest.approx([1, -2, 0, 3], abs=1e-6)
+    assert found.alone_E.tolist() == pytest.approx([1, -2, 0, 3], abs=1e-6)
+    assert (found.event_E.tolist(), found.order_E.tolist()) == ([0, 1, 2, 3], [3, 0, 2, 1])
+    assert found.rank_without_E.tolist() == [1, 1, 1, 8]  # 8 unseen score 0; −1 is below them
+
+
+def test_events_that_say_the_same_are_found_one_after_the_other() -> None:
+    """Each of the twins does nothing while the other is there; together they do more than the one beside them."""
+
+    def rule(items: list[int]) -> float:
+        return 3.0 * (0 in items or 1 in items) + 1.0 * (2 in items)
+
+    found = attribute(Knows(rule), history(0, 3, 1, 4, 2), ASKED)
+    assert found.effect_E.tolist() == pytest.approx([0, 0, 0, 0, 1], abs=1e-6)
+    assert found.alone_E.tolist() == pytest.approx([3, 0, 3, 0, 1], abs=1e-6)
+    assert set(found.order_E[:3].tolist()) == {0, 2, 4}
+
+
+def test_only_what_is_read_is_listed_and_older_events_move_up() -> None:
+    reader = Knows(worth({0: 5.0, 1: 1.0, 5: 2.0}), seq_length=4)
+    found = attribute(reader, history(0, 1, 2, 3, 4, 5), ASKED)
+    assert found.event_E.tolist() == [2, 3, 4, 5]
+    assert found.effect_E.tolist() == pytest.approx(
+        [-1, -1, -1, 1], abs=1e-6
+    )  # event 1 moves up in each one's place
+    assert found.alone_E.tolist() == pytest.approx([0, 0, 0, 2], abs=1e-6)
+
+
+def test_an_empty_history_has_no_events_to_order() -> None:
+    found = attribute(Knows(worth({})), history(), ASKED)
+    assert (len(found.event_E), len(found.order_E)) == (0, 0)
+
+
+def test_what_is_added_where_no_event_is_known_is_no_events_effect() -> None:
+    class Welcomes(Knows):
+        def score(self, histories: Histories) -> Tensor:
+            return (
+                super().score(histories) + 5.0 * torch.from_numpy(histories.length_B == 0)[:, None]
+            )
+
+    found = attribute(Welcomes(worth({0: 1.0, 1: 2.0})), history(0, 1), ASKED)
+    assert found.alone_E.tolist() == pytest.approx([1, 2], abs=1e-6)
+    only = attribute(Welcomes(worth({0: 1.0})), history(0), ASKED)
+    assert (only.effect_E.tolist(), only.alone_E.tolist()) == ([1.0], [1.0])
+
+
+@pytest.mark.parametrize("length", [1, 2, 6])
+def test_every_event_is_ordered_once(length: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attribution, "CANDIDATES", 2)
+    found = attribute(
+        Knows(worth({item: item + 0.5 for item in range(6)})), history(*range(length)), ASKED
+    )
+    assert sorted(found.order_E.tolist()) == list(range(length))
+    assert found.order_E[0] == length - 1
+
+
+def test_likelihood_is_among_the_item_and_what_is_unseen() -> None:
+    scorer, seen = Knows(worth({0: 1.0})), history(0, 1)
+    found = measured(scorer.score, [seen, left_out(seen, [0]), kept(seen, [])], seen.item_N, ASKED)
+    assert found.score_X.tolist() == [1.0, 0.0, 0.0]
+    assert np.exp(found.log_likelihood_X).tolist() == pytest.approx([np.e / (np.e + 9), 0.1, 0.1])
+    assert found.rank_X.tolist() == [1, 10, 10]
+
+
+def test_what_is_kept_and_left_out_keeps_its_times() -> None:
+    asked = history(4, 5, 6)
+    asked.time_N[:] = [10, 20, 30]
+    assert kept(asked, [2, 0]).time_N.tolist() == [10, 30]
+    assert left_out(asked, [0]).item_N.tolist() == [5 + FIRST_ITEM, 6 + FIRST_ITEM]

@@ -1,0 +1,133 @@
+"""What a schema may declare, and what is said about one that cannot hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bert4rec.data.prepared import Kind
+from bert4rec.errors import Bert4RecError, ConfigError, SourceError
+from bert4rec.ingest.schema import read_schema
+
+EVENTS = "events: {file: e.csv, user: u, item: i, time: t}\n"
+
+
+def read(tmp_path: Path, text: str):
+    path = tmp_path / "own.yaml"
+    path.write_text(text, encoding="utf-8")
+    return read_schema(path)
+
+
+def test_a_feature_is_named_like_its_column_unless_told_otherwise(tmp_path: Path) -> None:
+    items = "items: {file: i.csv, item: id, features: {colour: categorical, tags: {kind: multi, column: words}}}\n"
+    schema = read(tmp_path, EVENTS + items)
+    assert [(f.name, f.kind, f.column) for f in schema.items.features] == [
+        ("colour", Kind.CATEGORICAL, "colour"),
+        ("tags", Kind.MULTI, "words"),
+    ]
+    assert schema.name == "own"
+
+
+BROKEN = {
+    "not YAML": ("events: [", "not a YAML file"),
+    "a list": ("- events", "must be a mapping|is a mapping"),
+    "no events": ("name: x", "the key 'events' is missing"),
+    "an unknown table": (EVENTS + "shops: {}", "unknown key 'shops'"),
+    "an unknown key": ("events: {file: e, user: u, item: i, when: t}", "unknown key 'events.when'"),
+    "a missing key": ("events: {file: e, user: u}", "key 'events.item' is missing"),
+    "a number as a column": (
+        "events: {file: e, user: u, item: i, time: 5}",
+        "events.time is 5: it must be text",
+    ),
+    "a column with two uses": ("events: {file: e, user: u, item: u, time: t}", "'u' 2 times"),
+    "a scale of words": (
+        "events: {file: e, user: u, item: i, rating: r, scale: [low]}",
+        "numbers only",
+    ),
+    "a scale that is no list": (
+        "events: {file: e, user: u, item: i, rating: r, scale: 5}",
+        "must be a list",
+    ),
+    "a scale without ratings": (
+        "events: {file: e, user: u, item: i, scale: [1, 2]}",
+        "add 'rating'",
+    ),
+    "an unused header column": (
+        "events: {file: e, user: u, item: i, header: [u, i, x]}",
+        "declares 'x', which is not",
+    ),
+    "an unknown encoding": (
+        "events: {file: e, user: u, item: i, encoding: klingon}",
+        "'klingon' is not known",
+    ),
+    "quoted as a word": ("events: {file: e, user: u, item: i, quoted: maybe}", "true or false"),
+    "an unknown kind": (
+        EVENTS + "items: {file: f, item: i, features: {c: colour}}",
+        "kind 'colour'; known are",
+    ),
+    "an unknown feature key": (
+        EVENTS + "users: {file: f, user: u, features: {c: {kind: multi, split: x}}}",
+        "unknown key 'users.features.c.split'",
+    ),
+    "features as a list": (
+        EVENTS + "items: {file: f, item: i, features: [c]}",
+        "must map names to kinds",
+    ),
+    "labels short of bins": (
+        EVENTS
+        + "users: {file: f, user: u, features: {a: {kind: categorical, bins: [18], bin_labels: [old]}}}",
+        "one more of bin_labels",
+    ),
+    "an extract without a group": (
+        EVENTS + "items: {file: f, item: i, features: {y: {kind: categorical, extract: '[0-9]+'}}}",
+        "no regular expression with a",
+    ),
+    "used and unused": (
+        EVENTS + "items: {file: f, item: i, title: t, unused: [t]}",
+        "unused names 't'",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "part"), BROKEN.values(), ids=BROKEN)
+def test_a_schema_that_cannot_hold_is_one_clear_line(tmp_path: Path, text: str, part: str) -> None:
+    with pytest.raises(Bert4RecError, match=part) as caught:
+        read(tmp_path, text)
+    assert "own.yaml" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert isinstance(caught.value, ConfigError) == ("YAML" not in part)
+
+
+def test_a_schema_that_is_not_there_says_what_one_is(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="a schema is a YAML file or a RecBole"):
+        read_schema(tmp_path / "none.yaml")
+
+
+def test_atomic_files_declare_themselves(tmp_path: Path) -> None:
+    (tmp_path / "shop.inter").write_text(
+        "user_id:token\titem_id:token\ttimestamp:float\n1\t5\t100\n"
+    )
+    header = "item_id:token\tprice:float\ttags:token_seq\tmovie_title:token_seq\tvector:float_seq\n"
+    (tmp_path / "shop.item").write_text(header)
+    schema = read_schema(tmp_path / "shop.inter")
+    assert schema.name == "shop"
+    assert (schema.events.user, schema.events.time, schema.events.rating) == (
+        "user_id",
+        "timestamp",
+        None,
+    )
+    assert [(f.name, f.kind) for f in schema.items.features] == [
+        ("price", Kind.NUMERIC),
+        ("tags", Kind.MULTI),
+    ]
+    assert schema.items.title == "movie_title"
+    assert schema.items.unused == ["vector"]
+    assert schema.users is None
+
+
+@pytest.mark.parametrize("header", ["user_id\titem_id\n", "user:token\titem_id:token\n"])
+def test_an_atomic_file_with_another_header_is_refused(tmp_path: Path, header: str) -> None:
+    (tmp_path / "shop.inter").write_text(header)
+    with pytest.raises(SourceError, match=r"shop\.inter, row 1"):
+        read_schema(tmp_path / "shop.inter")

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from bert4rec.data.histories import Histories
+from bert4rec.data.prepared import Kind, PreparedDataset
+from bert4rec.ids import FIRST_ITEM, NO_TIME, UNKNOWN
+from bert4rec.model.cold_start_bias import ITEMS, VALUES, ColdStartBias
+from bert4rec.model.ensemble import EnsembleScorer
+from bert4rec.model.scorer import NetworkScorer
+from bert4rec.model.table_sizes import FeatureSize
+from small_networks import network_of, settings
+
+ITEM = FIRST_ITEM + 3
+
+
+def scorer_with(world: PreparedDataset, **bias: float) -> NetworkScorer:
+    """Of a network in which one item has a bias: of `everybody`, or of each value of `gender`."""
+    scorer = NetworkScorer(network_of(world), settings())
+    cold_start_bias = scorer.network.cold_start_bias
+    cold_start_bias.get_buffer("item_X")[0] = ITEM
+    bias_PX = cold_start_bias.get_buffer("bias_PX")
+    bias_PX[0, 0] = bias.get("everybody", 0.0)
+    for column, value in enumerate(
+        ("unknown", "first", "second"), cold_start_bias.first_columns()["gender"]
+    ):
+        bias_PX[column, 0] = bias.get(value, 0.0)
+    return scorer
+
+
+def moved(scorer: NetworkScorer, plain: NetworkScorer, histories: Histories) -> list[float]:
+    """By how much the item's score is another one, user by user; those of all other items must be the same."""
+    change_BV = (scorer.score(histories) - plain.score(histories))[:, FIRST_ITEM:]
+    of_B = change_BV[:, ITEM - FIRST_ITEM].clone()
+    change_BV[:, ITEM - FIRST_ITEM] = 0
+    assert not change_BV.any()
+    return [round(value, 4) for value in of_B.tolist()]
+
+
+@pytest.fixture
+def plain(world: PreparedDataset) -> NetworkScorer:
+    return scorer_with(world)
+
+
+def nobody(world: PreparedDataset, **features: list[int]) -> Histories:
+    """Newcomers, one for each value that is given."""
+    rows = len(next(iter(features.values())))
+    return replace(
+        world.histories(
+            np.full(rows, UNKNOWN), np.zeros(rows, dtype=np.int64), np.full(rows, NO_TIME)
+        ),
+        user_features={name: np.array(values) for name, values in features.items()},
+    )
+
+
+def test_the_biases_of_ones_values_are_added(world: PreparedDataset, plain: NetworkScorer) -> None:
+    scorer = scorer_with(world, everybody=0.5, unknown=0.125, first=1.0, second=2.0)
+    assert moved(scorer, plain, nobody(world, gender=[0, 1, 2])) == [0.625, 1.5, 2.5]
+
+
+def test_stored_values_count_where_none_are_given(
+    world: PreparedDataset, plain: NetworkScorer
+) -> None:
+    scorer = scorer_with(world, first=1.0, second=2.0)
+    user_B = np.arange(1, 6)
+    gender_B = np.asarray(world.user_features["gender"][1])[user_B]
+    histories = world.histories(user_B, np.asarray(world.start_U1)[user_B])
+    assert moved(scorer, plain, histories) == gender_B.tolist()
+    assert len(set(gender_B.tolist())) == 2
+
+
+def test_who_has_done_anything_is_answered_by_the_network_alone(
+    world: PreparedDataset, plain: NetworkScorer
+) -> None:
+    scorer = scorer_with(world, everybody=1.0)
+    user_B = np.array([1, 2, 3])
+    histories = world.histories(user_B, np.asarray(world.start_U1)[user_B] + [1, 0, 12])
+    assert moved(scorer, plain, histories) == [0.0, 1.0, 0.0]
+    assert torch.equal(scorer.score_by_history(histories), plain.score(histories))
+
+
+def test_an_ensemble_adds_the_mean(world: PreparedDataset, plain: NetworkScorer) -> None:
+    one = scorer_with(world, everybody=1.0)
+    both = EnsembleScorer([one, plain])
+    histories = nobody(world, gender=[1])
+    change_BV = both.score(histories) - plain.score(histories)
+    assert float(change_BV[0, ITEM]) == pytest.approx(0.5, abs=1e-5)
+    assert torch.equal(
+        both.score_by_history(histories), EnsembleScorer([plain, plain]).score(histories)
+    )
+
+
+def test_who_has_learned_nothing_knows_nothing_of_newcomers(
+    world: PreparedDataset, plain: NetworkScorer
+) -> None:
+    scorer, histories = scorer_with(world, everybody=1.0), nobody(world, gender=[1, 2])
+    assert torch.equal(
+        scorer.shuffled(seed=0).score(histories), plain.shuffled(seed=0).score(histories)
+    )
+    assert moved(scorer, plain, histories) == [1.0, 1.0]
+
+
+def test_numbers_and_features_of_many_values_have_no_column() -> None:
+    features = [
+        FeatureSize("gender", Kind.CATEGORICAL, 3),
+        FeatureSize("town", Kind.CATEGORICAL, VALUES + 1),
+        FeatureSize("age", Kind.NUMERIC, 1),
+    ]
+    cold_start_bias = ColdStartBias(features)
+    assert cold_start_bias.get_buffer("bias_PX").shape == (1 + 3, ITEMS)
+    values = {
+        "gender": torch.tensor([0, 2]),
+        "town": torch.tensor([5, 6]),
+        "age": torch.tensor([1.5, torch.nan]),
+    }
+    assert cold_start_bias.columns(values, 2).tolist() == [[1, 1, 0, 0], [1, 0, 0, 1]]

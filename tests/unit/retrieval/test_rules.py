@@ -1,0 +1,201 @@
+"""Rules of a request: what each leaves, what each moves, and that lists stay full while enough is left."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from bert4rec.data.prepared import PreparedDataset
+from bert4rec.engine.engine import RecommendationEngine
+from bert4rec.errors import UnknownItem, UsageError
+from bert4rec.ids import FIRST_ITEM
+from bert4rec.retrieval.ranking import CANDIDATES, EXCLUDED
+from bert4rec.retrieval.rules import Rules, RulesOfItems
+from small_worlds import dataset_of
+
+USER = 2
+
+
+def ids(engine: RecommendationEngine, **rules: Any) -> list[Any]:
+    return engine.get_recommendations(USER, k=8, rules=rules).item_ids
+
+
+def genres_of(engine: RecommendationEngine, item: Any) -> set[int]:
+    row = engine.dataset.items.row(item)
+    assert row is not None
+    return set(np.asarray(engine.dataset.item_features["genres"][1])[row].tolist()) - {0}
+
+
+def test_no_rules_are_the_best_scores_and_say_nothing(engine: RecommendationEngine) -> None:
+    plain = engine.get_recommendations(USER, k=8)
+    ruled = engine.get_recommendations(USER, k=8, rules={})
+    assert ruled.item_ids == plain.item_ids
+    assert all(item.moves is None for item in plain)
+    assert all(item.moves == [] for item in ruled)
+    assert "moves" not in plain[0].to_dict()
+    assert ruled[0].to_dict()["moves"] == []
+
+
+def test_filters_leave_the_order_of_what_they_leave(engine: RecommendationEngine) -> None:
+    every = engine.get_recommendations(USER, k=99).item_ids
+    allowed, denied = every[3:20:2], every[5]
+    assert (
+        ids(engine, allow=allowed, deny=[denied])
+        == [item for item in every if item in allowed and item != denied][:8]
+    )
+    named = f"item_id in ({every[4]}, {every[9]})"
+    assert ids(engine, where=named) == [every[4], every[9]]
+
+
+def test_each_item_says_what_moved_it_and_from_where(engine: RecommendationEngine) -> None:
+    every = engine.get_recommendations(USER, k=99).item_ids
+    (first, second) = engine.get_recommendations(
+        USER, k=2, rules={"deny": every[:3], "boosts": {f"item_id == {every[5]}": 99}}
+    )
+    assert first.item_id == every[5]
+    assert [move.to_dict() for move in first.moves or ()] == [
+        {"rule": "deny", "before": 6, "after": 3},
+        {"rule": "boosts", "before": 3, "after": 1},
+    ]
+    assert second.item_id == every[3]
+    assert [(move.rule, move.before, move.after) for move in second.moves or ()] == [
+        ("deny", 4, 1),
+        ("boosts", 1, 2),
+    ]
+
+
+def test_scores_are_those_without_boosts(engine: RecommendationEngine) -> None:
+    plain = {item.item_id: item.score for item in engine.get_recommendations(USER, k=99)}
+    boosted = engine.get_recommendations(USER, k=5, rules={"boosts": {"year >= 1993": 2.0}})
+    assert [item.score for item in boosted] == pytest.approx(
+        [plain[item.item_id] for item in boosted]
+    )
+
+
+@pytest.mark.parametrize("diversity", [0.0, 0.4])
+def test_no_value_comes_more_often_than_its_cap(
+    engine: RecommendationEngine, diversity: float
+) -> None:
+    listed = ids(engine, at_most={"genres": 2}, diversity=diversity)
+    counts = Counter(genre for item in listed for genre in genres_of(engine, item))
+    assert max(counts.values()) == 2
+    uncapped = Counter(genre for item in ids(engine) for genre in genres_of(engine, item))
+    assert max(uncapped.values()) > 2
+
+
+def test_a_cap_is_met_by_the_best_that_meet_it() -> None:
+    """Item i has score −i; of genre 1 (items 0 … 3) two at most."""
+    listed = placed(
+        dataset_of(list(range(6)), genres=[[1], [1], [1], [1], [2], [3]]),
+        at_most={"genres": 2},
+        k=4,
+    )
+    assert listed == [0, 1, 4, 5]
+
+
+def test_a_list_is_full_though_what_meets_a_cap_stands_far_below() -> None:
+    number = 5 * CANDIDATES
+    genres = [[1]] * (number - 2) + [[2], [3]]
+    dataset = dataset_of(list(range(number)), genres=genres)
+    assert placed(dataset, at_most={"genres": 1}, k=3) == [0, number - 2, number - 1]
+
+
+def test_diversity_of_one_takes_the_unlike_and_of_zero_the_best() -> None:
+    dataset = dataset_of(list(range(4)))
+    vectors = F.normalize(torch.tensor([[1.0, 0], [1, 0.01], [1, 0.1], [0, 1]]), dim=1)
+    assert placed(dataset, vectors, diversity=0.0, k=3) == [0, 1, 2]
+    assert placed(dataset, vectors, diversity=1.0, k=2) == [0, 3]
+    assert placed(dataset, vectors, diversity=0.99, k=4) == [0, 3, 2, 1]
+
+
+def placed(
+    dataset: PreparedDataset, vectors: torch.Tensor | None = None, *, k: int, **rules: Any
+) -> list[int]:
+    """The items that rules place, of scores that fall with the item's number."""
+    score_V = np.concatenate(
+        [np.full(FIRST_ITEM, EXCLUDED), -np.arange(dataset.num_items, dtype=float)]
+    )
+    own = torch.eye(4)[torch.arange(dataset.num_items) % 4] if vectors is None else vectors
+    vector_VD = torch.cat([torch.zeros(FIRST_ITEM, own.shape[1]), own])
+    ready = RulesOfItems.of(Rules(**rules), dataset, lambda item: int(str(item)) + FIRST_ITEM)
+    chosen = ready.place(score_V, k, vector_VD)
+    return [one.item - FIRST_ITEM for one in chosen]
+
+
+def test_what_is_seen_stays_out_whatever_is_allowed(engine: RecommendationEngine) -> None:
+    row = engine.dataset.users.row(USER)
+    assert row is not None
+    seen = engine.dataset.items.raw(int(engine.dataset.item_N[engine.dataset.start_U1[row]]))
+    with pytest.raises(UsageError, match="of what the user has not seen no item is left"):
+        ids(engine, allow=[seen])
+    assert engine.get_recommendations(
+        USER, k=3, filter_seen=False, rules={"allow": [seen]}
+    ).item_ids == [seen]
+
+
+@pytest.mark.parametrize(
+    ("rules", "said"),
+    [
+        ({"diversity": 1.5}, "diversity is 1.5: it must be between 0 and 1"),
+        ({"at_most": {"genres": 0}}, "at_most of genres is 0"),
+        ({"at_most": {"genres": True}}, "at_most of genres is True"),
+        ({"at_most": {"price": 2}}, "'price' is no feature with values; there are genres, year"),
+        ({"boosts": {"year > 1990": "much"}}, "the boost of 'year > 1990' is 'much'"),
+        ({"boosts": {"year > 1990": float("nan")}}, "the boost of 'year > 1990' is nan"),
+        (
+            {"allow": [101], "deny": [101]},
+            "allow and deny leave no item at all; they contradict each other",
+        ),
+        ({"where": "year > 3000"}, "where leave no item at all"),
+        (
+            {"novelty": 1},
+            "unknown rule 'novelty'; there are allow, deny, where, boosts, at_most, diversity",
+        ),
+    ],
+)
+def test_rules_that_cannot_be_meant_are_refused(
+    engine: RecommendationEngine, rules: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(UsageError) as refused:
+        ids(engine, **rules)
+    assert said in str(refused.value)
+
+
+def test_unknown_items_of_rules_are_named(engine: RecommendationEngine) -> None:
+    with pytest.raises(UnknownItem, match="777"):
+        ids(engine, deny=[777])
+
+
+def test_many_users_get_the_lists_that_the_rules_give_each_alone(
+    engine: RecommendationEngine,
+) -> None:
+    rules = {"where": "year >= 1980", "at_most": {"genres": 2}, "diversity": 0.3}
+    (many,) = engine.recommend_many([3, USER, 9], k=5, rules=rules)
+    for user in (3, USER, 9):
+        alone = engine.get_recommendations(user, k=5, rules=rules)
+        mask = many.user_id == user
+        assert many.item_id[mask].tolist() == alone.item_ids
+        assert many.rank[mask].tolist() == [item.rank for item in alone]
+        assert many.score[mask].tolist() == pytest.approx([item.score for item in alone], abs=1e-4)
+
+
+def test_of_many_users_those_for_whom_nothing_is_left_have_no_list(
+    engine: RecommendationEngine,
+) -> None:
+    row = engine.dataset.users.row(USER)
+    assert row is not None
+    start_U1 = engine.dataset.start_U1
+    seen = [
+        set(engine.dataset.item_N[start_U1[at] : start_U1[at + 1]].tolist())
+        for at in (row, row + 1)
+    ]
+    only = engine.dataset.items.raw(min(seen[0] - seen[1]))
+    (many,) = engine.recommend_many([USER, USER + 1], k=3, rules={"allow": [only]})
+    assert (many.user_id.tolist(), many.item_id.tolist()) == ([USER + 1], [only])
+    with pytest.raises(UnknownItem):
+        engine.recommend_many(rules={"deny": ["nobody"]})

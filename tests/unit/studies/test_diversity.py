@@ -1,0 +1,74 @@
+"""The diversity dial: at zero the lists are those of the evaluation, and turning it up makes them less alike."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib.image
+import numpy as np
+import pytest
+import torch
+
+from bert4rec.errors import UsageError
+from bert4rec.evaluation.evaluate import evaluate
+from bert4rec.ids import FIRST_ITEM
+from bert4rec.studies.diversity import SETTINGS, diversity_curve
+from bert4rec.studies.plots import plot_diversity
+from small_worlds import Scores, constant, dataset_of, leave_one_out
+
+ITEMS = 40
+
+
+class WithVectors(Scores):
+    """Scores that fall with the item's number, whose vectors are alike within each four."""
+
+    item_VD = torch.cat([torch.zeros(FIRST_ITEM, 10), torch.eye(10).repeat_interleave(4, 0)])
+
+
+DATASET = dataset_of(
+    *([(start + step) % ITEMS for step in range(4)] for start in range(0, ITEMS, 3)),
+    genres=[[1 + item // 4 % 5] for item in range(ITEMS)],
+)
+SCORER = WithVectors(ITEMS, lambda histories: -torch.arange(ITEMS, dtype=torch.float32)[None])
+
+
+def test_at_zero_it_is_the_evaluation() -> None:
+    split = leave_one_out(DATASET)
+    curve, report = diversity_curve(SCORER, DATASET, split), evaluate(SCORER, DATASET, split)
+    for name in ("hit@10", "ndcg@10", "diversity@10", "novelty@10"):
+        value, edges = curve.values[0.0][name]
+        assert (value, *edges) == pytest.approx((report.metrics[name], *report.intervals[name]))
+    assert curve.coverage[0.0] == report.metrics["coverage@10"]
+
+
+def test_turned_up_lists_are_less_alike() -> None:
+    curve = diversity_curve(SCORER, DATASET, leave_one_out(DATASET), batch_size=3)
+    distances = [curve.values[setting]["distance@10"][0] for setting in SETTINGS]
+    assert distances == sorted(distances)
+    assert distances[0] < 0.9 < distances[-1] == pytest.approx(1.0)
+    assert curve.to_dict()["settings"][-1]["diversity"] == 1.0
+
+
+def test_distances_by_hand() -> None:
+    """Items 0 … 2 are seen; of the first ten others one is of the first four, eight of the next, one of the third."""
+    split = leave_one_out(DATASET)
+    curve = diversity_curve(SCORER, DATASET, split)
+    lists = [
+        np.setdiff1d(np.arange(ITEMS), DATASET.item_N[a:b] - FIRST_ITEM)[:10] // 4
+        for a, b in zip(split.test.start_C, split.test.target_C, strict=True)
+    ]
+    first, second = np.triu_indices(10, 1)
+    expected = np.mean([(group[first] != group[second]).mean() for group in lists])
+    assert curve.values[0.0]["distance@10"][0] == pytest.approx(expected)
+
+
+def test_a_scorer_without_vectors_is_refused() -> None:
+    with pytest.raises(UsageError, match="name one model alone"):
+        diversity_curve(constant(DATASET), DATASET, leave_one_out(DATASET))
+
+
+def test_the_picture_shows_both_kinds_of_variety(tmp_path: Path) -> None:
+    curve = diversity_curve(SCORER, DATASET, leave_one_out(DATASET))
+    plot_diversity(curve, tmp_path / "dial.png")
+    height, width, _ = matplotlib.image.imread(tmp_path / "dial.png").shape
+    assert width > 2 * height

@@ -1,0 +1,231 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from bert4rec.config import SplitConfig
+from bert4rec.data.arrays import Ints
+from bert4rec.data.histories import Histories
+from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.splits import Split, make_split
+from bert4rec.data.synthetic import synthetic_dataset
+from bert4rec.data.windows import COLD_START_RANGE
+from bert4rec.ids import FIRST_ITEM, NO_TIME, PAD, UNKNOWN
+from bert4rec.model.cold_start_bias import ITEMS
+from bert4rec.model.scorer import NetworkScorer
+from bert4rec.training import cold_start_bias as newcomers_of_training
+from bert4rec.training.cold_start_bias import SHRINKAGE, fit_cold_start_bias
+from small_networks import network_of, settings
+
+
+@pytest.fixture(scope="module")
+def people() -> PreparedDataset:
+    """120 people with more events than are taken for their first ones."""
+    return synthetic_dataset(
+        seed=0, num_users=120, num_items=40, events_per_user=COLD_START_RANGE + 16
+    )
+
+
+def split_of(dataset: PreparedDataset, name: str = "leave-one-out") -> Split:
+    return make_split(dataset, SplitConfig(split=name))  # type: ignore[arg-type]
+
+
+def fitted(dataset: PreparedDataset, split: Split) -> NetworkScorer:
+    scorer = NetworkScorer(
+        network_of(dataset, request_time="never"), settings(request_time="never")
+    )
+    fit_cold_start_bias(scorer, dataset, split)
+    return scorer
+
+
+def biases(scorer: NetworkScorer) -> dict[int, Tensor]:
+    """By item row, `[P]`."""
+    cold_start_bias = scorer.network.cold_start_bias
+    rows = cold_start_bias.get_buffer("item_X").tolist()
+    return {
+        row: cold_start_bias.get_buffer("bias_PX")[:, place]
+        for place, row in enumerate(rows)
+        if row != PAD
+    }
+
+
+def as_newcomers(dataset: PreparedDataset) -> Histories:
+    user_B = np.arange(1, dataset.users.rows)
+    start_B = np.asarray(dataset.start_U1)[user_B]
+    return dataset.histories(user_B, start_B, cold_user_B=np.ones(len(user_B), dtype=np.bool_))
+
+
+def loss(scorer: NetworkScorer, dataset: PreparedDataset, split: Split) -> float:
+    """What is to be small, user by user: everybody is asked twice, saying all and nothing, and the prior once."""
+    told, silent = as_newcomers(dataset), as_newcomers(dataset)
+    for value_B in silent.user_features.values():
+        value_B[:] = UNKNOWN
+    both = [scorer.score(histories).double() for histories in (told, silent)]
+    total = SHRINKAGE * float(
+        scorer.network.cold_start_bias.get_buffer("bias_PX").double().square().sum()
+    )
+    for row, user in enumerate(range(1, dataset.users.rows)):
+        start = int(dataset.start_U1[user])
+        items = dataset.item_N[start : min(start + COLD_START_RANGE, int(split.train_stop_U[user]))]
+        for score_BV in both:
+            likely_V = score_BV[row, FIRST_ITEM:].log_softmax(0)
+            total -= float(np.mean([float(likely_V[item - FIRST_ITEM]) for item in items]))
+    return total
+
+
+@pytest.mark.parametrize("items", [ITEMS, 10])
+def test_no_other_biases_fit_better(
+    items: int, people: PreparedDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of all items, and of the most chosen ones beside others that have none."""
+    monkeypatch.setattr("bert4rec.training.cold_start_bias.ITEMS", items)
+    split = split_of(people)
+    scorer = fitted(people, split)
+    best = loss(scorer, people, split)
+    bias_PX = scorer.network.cold_start_bias.get_buffer("bias_PX")
+    there_PX = (bias_PX != 0).float()
+    generator = torch.Generator().manual_seed(0)
+    for size in (0.03, 0.3):
+        for _ in range(5):
+            step_PX = torch.randn(bias_PX.shape, generator=generator) * there_PX * size
+            bias_PX += step_PX
+            assert loss(scorer, people, split) > best
+            bias_PX -= step_PX
+    scorer.network.cold_start_bias.reset()
+    assert loss(scorer, people, split) > best + 0.5
+
+
+def test_every_item_of_a_small_catalogue_has_a_bias_and_the_rest_of_the_places_none(
+    people: PreparedDataset,
+) -> None:
+    cold_start_bias = fitted(people, split_of(people)).network.cold_start_bias
+    item_X = cold_start_bias.get_buffer("item_X")
+    assert sorted(item_X[:40].tolist()) == list(range(FIRST_ITEM, people.item_rows))
+    assert item_X.shape == (ITEMS,)
+    assert (item_X[40:] == PAD).all()
+    assert not cold_start_bias.get_buffer("bias_PX")[:, 40:].any()
+
+
+def test_who_says_nothing_is_answered_for_too(people: PreparedDataset) -> None:
+    scorer, said, silent = (
+        fitted(people, split_of(people)),
+        as_newcomers(people),
+        as_newcomers(people),
+    )
+    for value_B in silent.user_features.values():
+        value_B[:] = UNKNOWN
+    of_silent, of_others = (scorer.score(told) for told in (silent, said))
+    scorer.network.cold_start_bias.reset()
+    assert (of_silent != scorer.score(silent))[:, FIRST_ITEM:].all()
+    assert len((of_silent - scorer.score(silent)).round(decimals=4).unique(dim=0)) == 1
+    assert len((of_others - scorer.score(said)).round(decimals=4).unique(dim=0)) > 1
+
+
+def test_only_first_events_of_those_who_train_count(people: PreparedDataset) -> None:
+    split = split_of(people, "cold-start-users")
+    start_U1 = np.asarray(people.start_U1)
+    item_N = np.array(people.item_N)
+    for user in split.cold_users(people):
+        item_N[start_U1[user] : start_U1[user + 1]] = FIRST_ITEM
+    for user in np.setdiff1d(np.arange(1, people.users.rows), split.cold_users(people)):
+        item_N[start_U1[user] + COLD_START_RANGE : start_U1[user + 1]] = FIRST_ITEM
+    expected, found = (fitted(data, split) for data in (people, replace(people, item_N=item_N)))
+    for name in ("item_X", "bias_PX"):
+        assert torch.equal(
+            expected.network.cold_start_bias.get_buffer(name),
+            found.network.cold_start_bias.get_buffer(name),
+        )
+    item_N[start_U1[np.flatnonzero(split.train_stop_U > start_U1[:-1])]] = FIRST_ITEM
+    found = fitted(replace(people, item_N=item_N), split)
+    assert biases(found)[FIRST_ITEM][0] > biases(expected)[FIRST_ITEM][0]
+
+
+def asked_of(
+    monkeypatch: pytest.MonkeyPatch,
+    dataset: PreparedDataset,
+    split: Split,
+    **settings_of_model: str,
+) -> tuple[Ints, Histories]:
+    """The rows of those who are asked during a fit, and as whom."""
+    asked: list[tuple[Ints, Histories]] = []
+    real = newcomers_of_training._as_newcomers
+
+    def listening(
+        scorer: NetworkScorer, dataset: PreparedDataset, user_U: Ints, *others: Any
+    ) -> Histories:
+        asked.append((user_U, real(scorer, dataset, user_U, *others)))
+        return asked[0][1]
+
+    monkeypatch.setattr(newcomers_of_training, "_as_newcomers", listening)
+    scorer = NetworkScorer(network_of(dataset, **settings_of_model), settings(**settings_of_model))
+    fit_cold_start_bias(scorer, dataset, split)
+    return asked[0]
+
+
+@pytest.mark.parametrize(
+    ("request_time", "share"), [("always", 1.0), ("sometimes", 0.5), ("never", 0.0)]
+)
+def test_the_time_is_known_as_often_as_in_training(
+    request_time: str, share: float, people: PreparedDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user_U, asked = asked_of(monkeypatch, people, split_of(people), request_time=request_time)
+    timed_U = asked.request_time_B != NO_TIME
+    assert timed_U.mean() == pytest.approx(share, abs=0.1)
+    start_U1 = np.asarray(people.start_U1)
+    for user, moment in zip(user_U[timed_U], asked.request_time_B[timed_U], strict=True):
+        assert moment in people.time_N[start_U1[user] : start_U1[user] + COLD_START_RANGE]
+
+
+def test_of_many_people_some_are_asked_from_the_first_to_the_last(
+    people: PreparedDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(newcomers_of_training, "USERS", 40)
+    user_U, _ = asked_of(monkeypatch, people, split_of(people))
+    assert user_U.tolist() == [*range(1, 121, 3)] * 2
+
+
+def test_that_nobody_chose_new_items_lifts_no_others(
+    people: PreparedDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the network thinks of them."""
+    split = split_of(people, "cold-start-items")
+    plain, raised = (NetworkScorer(network_of(people), settings()) for _ in range(2))
+    real, new_R = raised.score, split.cold_items(people)
+
+    def score(histories: Histories) -> Tensor:
+        score_BV = real(histories)
+        score_BV[:, new_R] += 10
+        return score_BV
+
+    monkeypatch.setattr(raised, "score", score)
+    for scorer in (plain, raised):
+        fit_cold_start_bias(scorer, people, split)
+    one, other = (biases(scorer) for scorer in (plain, raised))
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[item], other[item]) for item in one)
+
+
+def test_an_item_that_is_kept_from_training_has_none(people: PreparedDataset) -> None:
+    split = split_of(people, "cold-start-items")
+    cold = set(split.cold_items(people).tolist())
+    assert cold
+    assert biases(fitted(people, split)).keys() == set(range(FIRST_ITEM, people.item_rows)) - cold
+
+
+def test_a_second_fit_forgets_the_first(people: PreparedDataset) -> None:
+    scorer = fitted(people, split_of(people))
+    before = scorer.network.cold_start_bias.get_buffer("bias_PX").clone()
+    fit_cold_start_bias(scorer, people, split_of(people))
+    assert torch.equal(scorer.network.cold_start_bias.get_buffer("bias_PX"), before)
+
+
+def test_a_network_without_users_features_has_one_bias_an_item(people: PreparedDataset) -> None:
+    run = settings(user_features="none")
+    scorer = NetworkScorer(network_of(people, user_features="none"), run)
+    fit_cold_start_bias(scorer, people, split_of(people))
+    assert all(bias_P.shape == (1,) and bias_P.any() for bias_P in biases(scorer).values())
