@@ -107,7 +107,10 @@ class Table:
 
     def texts(self, digits: int = 4, margins: bool = False) -> list[list[str]]:
         """Text of every cell; with `margins` an estimate shows `±` in place of its interval."""
-        return [[self._text(cell, f".{digits}f", margins) for cell in row] for row in self.rows]
+        return [self._row_texts(row, f".{digits}f", margins) for row in self.rows]
+
+    def _row_texts(self, row: Sequence[Cell], spec: str, margins: bool) -> list[str]:
+        return [self._text(cell, spec, margins) for cell in row]
 
     def _text(self, cell: Cell, spec: str, margins: bool) -> str:
         if cell is None:

@@ -83,7 +83,7 @@ class RecommendationEngine:
     the list is asked for: seconds, datetime or "now". `user_features` are raw values (`{"gender": "F"}`) in place of
     the stored ones, None for unknown. What cannot be meant (a feature or value that is not known, a rating off the
     scale, timestamps that fall) raises UsageError with what is known.
-    """  # noqa: E501 -- a row of a table is a line
+    """
 
     def __init__(self, model: Artefact) -> None:
         self.model = model
