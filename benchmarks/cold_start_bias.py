@@ -85,15 +85,17 @@ def of_fold(model: Artefact, cases: Literal["validation", "test"]) -> dict[str, 
     asked = getattr(split, cases).seeing(0)
     scorer, told = model.scorer(), tellings(dataset)
     counting: list[Scorer] = [Popularity(dataset, split), PopularityByGroup(dataset, split)]
-    rows = {counted.name: ask(counted, dataset, asked, told["everything"]) for counted in counting}
+    rows = {
+        counted.name: ask(counted, dataset, asked, told["all features"]) for counted in counting
+    }
     scorer.network.cold_start_bias.reset()
     rows |= {
-        f"network, told {what}": ask(scorer, dataset, asked, telling)
+        f"without cold-start biases, {what}": ask(scorer, dataset, asked, telling)
         for what, telling in told.items()
     }
     fit_cold_start_bias(scorer, dataset, split)
     rows |= {
-        f"with biases, told {what}": ask(scorer, dataset, asked, telling)
+        f"with cold-start biases, {what}": ask(scorer, dataset, asked, telling)
         for what, telling in told.items()
     }
     return rows
@@ -102,11 +104,13 @@ def of_fold(model: Artefact, cases: Literal["validation", "test"]) -> dict[str, 
 def tellings(dataset: PreparedDataset) -> dict[str, Telling]:
     """What cold_start_bias say of themselves, by its name."""
     return {
-        "everything": lambda histories: histories,
+        "all features": lambda histories: histories,
         "no demographics": no_demographics,
-        **{f"{name}, no other demographics": partial(only, name) for name in dataset.user_features},
-        "no time of the request": Histories.without_request_time,
-        "nothing": lambda histories: no_demographics(histories.without_request_time()),
+        **{f"{name} only": partial(only, name) for name in dataset.user_features},
+        "request time unknown": Histories.without_request_time,
+        "no demographics, request time unknown": lambda histories: no_demographics(
+            histories.without_request_time()
+        ),
     }
 
 

@@ -87,13 +87,13 @@ def _inputs(run: RunConfig) -> list[Element]:
         Element("user_tokens", "without the user", {"user_features": "none"}),
         Element(
             "cross_attention",
-            "user added, not attended to",
+            "user added, no cross-attention",
             {"user_features": "sum"},
             missing="" if attends else "the preset has none",
         ),
         _switched("temporal_embedding", "temporal embedding", run, True, False, reads="times"),
         Element("time_bias", "without time bias", {"relative_time": False}, "times"),
-        Element("request_time", "request time never told", {"request_time": "never"}, "times"),
+        Element("request_time", "without request time", {"request_time": "never"}, "times"),
         Element("position", "without any position", nowhere),
         _switched(
             "position", "absolute position", run, "sinusoidal", "none", name="absolute_position"
