@@ -28,7 +28,7 @@ $(VENV)/.installed-dev: pyproject.toml constraints.txt requirements.txt | $(VENV
 
 demo: install  ## MovieLens 100K from the raw files to recommendations, in about five minutes; after a changed preset 'make clean' first
 	$(BIN)/bert4rec prepare --dataset ml-100k --output $(DEMO)/prepared
-	$(BIN)/bert4rec train --data $(DEMO)/prepared --config configs/small.yaml --output $(DEMO)/model --resume
+	$(BIN)/bert4rec train --data $(DEMO)/prepared --preset small --output $(DEMO)/model --resume
 	$(BIN)/bert4rec evaluate --model $(DEMO)/model --data $(DEMO)/prepared --baselines --output $(DEMO)/report
 	$(BIN)/bert4rec recommend --model $(DEMO)/model --user_id 1 --k 10
 	$(BIN)/bert4rec explain --model $(DEMO)/model --user_id 1

@@ -1,7 +1,7 @@
 """What each part of a preset is worth: trains it whole and with one element taken out, and pairs the test users.
 
-    python benchmarks/ablations.py --data prepared/ml-1m --config configs/deep.yaml --seeds 1 2 3
-    python benchmarks/ablations.py --data prepared/ml-1m --config configs/deep.yaml --only gating ema -- --max_epochs 20
+    python benchmarks/ablations.py --data prepared/ml-1m --preset deep --seeds 1 2 3
+    python benchmarks/ablations.py --data prepared/ml-1m --preset deep --only gating ema -- --max_epochs 20
 
 What comes after `--` are flags of `bert4rec train` for all runs. Runs that are complete are not repeated, unfinished
 ones go on where they were. The test is asked, so nothing may be chosen by this table.
@@ -88,7 +88,9 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, required=True, help="A prepared folder.")
-    parser.add_argument("--config", type=Path, required=True, help="The preset.")
+    parser.add_argument(
+        "--preset", type=Path, required=True, help="A preset's name, or a YAML file of settings."
+    )
     parser.add_argument(
         "--seeds", type=int, nargs="+", default=[42], help="A run of each for every element."
     )
@@ -115,19 +117,19 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
 
 def measure(args: argparse.Namespace) -> dict[str, Any]:
     """The record of all runs."""
-    dataset, preset = PreparedDataset.open(args.data), settings_of(args.config, args.flags)
+    dataset, preset = PreparedDataset.open(args.data), settings_of(args.preset, args.flags)
     split = make_split(dataset, preset.split)
     chosen = choose(elements_of(preset, dataset), args.only)
     measured = [element for element in chosen if not element.missing]
-    check(args.config, args.flags, measured)
+    check(args.preset, args.flags, measured)
     found = run_all(args, measured, dataset, split)
     whole, parts = found[WHOLE], parts_of(dataset, split)
     return {
         "benchmark": "ablations",
-        "name": f"ablations_{args.config.stem}_{dataset.name}",
+        "name": f"ablations_{args.preset.stem}_{dataset.name}",
         "date": date.today().isoformat(),
         "machine": machine(),
-        "config": args.config.name,
+        "config": args.preset.name,
         "flags": args.flags,
         "settings": preset.to_dict(),
         "seeds": args.seeds,
@@ -155,13 +157,13 @@ def run_all(
     args: argparse.Namespace, elements: Sequence[Element], dataset: PreparedDataset, split: Split
 ) -> dict[str, dict[int, Run]]:
     """The runs by element and seed, the preset's among them; one seed of all before the next."""
-    folder = args.runs / f"{args.config.stem}_{dataset.name}"
+    folder = args.runs / f"{args.preset.stem}_{dataset.name}"
     flags_of = {WHOLE: [], **{element.name: element.flags for element in elements}}
     found: dict[str, dict[int, Run]] = {name: {} for name in flags_of}
     for seed in args.seeds:
         for name, flags in flags_of.items():
             output = folder / f"{name}-seed{seed}"
-            figures = train(args.data, args.config, output, [*args.flags, *flags, f"--seed={seed}"])
+            figures = train(args.data, args.preset, output, [*args.flags, *flags, f"--seed={seed}"])
             found[name][seed] = Run(
                 {key: figures[key] for key in COST}, answers(output, dataset, split)
             )

@@ -6,18 +6,15 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
-
-from jsonargparse import ArgumentParser
 
 from bert4rec.cli.flags import make_parser, parse, run_config
 from bert4rec.cli.train import add_flags
 from bert4rec.config import RunConfig
 
 
-def train(data: Path, config: Path, output: Path, flags: Sequence[str]) -> dict[str, Any]:
+def train(data: Path, preset: Path, output: Path, flags: Sequence[str]) -> dict[str, Any]:
     """The figures of one run: its history, the best epoch, its cost. An unfinished run goes on where it was."""
     command = [
         sys.executable,
@@ -25,7 +22,7 @@ def train(data: Path, config: Path, output: Path, flags: Sequence[str]) -> dict[
         "bert4rec.cli.main",
         "train",
         f"--data={data}",
-        f"--config={config}",
+        preset_flag(preset),
     ]
     done = subprocess.run([*command, f"--output={output}", "--resume", *flags], check=False)
     if done.returncode:
@@ -35,13 +32,13 @@ def train(data: Path, config: Path, output: Path, flags: Sequence[str]) -> dict[
     return dict(json.loads((output / "training.json").read_text(encoding="utf-8")))
 
 
-def settings_of(config: Path, flags: Sequence[str] = ()) -> RunConfig:
-    """What `bert4rec train` makes of a preset and flags."""
-    return run_config(parse(_parser(), ["--data=.", "--output=.", f"--config={config}", *flags]))
-
-
-@cache
-def _parser() -> ArgumentParser:
-    parser = make_parser("bert4rec train", "")
+def settings_of(preset: Path, flags: Sequence[str] = ()) -> RunConfig:
+    """Settings that `bert4rec train` takes from a preset and flags."""
+    parser = make_parser("bert4rec train", "")  # of its own: a preset changes its defaults
     add_flags(parser)
-    return parser
+    return run_config(parse(parser, ["--data=.", "--output=.", preset_flag(preset), *flags]))
+
+
+def preset_flag(preset: Path) -> str:
+    """Flag of `bert4rec train` for a preset's name or a YAML file of settings."""
+    return f"--config={preset}" if preset.suffix else f"--preset={preset}"

@@ -2,7 +2,7 @@
 
     python benchmarks/side_by_side.py --data prepared/ml-1m --plan plan.yaml --output runs --seconds 500
 
-The plan is a list of `name`, `config` (a preset; without it the defaults), `data` (in place of `--data`), whatever
+The plan is a list of `name`, `preset` (a name or a YAML file; without it the defaults), `data` (in place of `--data`), whatever
 settings differ, and `leaves`: `training` (the best weights; `bert4rec train --resume` evaluates and saves, there or
 elsewhere) or `answers` (what the ablations compare, in place of weights). Needs nothing but torch, lightning and numpy.
 What is not done in time is stopped, and keeps the last epoch for `--resume`.
@@ -32,8 +32,8 @@ from bert4rec.data.splits import make_split
 from bert4rec.training.checkpoints import read_checkpoint
 from bert4rec.training.run_directory import BEST, LAST
 from bert4rec.training.train import train
+from runs import settings_of
 
-ROOT = Path(__file__).parents[1]
 GRACE = 20.0
 """Seconds that a run has to stop once it was told to."""
 
@@ -127,10 +127,12 @@ def one_run(data: Path, entry: Mapping[str, Any], output: Path) -> None:
     settings = {
         key: value
         for key, value in entry.items()
-        if key not in ("name", "config", "data", "leaves")
+        if key not in ("name", "preset", "data", "leaves")
     }
     run = RunConfig.from_dict(
-        with_settings(preset(entry["config"]) if "config" in entry else {}, settings)
+        with_settings(
+            settings_of(Path(entry["preset"])).to_dict() if "preset" in entry else {}, settings
+        )
     )
     dataset = PreparedDataset.open(data)
     leaves_answers = entry.get("leaves", "training") == "answers"
@@ -142,10 +144,6 @@ def one_run(data: Path, entry: Mapping[str, Any], output: Path) -> None:
             (output / name).unlink()
     else:
         keep_weights_alone(output / "training")
-
-
-def preset(config: str) -> dict[str, Any]:
-    return dict(yaml.safe_load((ROOT / config).read_text(encoding="utf-8")))
 
 
 def with_settings(before: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:

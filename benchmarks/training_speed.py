@@ -1,7 +1,7 @@
 """How fast the SASRec preset trains: events per second beside RecTools' SASRec, and how far from what the CPU allows.
 
     BERT4REC_DATA=… python benchmarks/training_speed.py
-    python benchmarks/training_speed.py --no_peers --config configs/deep.yaml     # any preset, alone
+    python benchmarks/training_speed.py --no_peers --preset deep     # any preset, alone
 
 Both train in turn on the same leave-one-out training events, with 2 threads and the same sizes: ours through the
 Trainer that `bert4rec train` uses, RecTools' (in its own environment, `make peers`) through its `fit`. An event is a
@@ -36,7 +36,6 @@ from typing import Any
 import lightning.pytorch as pl
 import numpy as np
 import torch
-import yaml
 from lightning.pytorch.callbacks import Callback
 
 from bert4rec.cli.output import console, show_table
@@ -53,8 +52,9 @@ from bert4rec.training.module import TrainingData, TrainingModule
 from bert4rec.training.progress import Reseed, seed_epoch
 from peers.stopwatch import Stopwatch
 from records import PEERS_PYTHON, ROOT, machine, results_file, write
+from runs import settings_of
 
-PRESET = ROOT / "configs" / "sasrec.yaml"
+PRESET = Path("sasrec")
 AS_ITS_PEER: dict[str, Any] = {"batch_size": 128, "windows": "last", "exclude_seen": False}
 """What RecTools' SASRec does by default; the preset, tuned for quality, does otherwise."""
 PEER = ROOT / "benchmarks" / "peers" / "rectools_sasrec.py"
@@ -83,7 +83,7 @@ def main(words: Sequence[str] | None = None) -> None:
     args = parse(words)
     torch.set_num_threads(THREADS)
     dataset = PreparedDataset.open(args.data) if args.data else prepare_movielens()
-    run = preset(args.config)
+    run = preset(args.preset)
     split = make_split(dataset, run.split)
     with quiet_lightning(), tempfile.TemporaryDirectory() as scratch:
         peer = None if args.no_peers else Peer(dataset, split, run, Path(scratch))
@@ -91,7 +91,7 @@ def main(words: Sequence[str] | None = None) -> None:
         for seed in range(run.training.seed, run.training.seed + args.rounds):
             rounds.append(one_round(dataset, split, run, peer, args.seconds, seed, Path(scratch)))
             say_round(len(rounds), rounds[-1])
-    document = {"config": args.config.name, **report(dataset, split, run, rounds, peer)}
+    document = {"config": args.preset.name, **report(dataset, split, run, rounds, peer)}
     show(document)
     write(document, args.output or results_file(f"training_speed-{THREADS}cpu"))
 
@@ -114,11 +114,14 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--no_peers", action="store_true", help="Ours and the limit alone.")
     parser.add_argument(
-        "--config", type=Path, default=PRESET, help="Another preset than SASRec's; without peers."
+        "--preset",
+        type=Path,
+        default=PRESET,
+        help="Another preset than sasrec, or a YAML file; without peers.",
     )
     args = parser.parse_args(words)
-    if args.config != PRESET and not args.no_peers:
-        parser.error(f"the peers train {PRESET.name} alone: --no_peers with another --config")
+    if args.preset != PRESET and not args.no_peers:
+        parser.error(f"the peers train {PRESET.name} alone: --no_peers with another --preset")
     if args.rounds < 1 or args.seconds <= 0:
         parser.error("--rounds must be 1 or more and --seconds above 0")
     if not args.no_peers and not PEERS_PYTHON.is_file():
@@ -138,10 +141,10 @@ def prepare_movielens() -> PreparedDataset:
     return prepare_dataset(config, log=lambda line: None)
 
 
-def preset(config: Path = PRESET) -> RunConfig:
+def preset(name: Path = PRESET) -> RunConfig:
     """A preset, on the CPU; SASRec as its peer trains it."""
-    run = RunConfig.from_dict(yaml.safe_load(config.read_text(encoding="utf-8")))
-    changes = AS_ITS_PEER if config == PRESET else {}
+    run = settings_of(name)
+    changes = AS_ITS_PEER if name == PRESET else {}
     return replace(run, training=replace(run.training, accelerator="cpu", **changes))
 
 

@@ -1,6 +1,6 @@
 """Trains variants of a preset in turn and sets their validation figures side by side.
 
-    python benchmarks/variants.py --data demo/prepared --config configs/small.yaml --name small_preset-ml-100k \\
+    python benchmarks/variants.py --data demo/prepared --preset small --name small_preset-ml-100k \\
         --seeds 1 2 3 -- "" "--exclude_seen false" "--user_features none"
 
 Each variant is a string of flags of `bert4rec train`; "" is the preset itself. Each is trained with every seed, and
@@ -33,14 +33,14 @@ def main(words: Sequence[str] | None = None) -> None:
         {
             "flags": flags,
             "seed": seed,
-            **figures_of(args.data, args.config, f"{flags} --seed {seed}".strip(), args.runs),
+            **figures_of(args.data, args.preset, f"{flags} --seed {seed}".strip(), args.runs),
         }
         for seed in args.seeds
         for flags in args.variants
     ]
     variants = summary(runs)
     show_table(
-        f"{args.config.stem} on {args.data.name}, validation, seeds {', '.join(map(str, args.seeds))}",
+        f"{args.preset.stem} on {args.data.name}, validation, seeds {', '.join(map(str, args.seeds))}",
         ["variant", *SHOWN, "minus the first", "seconds"],
         [
             [
@@ -56,7 +56,7 @@ def main(words: Sequence[str] | None = None) -> None:
         "benchmark": "variants",
         "date": date.today().isoformat(),
         "machine": machine(),
-        "config": args.config.name,
+        "config": args.preset.name,
         "summary": variants,
         "runs": runs,
     }
@@ -69,7 +69,9 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, required=True, help="A prepared folder.")
-    parser.add_argument("--config", type=Path, required=True, help="The preset.")
+    parser.add_argument(
+        "--preset", type=Path, required=True, help="A preset's name, or a YAML file of settings."
+    )
     parser.add_argument("--name", required=True, help="What the result is called.")
     parser.add_argument(
         "--runs", type=Path, default=Path("runs/variants"), help="Where the runs go."

@@ -30,8 +30,8 @@ def invented_releases(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def working_folder(
     invented_releases: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Path:
-    """An empty folder beside the repository's configs and scripts, with the invented releases at hand."""
-    for name in ("configs", "trainer.py", "inference.py"):
+    """An empty folder beside the repository's scripts, with the invented releases at hand."""
+    for name in ("trainer.py", "inference.py"):
         (tmp_path / name).symlink_to(ROOT / name)
     monkeypatch.setenv("BERT4REC_DATA", str(invented_releases))
     monkeypatch.chdir(tmp_path)

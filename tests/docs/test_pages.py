@@ -9,10 +9,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import yaml
 
 from bert4rec.cli.main import main
-from bert4rec.config import PrepareConfig, RunConfig
+from bert4rec.config import PrepareConfig
 from bert4rec.ingest.prepare import prepare_dataset
 
 ROOT = Path(__file__).parents[2]
@@ -119,19 +118,6 @@ def test_pages_say_what_their_sources_say() -> None:
     assert made["readme_with_results"]() == (ROOT / "README.md").read_text(encoding="utf-8"), (
         "run 'make docs'"
     )
-
-
-@pytest.mark.parametrize(
-    "preset", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.stem
-)
-def test_a_preset_holds_settings_that_exist_and_fit_together(preset: Path) -> None:
-    RunConfig.from_dict(yaml.safe_load(preset.read_text(encoding="utf-8")))
-
-
-def test_the_documented_preset_is_the_defaults() -> None:
-    written = yaml.safe_load((ROOT / "configs" / "documented.yaml").read_text(encoding="utf-8"))
-    defaults = RunConfig().to_dict()
-    assert written == {name: defaults[name] for name in written}
 
 
 def test_every_link_between_pages_leads_somewhere() -> None:

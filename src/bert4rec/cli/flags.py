@@ -1,4 +1,7 @@
-"""Flags and configuration files from the dataclasses of settings: flat names, defaults < file < flags."""
+"""Flags, presets and configuration files, from the dataclasses of settings.
+
+Names are flat. Precedence: defaults < preset < configuration file < flags.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,9 @@ from typing import Any, TypeVar
 import yaml
 from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 
-from bert4rec.config import RunConfig
+from bert4rec.config import ModelConfig, RunConfig, SplitConfig, TrainingConfig
 from bert4rec.errors import ConfigError, UsageError
+from bert4rec.presets import preset_names, read_preset
 
 set_parsing_settings(docstring_parse_attribute_docstrings=True)
 
@@ -54,10 +58,11 @@ def add_data(parser: ArgumentParser) -> None:
 
 
 def parse(parser: ArgumentParser, words: Sequence[str]) -> Namespace:
-    """The flags' values; what is wrong with them in one line."""
-    files = paths_after("--config", words)
-    for file in files:
-        _check_file(file)
+    """Values of the flags; errors are one line each. A preset changes the parser's defaults."""
+    files = [Path(file) for file in words_after("--config", words)]
+    contents = [_read_file(file) for file in files]
+    if any(action.dest == "preset" for action in parser._actions):
+        _apply_preset(parser, words, contents)
     try:
         return parser.parse_args(list(words))
     except argparse.ArgumentError as problem:
@@ -78,17 +83,25 @@ def set_defaults(parser: ArgumentParser, settings: Mapping[str, Any]) -> None:
         parser.set_defaults({**flat, **tasks})
 
 
-def paths_after(flag: str, words: Sequence[str]) -> list[Path]:
-    """What a command line says after a flag, each time, before it is parsed."""
+def _apply_preset(
+    parser: ArgumentParser, words: Sequence[str], files: Sequence[Mapping[str, Any]]
+) -> None:
+    """Make the settings of the preset the parser's defaults; a flag names it, or else a file."""
+    in_files = [content["preset"] for content in files if content.get("preset")]
+    named = words_after("--preset", words) or in_files
+    if named:
+        set_defaults(parser, read_preset(str(named[-1])))
+
+
+def words_after(flag: str, words: Sequence[str]) -> list[str]:
+    """Every value of a flag on a command line that is not parsed yet."""
     apart = [after for word, after in pairwise(words) if word == flag]
-    return [
-        Path(path)
-        for path in (*apart, *(w.partition("=")[2] for w in words if w.startswith(f"{flag}=")))
-    ]
+    joined = [word.partition("=")[2] for word in words if word.startswith(f"{flag}=")]
+    return [*apart, *joined]
 
 
-def _check_file(file: Path) -> None:
-    """An error where a configuration file is no mapping of settings; what they are called is checked with the flags."""
+def _read_file(file: Path) -> Mapping[str, Any]:
+    """Settings of a configuration file; their names are checked with the flags."""
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except OSError as problem:
@@ -108,6 +121,7 @@ def _check_file(file: Path) -> None:
         ) from problem
     if not isinstance(content, Mapping):
         raise ConfigError(f"{file}: holds no settings; write one a line, like 'hidden_size: 64'")
+    return content
 
 
 def _one_line(
@@ -189,6 +203,17 @@ def _take_several(action: Any) -> None:
         return check([value] if isinstance(value, str | Path) else value, *rest, **options)
 
     action._check_type = check_all
+
+
+def add_run_settings(parser: ArgumentParser, skip: Container[str] = ()) -> None:
+    """Flags of all settings of a training run but the skipped ones, and of the preset below them."""
+    names = ", ".join(preset_names())
+    parser.add_argument(
+        "--preset",
+        type=str,
+        help=f"Named settings below --config and flags: {names} ('bert4rec presets').",
+    )
+    add_settings(parser, ModelConfig, TrainingConfig, SplitConfig, skip=skip)
 
 
 def add_settings(parser: ArgumentParser, *groups: type, skip: Container[str] = ()) -> None:

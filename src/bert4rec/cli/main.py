@@ -22,6 +22,7 @@ COMMANDS = {
     "train": "a prepared folder to a model folder",
     "distill": "trained models to a small one that says what they say",
     "tune": "a search for settings, each trial a run of its own",
+    "presets": "the named configurations for train, distill and tune",
     "evaluate": "a model beside baselines, with intervals and the protocol",
     "recommend": "the best next items for a user",
     "explain": "what makes an item stand where it stands",

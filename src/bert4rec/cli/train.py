@@ -8,9 +8,8 @@ from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
 
-from bert4rec.cli.flags import add_settings, paths_after, run_config
+from bert4rec.cli.flags import add_run_settings, run_config, words_after
 from bert4rec.cli.output import notes
-from bert4rec.config import ModelConfig, SplitConfig, TrainingConfig
 from bert4rec.errors import UsageError
 
 
@@ -28,12 +27,12 @@ def add_flags(parser: ArgumentParser) -> None:
 
 def defaults(words: Sequence[str]) -> dict[str, Any]:
     """The settings of the model that a command line goes on from, in place of the defaults."""
-    folders = paths_after("--from", words)
+    folders = words_after("--from", words)
     if not folders:
         return {}
     from bert4rec.artefact import run_of
 
-    return {**run_of(folders[-1]).to_dict(), "teacher": [], "warm_start_from": str(folders[-1])}
+    return {**run_of(Path(folders[-1])).to_dict(), "teacher": [], "warm_start_from": folders[-1]}
 
 
 def add_run_flags(parser: ArgumentParser, skip: Container[str] = ()) -> None:
@@ -46,7 +45,7 @@ def add_run_flags(parser: ArgumentParser, skip: Container[str] = ()) -> None:
     parser.add_argument(
         "--overwrite", action="store_true", help="Train again where a run or a model is."
     )
-    add_settings(parser, ModelConfig, TrainingConfig, SplitConfig, skip=skip)
+    add_run_settings(parser, skip)
 
 
 def run(args: Namespace) -> None:

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser, Namespace
 
-from bert4rec.cli.flags import add_settings, at_least_one, run_config
+from bert4rec.cli.flags import add_run_settings, at_least_one, run_config
 from bert4rec.cli.output import notes, show_table
-from bert4rec.config import ModelConfig, SplitConfig, TrainingConfig
 from bert4rec.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ def add_flags(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--resume", action="store_true", help="Go on with a search, and with its unfinished trial."
     )
-    add_settings(parser, ModelConfig, TrainingConfig, SplitConfig)
+    add_run_settings(parser)
 
 
 def run(args: Namespace) -> None:

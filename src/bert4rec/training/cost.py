@@ -9,35 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bert4rec.config import ModelConfig, RunConfig, TaskWeights, TrainingConfig
+from bert4rec.config import RunConfig
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import Split, without_cold_item_events
 from bert4rec.data.windows import training_windows, with_cold_start_windows
-
-SMALL = RunConfig(
-    model=ModelConfig(
-        hidden_size=64,
-        num_heads=2,
-        num_layers=2,
-        seq_length=100,
-        dropout=0.3,
-        block="gated",
-        position="none",
-        relative_position=True,
-        relative_time=True,
-        temporal_embedding=False,
-        cosine_head=False,
-        user_dropout=0.5,
-    ),
-    training=TrainingConfig(
-        batch_size=16,
-        learning_rate=2e-3,
-        max_epochs=30,
-        windows="random",
-        task_weights=TaskWeights(item_prediction=0.0),
-    ),
-)
-"""`configs/small.yaml`, named where a run would take long."""
 
 
 @dataclass(frozen=True)

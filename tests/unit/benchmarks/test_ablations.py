@@ -18,12 +18,13 @@ import yaml
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import Split
 from bert4rec.model.scorer import readings_of
+from bert4rec.presets import preset_names, preset_text
 from bert4rec.training import train as fit
 from small_runs import RUN
 from small_worlds import dataset_of, leave_one_out
 
 ROOT = Path(__file__).parents[3]
-PRESETS = sorted((ROOT / "configs").glob("*.yaml"))
+PRESETS = [Path(name) for name in preset_names()]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -34,10 +35,6 @@ def benchmarks(benchmark_script: Callable[[str], ModuleType]) -> SimpleNamespace
 
 
 # What is taken out
-
-
-def preset(name: str) -> Path:
-    return ROOT / "configs" / f"{name}.yaml"
 
 
 def elements(benchmarks: SimpleNamespace, config: Path, dataset: PreparedDataset) -> dict[str, Any]:
@@ -101,7 +98,7 @@ SMALL = {
 def test_the_small_preset_is_taken_apart_into_all_that_it_has(
     benchmarks: SimpleNamespace, world: PreparedDataset
 ) -> None:
-    found = elements(benchmarks, preset("small"), world)
+    found = elements(benchmarks, Path("small"), world)
     assert {
         name: dict(element.changes) for name, element in found.items() if not element.missing
     } == SMALL
@@ -119,7 +116,7 @@ def test_the_small_preset_is_taken_apart_into_all_that_it_has(
 def test_what_a_preset_does_not_have_is_said(
     benchmarks: SimpleNamespace, world: PreparedDataset
 ) -> None:
-    found = elements(benchmarks, preset("bert4rec"), world)
+    found = elements(benchmarks, Path("bert4rec"), world)
     for name in (
         "item_metadata",
         "user_tokens",
@@ -138,7 +135,7 @@ def test_what_a_preset_does_not_have_is_said(
 def test_a_task_is_taken_out_where_another_recommends(
     benchmarks: SimpleNamespace, world: PreparedDataset
 ) -> None:
-    found = elements(benchmarks, preset("documented"), world)
+    found = elements(benchmarks, Path("documented"), world)
     assert found["item_prediction"].changes == {"task_weights.item_prediction": 0.0}
     assert found["next_item"].changes == {"task_weights.next_item": 0.0}
     assert (found["half_depth"].changes, found["one_layer"].changes) == (
@@ -151,13 +148,13 @@ def test_a_moving_average_is_taken_out_of_a_preset_that_has_one(
     benchmarks: SimpleNamespace, world: PreparedDataset, tmp_path: Path
 ) -> None:
     averaged = tmp_path / "averaged.yaml"
-    averaged.write_text(preset("small").read_text() + "ema_decay: 0.99\n")
+    averaged.write_text(preset_text("small") + "ema_decay: 0.99\n")
     found = elements(benchmarks, averaged, world)["ema"]
     assert (found.row, found.changes) == ("without averaged weights", {"ema_decay": 0.0})
 
 
 def test_what_the_data_does_not_have_is_said(benchmarks: SimpleNamespace) -> None:
-    found = elements(benchmarks, preset("small"), dataset_of([0, 1, 2]))
+    found = elements(benchmarks, Path("small"), dataset_of([0, 1, 2]))
     for name, what in (
         ("item_metadata", "item features"),
         ("id_dropout", "item features"),
@@ -172,7 +169,7 @@ def test_what_the_data_does_not_have_is_said(benchmarks: SimpleNamespace) -> Non
 def test_a_name_that_is_no_element_is_refused_with_all_that_are(
     benchmarks: SimpleNamespace, world: PreparedDataset
 ) -> None:
-    known = list(elements(benchmarks, preset("small"), world).values())
+    known = list(elements(benchmarks, Path("small"), world).values())
     assert [element.name for element in benchmarks.ablations.choose(known, ["ema", "gating"])] == [
         "gating",
         "ema",
@@ -254,7 +251,7 @@ def script(
     words = [
         "--data",
         world_folder,
-        "--config",
+        "--preset",
         folder / "tiny.yaml",
         "--runs",
         folder / "runs",
@@ -445,7 +442,7 @@ def test_a_run_goes_on_where_it_was_and_gives_its_figures(
         benchmarks.runs.subprocess, "run", lambda command, check: asked.append(command) or done
     )
     assert benchmarks.runs.train(Path("d"), Path("c"), tmp_path, ["--seed=1"]) == {"epochs": 3}
-    train = [sys.executable, "-m", "bert4rec.cli.main", "train", "--data=d", "--config=c"]
+    train = [sys.executable, "-m", "bert4rec.cli.main", "train", "--data=d", "--preset=c"]
     assert asked == [[*train, f"--output={tmp_path}", "--resume", "--seed=1"]]
     done.returncode = 2
     with pytest.raises(SystemExit, match="training stopped with exit code 2"):

@@ -23,7 +23,7 @@ def plan(folder: Path, *entries: dict[str, object]) -> list[str]:
     """The words for a plan of runs of the small preset."""
     (folder / "tiny.yaml").write_text(yaml.safe_dump(RUN.to_dict()))
     (folder / "plan.yaml").write_text(
-        yaml.safe_dump([{"config": str(folder / "tiny.yaml"), **e} for e in entries])
+        yaml.safe_dump([{"preset": str(folder / "tiny.yaml"), **e} for e in entries])
     )
     return ["--plan", str(folder / "plan.yaml"), "--output", str(folder / "runs")]
 

@@ -16,6 +16,7 @@ from bert4rec.cli.flags import make_parser, parse, run_config
 from bert4rec.cli.main import COMMANDS, module_of
 from bert4rec.config import RunConfig
 from bert4rec.errors import UsageError
+from bert4rec.presets import preset_names, read_preset
 from command_line import ROOT, Done, environment, run
 
 TRAIN = ("train", "--data", "d", "--output", "o")
@@ -179,7 +180,11 @@ PRINTED = {
 }
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_with_settings_is_printed_below() -> None:
+    assert set(PRINTED) == set(COMMANDS) - {"presets"}
+
+
+@pytest.mark.parametrize("command", PRINTED)
 def test_what_print_config_prints_is_accepted_as_config(command: str, tmp_path: Path) -> None:
     printed = run(command, *PRINTED[command], "--print_config").succeeded()
     flag, value = PRINTED[command][-2].lstrip("-"), PRINTED[command][-1]
@@ -204,14 +209,48 @@ def test_a_switch_needs_no_value_and_takes_one(words: list[str], value: bool) ->
     assert parse(parser_of("prepare"), words).overwrite is value
 
 
-def test_every_configuration_that_comes_along_is_accepted() -> None:
-    files = sorted((ROOT / "configs").glob("*.yaml"))
-    assert files
-    for file in files:
-        words = ["--data", "d", "--output", "o", "--config", str(file)]
-        changed = yaml.safe_load(file.read_text())
-        settings = run_config(parse(parser_of("train"), words)).to_dict()
-        assert {name: settings[name] for name in changed} == changed
+@pytest.mark.parametrize("name", preset_names())
+@pytest.mark.parametrize("command", ["train", "tune", "distill"])
+def test_a_preset_sets_what_it_says(command: str, name: str) -> None:
+    changed = read_preset(name)
+    args = parse(parser_of(command), [*NEEDED[command], "--preset", name])
+    args.teacher = []  # no flag of distill
+    settings = run_config(args).to_dict()
+    assert {setting: settings[setting] for setting in changed} == changed
+
+
+NEEDED = {
+    "train": ["--data", "d", "--output", "o"],
+    "tune": ["--data", "d", "--output", "o", "--space", "s"],
+    "distill": ["--data", "d", "--output", "o", "--teachers", "t"],
+}
+
+
+def test_precedence_is_defaults_preset_file_flags(tmp_path: Path) -> None:
+    file = config_file(tmp_path, "num_layers: 3\nnum_heads: 8\ntask_weights: {next_item: 0.5}\n")
+    words = ["--preset", "small", "--config", str(file), "--num_heads", "1"]
+    config = run_config(parse(parser_of("train"), ["--data", "d", "--output", "o", *words]))
+    small, model = read_preset("small"), config.model
+    assert (model.hidden_size, model.num_layers, model.num_heads) == (small["hidden_size"], 3, 1)
+    weights = config.training.task_weights
+    assert (weights.next_item, weights.item_prediction) == (0.5, 0.0)
+    assert config.training.seed == RunConfig().training.seed
+
+
+def test_a_file_may_name_its_preset_and_a_flag_another(tmp_path: Path) -> None:
+    file = config_file(tmp_path, "preset: small\nnum_layers: 3\n")
+    given = ["--data", "d", "--output", "o", "--config", str(file)]
+    model = run_config(parse(parser_of("train"), given)).model
+    assert (model.block, model.num_layers) == ("gated", 3)
+    other = run_config(parse(parser_of("train"), [*given, "--preset=sasrec"])).model
+    assert (other.block, other.num_layers) == ("transformer", 3)
+
+
+def test_an_unknown_preset_is_refused_with_the_nearest_one() -> None:
+    assert run(*TRAIN, "--preset", "smal").refused(2) == (
+        "unknown preset 'smal'; did you mean 'small'?"
+    )
+    assert "the presets are bert4rec, deep" in run("presets", "9").refused(2)
 
 
 BAD_FILES = {

@@ -1,27 +1,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-import yaml
 
 from bert4rec.config import RunConfig, SplitConfig, TaskWeights
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import make_split
-from bert4rec.training.cost import SMALL, arithmetic
+from bert4rec.training.cost import arithmetic
 from small_networks import settings
 from small_worlds import dataset_of
-
-CONFIGS = Path(__file__).parents[3] / "configs"
 
 
 def work(dataset: PreparedDataset, run: RunConfig) -> float:
     return arithmetic(dataset, make_split(dataset, SplitConfig()), run).multiply_adds
-
-
-def test_the_small_run_is_that_of_its_file() -> None:
-    assert RunConfig.from_dict(yaml.safe_load((CONFIGS / "small.yaml").read_text())) == SMALL
 
 
 def test_the_arithmetic_by_hand() -> None:

@@ -182,14 +182,14 @@ def test_slow_steps_are_not_waited_for(
     assert line.startswith("about 5 min an epoch on this device (cpu, ")
 
 
-def test_a_run_of_hours_is_told_of_the_small_configuration(
+def test_a_run_of_hours_names_the_small_preset(
     world: PreparedDataset, lines: list[str], clock: Any
 ) -> None:
     large = settings(hidden_size=256, num_heads=4, num_layers=4, seq_length=50)
     progress = Progress(world, make_split(world, SplitConfig()), large, lines.append)
     steps(progress, Trainer(max_epochs=100, batches=30), clock, batch_of(world), seconds=10)
     assert len(lines) == 2
-    assert lines[1].startswith("that is over an hour: configs/small.yaml would take about ")
+    assert lines[1].startswith("that is over an hour: --preset small would take about ")
 
 
 def test_only_the_first_process_speaks(
