@@ -1,4 +1,4 @@
-# `make demo` and `make test` do all the set-up on a fresh machine with Python 3.11+; the other targets are parts of them.
+# Every target sets up what it needs on a fresh machine with Python 3.11+ and make.
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -7,13 +7,13 @@ PIP     = $(BIN)/python -m pip --disable-pip-version-check --quiet
 DEMO    = demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo test check docs speed peers clean
+.PHONY: help install dev demo test check dist docs site speed peers clean
 
-help:  ## What there is to make
+help:  ## The targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 10
 
-install: $(VENV)/.installed  ## A virtual environment with bert4rec in it
-dev: $(VENV)/.installed-dev  ## The same, with what tests and checks need
+install: $(VENV)/.installed  ## A virtual environment with bert4rec
+dev: $(VENV)/.installed-dev  ## The same environment, with the tools of tests and checks
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -26,7 +26,7 @@ $(VENV)/.installed-dev: pyproject.toml constraints.txt requirements.txt | $(VENV
 	$(PIP) install -c constraints.txt -e '.[dev]'
 	@touch $@ $(VENV)/.installed
 
-demo: install  ## MovieLens 100K from the raw files to recommendations, in about five minutes; after a changed preset 'make clean' first
+demo: install  ## MovieLens 100K from raw files to recommendations, about five minutes; 'make clean' after a changed preset
 	$(BIN)/bert4rec prepare --dataset ml-100k --output $(DEMO)/prepared
 	$(BIN)/bert4rec train --data $(DEMO)/prepared --preset small --output $(DEMO)/model --resume
 	$(BIN)/bert4rec evaluate --model $(DEMO)/model --data $(DEMO)/prepared --baselines --output $(DEMO)/report
@@ -36,19 +36,26 @@ demo: install  ## MovieLens 100K from the raw files to recommendations, in about
 	@echo
 	@echo "model folder: $(DEMO)/model    pictures: $(DEMO)/model/losses.png, $(DEMO)/report/comparison.png"
 
-test: dev  ## All tests
-	$(BIN)/python -m pytest -n auto
+test: dev  ## All tests, with the coverage of src/bert4rec
+	$(BIN)/python -m pytest -n auto --cov --cov-report=term:skip-covered
 
-check: dev  ## Style, types, and who may import whom
+check: dev  ## Style, types, and the import contract
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-docs: dev  ## What pages take from elsewhere, written again: the command reference, the README's results
+docs: dev  ## Pages that are generated: the command reference, the tables of results
 	$(BIN)/python docs/generate.py
 
-peers: $(VENV)-peers/.installed  ## An environment of their own for the systems that benchmarks compare with
+site: dev  ## The documentation site, in site/
+	$(BIN)/python -m mkdocs build --strict
+
+dist: dev  ## A wheel and a source distribution, in dist/
+	rm -rf build dist
+	$(BIN)/python -m build
+
+peers: $(VENV)-peers/.installed  ## A separate environment for the systems that benchmarks compare with
 $(VENV)-peers/.installed: benchmarks/peers/requirements.txt
 	$(PYTHON) -m venv $(VENV)-peers
 	$(VENV)-peers/bin/python -m pip --disable-pip-version-check --quiet install -r benchmarks/peers/requirements.txt
@@ -57,5 +64,5 @@ $(VENV)-peers/.installed: benchmarks/peers/requirements.txt
 speed: dev peers  ## Training speed beside RecTools, in one run
 	$(BIN)/python benchmarks/training_speed.py
 
-clean:  ## Away with what the commands wrote, the environments stay
-	rm -rf $(DEMO) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+clean:  ## Remove what the targets wrote; the environments stay
+	rm -rf $(DEMO) build dist site .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
