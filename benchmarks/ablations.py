@@ -32,7 +32,7 @@ from bert4rec.evaluation.evaluate import protocol_of
 from bert4rec.evaluation.intervals import LEVEL, RESAMPLES, difference_and_interval
 from bert4rec.evaluation.metrics import rank_metrics
 from bert4rec.evaluation.slices import bands, paired_parts, slices
-from bert4rec.model.scorer import readings_of
+from bert4rec.model.scorer import scoring_passes
 from elements import Element, elements_of
 from records import ROOT, machine, results_file, write
 from runs import settings_of, train
@@ -184,7 +184,7 @@ def choose(elements: Sequence[Element], only: Sequence[str] | None) -> list[Elem
 def check(config: Path, flags: Sequence[str], elements: Sequence[Element]) -> None:
     """Refuses settings that do not fit together before anything is trained."""
     for element in elements:
-        readings_of(settings_of(config, [*flags, *element.flags]))
+        scoring_passes(settings_of(config, [*flags, *element.flags]))
 
 
 # What is made of them

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from answers import Answers, answers
-from bert4rec.artefact import TRAINING_FILE, trained_on
+from bert4rec.artefact import TRAINING_FILE, training_data_of
 from bert4rec.cli.output import show_table
 from bert4rec.config import RunConfig
 from bert4rec.data.arrays import Floats
@@ -133,7 +133,7 @@ def one_configuration(folders: Sequence[Path]) -> RunConfig:
 
 
 def settings_of(folder: Path) -> dict[str, Any]:
-    trained_on(folder)  # says plainly what is wrong with a folder that is no model
+    training_data_of(folder)  # says plainly what is wrong with a folder that is no model
     return dict(json.loads((folder / "config.json").read_text(encoding="utf-8"))["settings"])
 
 

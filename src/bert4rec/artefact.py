@@ -50,7 +50,7 @@ METRICS_FILE = "metrics.json"
 TRAINING_FILE = "training.json"
 _FINGERPRINTED = (WEIGHTS_FILE, DATA_FILE, METADATA_FILE, METRICS_FILE)
 _OF_DATA = (DATA_FILE, METADATA_FILE)
-_TABLE = "table_R"
+_TABLE = "table_O"
 """The last part of the names of those tensors that are features of items and users, not learned weights."""
 
 
@@ -64,7 +64,7 @@ class Artefact:
     network: Bert4Rec
     dataset: PreparedDataset
     """Histories, features and names, in memory."""
-    data: Mapping[str, str]
+    training_data: Mapping[str, str]
     """Name and checksum of the data it was trained on; those of `dataset` unless it was published without."""
     split: Mapping[str, str]
     """Name and checksum of the split it was trained on."""
@@ -76,7 +76,7 @@ class Artefact:
         return NetworkScorer(self.network, self.run, name=self.source.name)
 
 
-def joint_scorer(models: Sequence[Artefact]) -> NetworkScorer | EnsembleScorer:
+def scorer_of(models: Sequence[Artefact]) -> NetworkScorer | EnsembleScorer:
     """The scorer of one model, or that of several as an ensemble.
 
     Raises UsageError where none or one twice is named, DataError with both folders where two models are not of the
@@ -84,7 +84,7 @@ def joint_scorer(models: Sequence[Artefact]) -> NetworkScorer | EnsembleScorer:
     """
     if not models:
         raise UsageError("no model is named; name a model folder, or several")
-    refuse_repeated(models)
+    refuse_duplicates(models)
     first, *others = models
     for model in others:
         for obstacle in _differences(first, model):
@@ -92,7 +92,7 @@ def joint_scorer(models: Sequence[Artefact]) -> NetworkScorer | EnsembleScorer:
     return EnsembleScorer([model.scorer() for model in models]) if others else first.scorer()
 
 
-def refuse_repeated(models: Sequence[Artefact]) -> None:
+def refuse_duplicates(models: Sequence[Artefact]) -> None:
     """Raises UsageError where a folder is named twice: its model would count twice in a mean, which nobody means."""
     places = [model.source.resolve() for model in models]
     for number, model in enumerate(models):
@@ -102,10 +102,10 @@ def refuse_repeated(models: Sequence[Artefact]) -> None:
 
 def _differences(first: Artefact, other: Artefact) -> Iterator[str]:
     """Why two models cannot answer together."""
-    if first.data["checksum"] != other.data["checksum"]:
+    if first.training_data["checksum"] != other.training_data["checksum"]:
         yield (
-            f"trained on different data ({first.data['name']}, checksum {first.data['checksum']}, and "
-            f"{other.data['name']}, {other.data['checksum']}); take models of the same prepared folder"
+            f"trained on different data ({first.training_data['name']}, checksum {first.training_data['checksum']}, and "
+            f"{other.training_data['name']}, {other.training_data['checksum']}); take models of the same prepared folder"
         )
     if first.split["checksum"] != other.split["checksum"]:
         yield (
@@ -116,11 +116,11 @@ def _differences(first: Artefact, other: Artefact) -> Iterator[str]:
         yield "trained on different catalogues; take models of the same prepared folder"
 
 
-def why_not(model: Artefact, dataset: PreparedDataset, split: Split) -> Iterator[str]:
+def incompatibilities(model: Artefact, dataset: PreparedDataset, split: Split) -> Iterator[str]:
     """Why a run on this data and split cannot learn from the model: it means other rows, or may know the answers."""
-    if model.data["checksum"] != dataset.checksum:
+    if model.training_data["checksum"] != dataset.checksum:
         yield (
-            f"was trained on {model.data['name']} (data checksum {model.data['checksum']}), this run is on "
+            f"was trained on {model.training_data['name']} (data checksum {model.training_data['checksum']}), this run is on "
             f"{dataset.name} ({dataset.checksum}); take a model of the same prepared folder"
         )
     if model.split["checksum"] != split.checksum:
@@ -146,7 +146,7 @@ def save(
     """Writes a model folder, or replaces one; until the last file is there it is no model folder.
 
     Without the data nothing of it is written but counts and fingerprints: no histories, features, ids or titles. In
-    `half` the weights are numbers of 16 bits; `round_to_half` makes those of the network the same.
+    `half` the weights are numbers of 16 bits; `round_to_half_precision` makes those of the network the same.
 
     Raises ArtefactError, and leaves no half-written file, where it cannot be written.
     """
@@ -178,7 +178,7 @@ def save(
         write_whole(folder / CONFIG_FILE, _json(config))
 
 
-def round_to_half(network: Bert4Rec) -> None:
+def round_to_half_precision(network: Bert4Rec) -> None:
     """Leaves nothing in the weights that would be lost in 16 bits; feature tables, which are data, stay."""
     network.load_state_dict(_in_half(_learned(_weights(network))), strict=False)
 
@@ -212,8 +212,8 @@ def load(folder: str | Path, data: PreparedDataset | None = None) -> Artefact:
     )
 
 
-def trained_on_if_whole(folder: str | Path) -> dict[str, str]:
-    """As `trained_on`, of a folder whose files are all there and belong together, published or not.
+def verified_training_data(folder: str | Path) -> dict[str, str]:
+    """As `training_data_of`, of a folder whose files are all there and belong together, published or not.
 
     Raises ArtefactError for any other.
     """
@@ -239,7 +239,7 @@ def _whole(folder: Path, config: Mapping[str, Any]) -> dict[str, bytes]:
     return content
 
 
-def load_for(folder: str | Path, dataset: PreparedDataset) -> Artefact:
+def load_for_dataset(folder: str | Path, dataset: PreparedDataset) -> Artefact:
     """The model of a folder with the data it holds, that of a published one with the dataset.
 
     Raises ArtefactError as `load` does.
@@ -247,12 +247,12 @@ def load_for(folder: str | Path, dataset: PreparedDataset) -> Artefact:
     return load(folder, dataset if is_published(Path(folder)) else None)
 
 
-def run_of(folder: str | Path) -> RunConfig:
+def stored_run_config(folder: str | Path) -> RunConfig:
     """The settings of the run that made a model folder."""
     return RunConfig.from_stored(_read_config(Path(folder))["settings"])
 
 
-def trained_on(folder: str | Path) -> dict[str, str]:
+def training_data_of(folder: str | Path) -> dict[str, str]:
     """Name and checksum of the data that the model of a folder was trained on."""
     return dict(_read_config(Path(folder))["dataset"])
 
@@ -307,7 +307,7 @@ def is_published(folder: Path) -> bool:
     return is_model_folder(folder) and _is_published(_read_json(folder / CONFIG_FILE))
 
 
-def save_files(source: Artefact, model_path: Path, metadata_path: Path) -> None:
+def save_pair(source: Artefact, model_path: Path, metadata_path: Path) -> None:
     """The documented pair of files with the same content as a model folder; it belongs together by a fingerprint.
 
     Raises ArtefactError where they cannot be written.
@@ -334,7 +334,7 @@ def save_files(source: Artefact, model_path: Path, metadata_path: Path) -> None:
             write_whole(path, content)
 
 
-def load_files(model_path: str | Path, metadata_path: str | Path) -> Artefact:
+def load_pair(model_path: str | Path, metadata_path: str | Path) -> Artefact:
     """The model of a pair of files; `metrics` stay empty.
 
     Raises ArtefactError as `load` does, and with both paths where they are not of one run.
@@ -374,7 +374,7 @@ def _assemble(
     with _putting_together(source):
         run = RunConfig.from_stored(config["settings"])
         network = Bert4Rec(
-            run.model, TableSizes.from_dict(config["spec"]), run.training.task_weights
+            run.model, TableSizes.from_dict(config["table_sizes"]), run.training.task_weights
         )
         network.read_features(dataset)
         network.load_state_dict({**_not_trained(network), **_learned(weights)})
@@ -405,7 +405,7 @@ def _described(network: Bert4Rec, run: RunConfig, dataset: PreparedDataset) -> d
         "format_version": FORMAT_VERSION,
         "bert4rec_version": __version__,
         "settings": run.to_dict(),
-        "spec": network.spec.to_dict(),
+        "table_sizes": network.table_sizes.to_dict(),
         "dataset": {"name": dataset.name, "checksum": dataset.checksum},
     }
 

@@ -150,7 +150,7 @@ def test_the_histories_are_left_as_they_were(scorer: Scorer, histories: Historie
 def test_rating_levels_are_as_likely_alone_as_in_a_batch_and_sum_to_one(
     scorer: Scorer, histories: Histories
 ) -> None:
-    if not (isinstance(scorer, RatingScorer) and scorer.rates):
+    if not (isinstance(scorer, RatingScorer) and scorer.predicts_ratings):
         return
     item_B = torch.arange(FIRST_ITEM, FIRST_ITEM + 12)
     likely_BR = scorer.rating_distribution(histories, item_B)

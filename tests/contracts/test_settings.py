@@ -79,7 +79,7 @@ def attention(run: RunConfig, _: Path) -> list[tuple[int, ...]]:
     histories = make_split(WORLD, run.split).test[:1].histories(WORLD, request_time=True)
     return [
         tuple(weight.shape)
-        for weight in NetworkScorer(network(run), run).attention(histories)["layers"]
+        for weight in NetworkScorer(network(run), run).attention_weights(histories)["layers"]
     ]
 
 

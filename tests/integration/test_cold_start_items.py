@@ -223,7 +223,7 @@ def without_items(model: Artefact, row_X: np.ndarray) -> Artefact:
     network.load_state_dict(
         {name: w if w.shape == wanted[name].shape else w[kept_X] for name, w in before.items()}
     )
-    item_X = network.cold_start_bias.get_buffer("item_X")
+    item_X = network.cold_start_bias.get_buffer("item_I")
     item_X.copy_(torch.from_numpy(row_V)[item_X])
     return replace(model, network=network.eval(), dataset=fewer)
 

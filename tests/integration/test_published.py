@@ -50,7 +50,7 @@ def test_nothing_of_the_data_is_in_it(place: Path) -> None:
     }
     everything = b"".join(path.read_bytes() for path in published.iterdir())
     assert b"Film" not in everything
-    assert b"table_R" not in everything
+    assert b"table_O" not in everything
     assert b"Film" in (place / "model" / "metadata.json").read_bytes()
 
 

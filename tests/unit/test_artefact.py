@@ -28,7 +28,7 @@ FILES = ["model.safetensors", "data.safetensors", "metadata.json", "metrics.json
 @pytest.fixture
 def pair(model: Artefact, tmp_path: Path) -> tuple[Path, Path]:
     paths = tmp_path / "checkpoints" / "best_model.pt", tmp_path / "elsewhere" / "metadata.json"
-    artefact.save_files(model, *paths)
+    artefact.save_pair(model, *paths)
     return paths
 
 
@@ -71,7 +71,7 @@ def test_a_folder_gives_back_network_settings_and_data(tmp_path: Path, world_fol
     network = save_untrained(tmp_path / "m", dataset, dropout=0.4)
     loaded = artefact.load(tmp_path / "m")
     assert loaded.run.model == network.config
-    assert loaded.network.spec == network.spec
+    assert loaded.network.table_sizes == network.table_sizes
     assert not loaded.network.training
     assert loaded.network.state_dict().keys() == network.state_dict().keys()
     for name, tensor in network.state_dict().items():
@@ -98,7 +98,7 @@ def test_data_and_split_are_named_by_their_checksums(model: Artefact, world_fold
 
 
 def test_the_pair_answers_as_the_folder_does(model: Artefact, pair: tuple[Path, Path]) -> None:
-    loaded = artefact.load_files(*pair)
+    loaded = artefact.load_pair(*pair)
     same_data(loaded.dataset, model.dataset)
     assert loaded.run == model.run
     assert loaded.split == model.split
@@ -164,8 +164,8 @@ def test_a_config_that_is_none_is_refused(own_folder: Path, content: str) -> Non
     [
         {"files": None},
         {"files": []},
-        {"spec": {}},
-        {"spec": 3},
+        {"table_sizes": {}},
+        {"table_sizes": 3},
         {"settings": {"colour": 1}},
         {"split": None},
     ],
@@ -197,7 +197,7 @@ def test_a_pair_of_two_runs_is_refused_with_both_paths(
     other = tmp_path / "other" / "metadata.json"
     other.write_text(other.read_text().replace("Item 3", "Item three"))
     with pytest.raises(ArtefactError, match="do not belong together") as refused:
-        artefact.load_files(pair[0], other)
+        artefact.load_pair(pair[0], other)
     assert str(pair[0]) in str(refused.value)
     assert str(other) in str(refused.value)
 
@@ -208,7 +208,7 @@ def test_either_file_of_a_pair_may_be_missing_and_is_named(
     absent = tmp_path / "absent"
     for paths in ((absent, pair[1]), (pair[0], absent)):
         with pytest.raises(ArtefactError, match=f"{absent}: no such file"):
-            artefact.load_files(*paths)
+            artefact.load_pair(*paths)
 
 
 @pytest.mark.parametrize("content", [b"", b"words", None])
@@ -216,7 +216,7 @@ def test_a_damaged_model_file_is_refused(pair: tuple[Path, Path], content: bytes
     whole = pair[0].read_bytes()
     pair[0].write_bytes(whole[: len(whole) // 2] if content is None else content)
     with pytest.raises(ArtefactError, match="truncated, or not a model of this program"):
-        artefact.load_files(*pair)
+        artefact.load_pair(*pair)
 
 
 class Runs:
@@ -233,10 +233,10 @@ def test_a_model_file_runs_no_code(pair: tuple[Path, Path], tmp_path: Path) -> N
     made = tmp_path / "made"
     pair[0].write_bytes(pickle.dumps({"config": Runs(made)}))
     with pytest.raises(ArtefactError):
-        artefact.load_files(*pair)
+        artefact.load_pair(*pair)
     torch.save({"config": Runs(made)}, pair[0])
     with pytest.raises(ArtefactError):
-        artefact.load_files(*pair)
+        artefact.load_pair(*pair)
     assert not made.exists()
 
 
@@ -266,7 +266,7 @@ def test_a_full_disk_leaves_no_model_and_nothing_half_written(
 def test_a_pair_that_cannot_be_written_says_where(model: Artefact, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ArtefactError, match=r"file.best_model.pt: cannot be written"):
-        artefact.save_files(model, tmp_path / "file" / "best_model.pt", tmp_path / "metadata.json")
+        artefact.save_pair(model, tmp_path / "file" / "best_model.pt", tmp_path / "metadata.json")
 
 
 def test_a_model_saved_without_data_leaves_none_of_the_one_before(
@@ -282,7 +282,7 @@ def test_a_model_saved_without_data_leaves_none_of_the_one_before(
         {"data.safetensors", "metadata.json"}
     )
     assert artefact.is_published(tmp_path / "m")
-    assert artefact.load(tmp_path / "m", dataset).network.spec == network.spec
+    assert artefact.load(tmp_path / "m", dataset).network.table_sizes == network.table_sizes
 
 
 def test_a_model_of_before_has_what_it_had(world_folder: Path, tmp_path: Path) -> None:
@@ -310,13 +310,13 @@ def test_rounding_leaves_nothing_that_16_bits_would_lose_and_the_data_as_it_is(
     tables = {
         name
         for name, tensor in state.items()
-        if name.endswith("table_R") and tensor.is_floating_point()
+        if name.endswith("table_O") and tensor.is_floating_point()
     }
     assert tables
     for name in tables:
         state[name].fill_(0.1)
     before = {name: tensor.clone() for name, tensor in state.items()}
-    artefact.round_to_half(network)
+    artefact.round_to_half_precision(network)
     for name, tensor in network.state_dict().items():
         rounded = tensor.is_floating_point() and name not in tables
         assert torch.equal(tensor, before[name].half().float() if rounded else before[name])

@@ -39,16 +39,14 @@ def run(args: Namespace) -> None:
     """Trains the student and compares."""
     args.teacher = [str(folder) for folder in args.teachers]
     config = run_config(args)
-    from bert4rec.artefact import joint_scorer, load, load_for
+    from bert4rec.artefact import load, load_for_dataset, scorer_of
     from bert4rec.data.prepared import PreparedDataset
     from bert4rec.data.splits import make_split
     from bert4rec.training.train import is_first_process, train
 
     dataset = PreparedDataset.open(args.data)
-    teachers = [load_for(folder, dataset) for folder in args.teachers]
-    ensemble = joint_scorer(
-        teachers
-    )  # those that cannot be compared with are refused before training
+    teachers = [load_for_dataset(folder, dataset) for folder in args.teachers]
+    ensemble = scorer_of(teachers)  # those that cannot be compared with are refused before training
     train(dataset, config, args.output, resume=args.resume, overwrite=args.overwrite, log=notes())
     if not is_first_process():
         return

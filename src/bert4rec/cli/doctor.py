@@ -93,10 +93,10 @@ def _check_data(folder: Path) -> str:
 
 
 def _check_model(folder: Path) -> str:
-    from bert4rec.artefact import is_published, load, trained_on_if_whole
+    from bert4rec.artefact import is_published, load, verified_training_data
 
     if is_published(folder):
-        data = trained_on_if_whole(folder)
+        data = verified_training_data(folder)
         return f"whole, published without its data: trained on {data['name']} ({data['checksum']})"
     model = load(folder)
     return f"whole: trained on {model.dataset.name} ({model.dataset.checksum})"

@@ -72,7 +72,7 @@ def add_flags(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> None:
     """Evaluates and reports."""
-    from bert4rec.artefact import joint_scorer
+    from bert4rec.artefact import scorer_of
     from bert4rec.evaluation.evaluate import evaluate_rows
     from bert4rec.evaluation.rating_baselines import rating_baselines
 
@@ -85,7 +85,7 @@ def run(args: Namespace) -> None:
         )  # better to fail before the work than after it
     say = notes(to_stderr=args.json)
     models = open_models(args.model, args.data, args.data_dir, say)
-    scorer = joint_scorer(models)
+    scorer = scorer_of(models)
     dataset, split = data_of(models[0])
     rows = evaluate_rows(scorer, dataset, split, args.cases, batch_size)
     baselines = (
@@ -141,7 +141,7 @@ def data_of(model: Artefact) -> tuple[PreparedDataset, Split]:
     """The data that a model is evaluated on, once it is certain that it was trained on the same."""
     from bert4rec.data.splits import make_split
 
-    dataset, trained_on = model.dataset, model.data
+    dataset, trained_on = model.dataset, model.training_data
     if dataset.checksum != trained_on["checksum"]:
         raise DataError(
             f"{dataset.folder or dataset.name}: has checksum {dataset.checksum}, but {model.source} was trained on "

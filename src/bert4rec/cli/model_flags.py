@@ -78,11 +78,11 @@ def _named_data(
 
 def _prepared_on_the_way(model: Path, data_dir: Path, say: "Log | None") -> "PreparedDataset":
     """The release that the model was trained on, from its raw files; nothing of it stays."""
-    from bert4rec.artefact import trained_on
+    from bert4rec.artefact import training_data_of
     from bert4rec.ingest.movielens import RELEASES
     from bert4rec.ingest.prepare import prepare_dataset
 
-    name = trained_on(model)["name"]
+    name = training_data_of(model)["name"]
     if name not in RELEASES:
         raise UsageError(
             f"{model}: was trained on {name}, which is no MovieLens release; prepare it and name it by --data"

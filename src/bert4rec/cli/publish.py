@@ -43,7 +43,7 @@ def add_flags(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> None:
     """Publishes."""
     note = _text(args.note) if args.note else ""
-    from bert4rec.artefact import TRAINING_FILE, is_published, round_to_half, save
+    from bert4rec.artefact import TRAINING_FILE, is_published, round_to_half_precision, save
     from bert4rec.cli.evaluate import data_of
     from bert4rec.training.model_card import model_card
 
@@ -61,7 +61,7 @@ def run(args: Namespace) -> None:
     figures = json.loads(_text(args.model / TRAINING_FILE))
     name, run = args.name or args.output.name, _without_paths(model.run)
     if args.half:
-        round_to_half(model.network)
+        round_to_half_precision(model.network)
         model = replace(model, metrics=_reached(model, dataset, split))
     card = model_card(
         name, run, dataset.manifest, model.metrics, figures, note=note, with_data=False

@@ -62,9 +62,7 @@ def _train(words: Sequence[str]) -> None:
         dataset = prepare_dataset(PrepareConfig(dataset=args.dataset, data_dir=args.data_dir), say)
     train_model(dataset, config, args.output, resume=args.resume, overwrite=args.overwrite, log=say)
     if is_first_process():
-        artefact.save_files(
-            artefact.load(args.output), args.output / MODEL_FILE, args.metadata_path
-        )
+        artefact.save_pair(artefact.load(args.output), args.output / MODEL_FILE, args.metadata_path)
         say(f"model: {args.output / MODEL_FILE}, metadata: {args.metadata_path}")
 
 

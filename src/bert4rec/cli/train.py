@@ -30,9 +30,10 @@ def defaults(words: Sequence[str]) -> dict[str, Any]:
     folders = words_after("--from", words)
     if not folders:
         return {}
-    from bert4rec.artefact import run_of
+    from bert4rec.artefact import stored_run_config
 
-    return {**run_of(Path(folders[-1])).to_dict(), "teacher": [], "warm_start_from": folders[-1]}
+    settings = stored_run_config(Path(folders[-1])).to_dict()
+    return {**settings, "teacher": [], "warm_start_from": folders[-1]}
 
 
 def add_run_flags(parser: ArgumentParser, skip: Container[str] = ()) -> None:

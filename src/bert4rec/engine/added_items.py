@@ -33,7 +33,7 @@ def with_items(model: Artefact, items: Sequence[Mapping[str, Any]]) -> Artefact:
     is answered as before. Raises UsageError for a model without metadata, and for items that are known already, come
     twice, or say nothing.
     """
-    if not model.network.places_new_items:
+    if not model.network.places_cold_start_items:
         raise UsageError(
             f"{model.source}: knows items by their ids alone; train with item_features and an id_dropout above 0"
         )

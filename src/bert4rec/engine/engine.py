@@ -112,7 +112,7 @@ class RecommendationEngine:
             return cls(artefact.load(folder, data))
         assert model_path is not None
         assert metadata_path is not None
-        return cls(artefact.load_files(model_path, metadata_path))
+        return cls(artefact.load_pair(model_path, metadata_path))
 
     def get_recommendations(
         self,
@@ -281,7 +281,7 @@ class RecommendationEngine:
             side_information=dict(
                 zip(hidden, (found.score_X[0] - found.score_X[1:]).tolist(), strict=True)
             ),
-            item_information=self.scorer.worth_of_features(history, item),
+            item_information=self.scorer.item_feature_effects(history, item),
             similar=self._similar(history, item),
             expected_rating=expected_rating,
             rating_interval=rating_interval,
@@ -315,7 +315,7 @@ class RecommendationEngine:
             ignore_unknown_items,
         )
         history = forgotten(self.dataset, history, forget)
-        found = self.scorer.attention(history)
+        found = self.scorer.attention_weights(history)
         layers = [weight_1HLL[0].cpu().numpy() for weight_1HLL in found["layers"]]
         user_HS = (
             found["user"][0][-1].T.cpu().numpy()
@@ -327,7 +327,7 @@ class RecommendationEngine:
 
     def _places(self, history: Histories, count: int) -> list[str]:
         """What stands at the places of a reading."""
-        causal = self.scorer.readings[0] == "causal"
+        causal = self.scorer.passes[0] == "causal"
         events = [
             self._name(int(item)) for item in history.item_N[len(history.item_N) - (count - 1) :]
         ]
@@ -346,7 +346,7 @@ class RecommendationEngine:
         history = forgotten(self.dataset, stored_history(self.dataset, user_id), forget)
         likely = {
             name: likely_BW[0].cpu().numpy()
-            for name, likely_BW in self.scorer.preference(history).items()
+            for name, likely_BW in self.scorer.feature_preferences(history).items()
         }
         return {
             **profile.demographics(self.dataset, int(history.user_B[0])),
@@ -449,7 +449,7 @@ class RecommendationEngine:
         self, history: Histories, items: Sequence[int]
     ) -> list[tuple[float, tuple[float, float]] | tuple[None, None]]:
         """What each item's rating is expected to be, and its interval."""
-        if not self.scorer.rates or not items:
+        if not self.scorer.predicts_ratings or not items:
             return [(None, None)] * len(items)
         likely_BR = self.scorer.rating_distribution(history, torch.tensor(items)).cpu().numpy()
         level_R = self.dataset.rating_levels

@@ -60,7 +60,7 @@ def latency(
     seed: int = 0,
 ) -> Latency:
     """Asks for the lists of stored users, drawn at random: first one at a time, then in batches."""
-    random, items = np.random.default_rng(seed), len(scorer.key_VD) - FIRST_ITEM
+    random, items = np.random.default_rng(seed), len(scorer.output_VD) - FIRST_ITEM
 
     def some_users(count: int) -> Histories:
         user_B = random.integers(FIRST_USER, dataset.users.rows, count)

@@ -137,7 +137,7 @@ def _ask(
         best_BK.where(score_BK > EXCLUDED, PAD).cpu().numpy()
     )  # who has seen nearly everything gets a short list
     values, count_QRS = beyond_accuracy_metrics(item_BK, traits), no_counts()
-    if isinstance(scorer, RatingScorer) and scorer.rates and len(dataset.rating_levels):
+    if isinstance(scorer, RatingScorer) and scorer.predicts_ratings and len(dataset.rating_levels):
         likely_BR = scorer.rating_distribution(histories, target_B).cpu().numpy()
         rating_B = np.asarray(dataset.rating_N[piece.target_C])
         values |= rating_metrics(likely_BR @ dataset.rating_levels - true_ratings(dataset, piece))

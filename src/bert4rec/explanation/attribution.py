@@ -42,7 +42,7 @@ class Reader(Scorer, Protocol):
     def seq_length(self) -> int:
         """How many."""
 
-    def score_by_history(self, histories: Histories) -> Tensor:
+    def score_without_cold_start_bias(self, histories: Histories) -> Tensor:
         """Scores by one rule for all histories, nothing added where no event is known."""
 
 
@@ -82,7 +82,7 @@ def attribute(scorer: Reader, history: Histories, item: int) -> Attribution:
         *(left_out(read, e) for e in event_E[:, None]),
         *(kept(read, e) for e in event_E[:, None]),
     ]
-    found = measured(scorer.score_by_history, variants, history.item_N, item)
+    found = measured(scorer.score_without_cold_start_bias, variants, history.item_N, item)
     E = len(event_E)
     without, alone = slice(2, 2 + E), slice(2 + E, None)
 
@@ -101,7 +101,9 @@ def attribute(scorer: Reader, history: Histories, item: int) -> Attribution:
             *(left_out(read, events) for events in sets),
             *(kept(read, events) for events in sets),
         ]
-        likely_X = measured(scorer.score_by_history, asked, history.item_N, item).log_likelihood_X
+        likely_X = measured(
+            scorer.score_without_cold_start_bias, asked, history.item_N, item
+        ).log_likelihood_X
         return _standard(-likely_X[: len(sets)]) + _standard(likely_X[len(sets) :])
 
     return Attribution(

@@ -32,7 +32,9 @@ def integrated_gradients(scorer: NetworkScorer, history: Histories, item: int) -
         raise UsageError("gradients need Captum: pip install 'bert4rec[explain]'") from problem
 
     def score(shown_XE: Tensor) -> Tensor:
-        return torch.stack([scorer.score_of_shown(history, item, shown_E) for shown_E in shown_XE])
+        return torch.stack(
+            [scorer.score_with_event_weights(history, item, shown_E) for shown_E in shown_XE]
+        )
 
     events = min(len(history.item_N), scorer.seq_length)
     if not events:

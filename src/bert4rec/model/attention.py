@@ -143,29 +143,29 @@ class AttentionBias(nn.Module):
         super().__init__()
         self.reach = config.seq_length + 1
         H = config.num_heads
-        self.distance_WH = (
+        self.distance_ZH = (
             nn.Parameter(torch.zeros(2 * self.reach, H)) if config.relative_position else None
         )
-        self.time_WH = (
+        self.time_ZH = (
             nn.Parameter(torch.zeros(4 * HALF_OCTAVES, H)) if config.relative_time else None
         )
 
     @property
     def learns(self) -> bool:
         """Whether there is any bias."""
-        return self.distance_WH is not None or self.time_WH is not None
+        return self.distance_ZH is not None or self.time_ZH is not None
 
     def forward(
         self, sequences: Sequences, grid: Grid, asked_bA: Tensor, reach: int
     ) -> Tensor | None:
         """The bias `[b or 1, H, A, reach]` of some query places of one grid, None where neither kind is on."""
         kinds = []
-        if self.distance_WH is not None:
+        if self.distance_ZH is not None:
             distance_bAL = asked_bA[:, :, None] - torch.arange(reach, device=asked_bA.device)
             distance_bAL = distance_bAL.clamp(1 - self.reach, self.reach - 1) + self.reach
-            kinds.append(_by_bucket(self.distance_WH, distance_bAL))
-        if self.time_WH is not None:
-            kinds.append(_by_bucket(self.time_WH, _time_buckets(sequences, grid, asked_bA, reach)))
+            kinds.append(_by_bucket(self.distance_ZH, distance_bAL))
+        if self.time_ZH is not None:
+            kinds.append(_by_bucket(self.time_ZH, _time_buckets(sequences, grid, asked_bA, reach)))
         return sum(kinds[1:], kinds[0]) if kinds else None
 
 

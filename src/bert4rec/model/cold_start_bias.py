@@ -32,10 +32,10 @@ class ColdStartBias(nn.Module):
         super().__init__()
         self.features = [of for of in features if of.kind is Kind.CATEGORICAL and of.rows <= VALUES]
         columns = 1 + sum(of.rows for of in self.features)
-        self.register_buffer("item_X", torch.full((ITEMS,), PAD))
-        self.register_buffer("bias_PX", torch.zeros(columns, ITEMS))
+        self.register_buffer("item_I", torch.full((ITEMS,), PAD))
+        self.register_buffer("bias_FI", torch.zeros(columns, ITEMS))
 
-    def first_columns(self) -> dict[str, int]:
+    def first_column_of_features(self) -> dict[str, int]:
         """The column of each feature's first value, the unknown one; that of everybody is 0."""
         found, column = {}, 1
         for of in self.features:
@@ -45,16 +45,16 @@ class ColdStartBias(nn.Module):
 
     def columns(self, values: Mapping[str, Tensor], rows: int) -> Tensor:
         """Which columns speak for each of so many users, `[B, P]`, 1 or 0, by the value rows of their features."""
-        everybody_B1 = torch.ones(rows, 1, device=self.get_buffer("bias_PX").device)
+        everybody_B1 = torch.ones(rows, 1, device=self.get_buffer("bias_FI").device)
         own = [F.one_hot(values[of.name].to(everybody_B1.device), of.rows) for of in self.features]
         return torch.cat([everybody_B1, *own], dim=1)
 
     def add_to(self, score_BV: Tensor, of_B: Tensor, values: Mapping[str, Tensor]) -> None:
         """Adds the biases, in place, to the scores of some users, who have these value rows."""
-        item_X, bias_PX = self.get_buffer("item_X"), self.get_buffer("bias_PX")
-        score_BV[of_B[:, None], item_X] += self.columns(values, len(of_B)) @ bias_PX
+        item_I, bias_FI = self.get_buffer("item_I"), self.get_buffer("bias_FI")
+        score_BV[of_B[:, None], item_I] += self.columns(values, len(of_B)) @ bias_FI
 
     def reset(self) -> None:
         """As before training: nothing is added."""
-        self.get_buffer("item_X").fill_(PAD)
-        self.get_buffer("bias_PX").zero_()
+        self.get_buffer("item_I").fill_(PAD)
+        self.get_buffer("bias_FI").zero_()

@@ -1,6 +1,6 @@
 """`EnsembleScorer`: several networks asked as one.
 
-That its members were trained on the same data and split is checked where they are loaded (`artefact.joint_scorer`).
+That its members were trained on the same data and split is checked where they are loaded (`artefact.scorer_of`).
 
 Legend: B users, V item rows, R rating levels.
 """
@@ -30,7 +30,7 @@ class EnsembleScorer:
             tuple(members),
             name or " + ".join(member.name for member in members),
         )
-        self.raters = tuple(member for member in members if member.rates)
+        self.raters = tuple(member for member in members if member.predicts_ratings)
 
     @property
     def reads_request_time(self) -> bool:
@@ -43,23 +43,28 @@ class EnsembleScorer:
         return max(member.seq_length for member in self.members)
 
     @property
-    def rates(self) -> bool:
+    def predicts_ratings(self) -> bool:
         """Whether any member was trained to predict ratings."""
         return bool(self.raters)
 
-    def shuffled(self, seed: int) -> EnsembleScorer:
+    def with_shuffled_weights(self, seed: int) -> EnsembleScorer:
         """Another one, of members that have learned nothing."""
         return EnsembleScorer(
-            [member.shuffled(seed + place) for place, member in enumerate(self.members)]
+            [
+                member.with_shuffled_weights(seed + place)
+                for place, member in enumerate(self.members)
+            ]
         )
 
     def score(self, histories: Histories) -> Tensor:
         """The mean of the members' scores of every item row, `[B, V]`."""
         return self._mean(member.score(histories) for member in self.members)
 
-    def score_by_history(self, histories: Histories) -> Tensor:
+    def score_without_cold_start_bias(self, histories: Histories) -> Tensor:
         """Likewise, without the members' biases of cold_start_bias."""
-        return self._mean(member.score_by_history(histories) for member in self.members)
+        return self._mean(
+            member.score_without_cold_start_bias(histories) for member in self.members
+        )
 
     def rating_distribution(self, histories: Histories, item_B: Tensor) -> Tensor:
         """The mean of how likely each rating level is to the members that rate, `[B, R]`."""
@@ -83,13 +88,13 @@ def _obstacles(members: Sequence[NetworkScorer]) -> Iterator[str]:
         yield "an ensemble of no models: name one or more"
         return
     first, *others = members
-    rater = next((member for member in members if member.rates), first)
+    rater = next((member for member in members if member.predicts_ratings), first)
     for other in others:
-        items, its_items = (member.network.spec.item_rows for member in (first, other))
+        items, its_items = (member.network.table_sizes.item_rows for member in (first, other))
         if items != its_items:
             yield f"{first.name} and {other.name}: score {items} and {its_items} item rows; there is no mean of them"
-        levels, its_levels = (member.network.spec.rating_levels for member in (rater, other))
-        if other.rates and levels != its_levels:
+        levels, its_levels = (member.network.table_sizes.rating_levels for member in (rater, other))
+        if other.predicts_ratings and levels != its_levels:
             yield f"{rater.name} and {other.name}: know {levels} and {its_levels} rating levels; they have no mean"
         if first.reads_request_time != other.reads_request_time:
             told, untold = (first, other) if first.reads_request_time else (other, first)

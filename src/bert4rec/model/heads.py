@@ -23,16 +23,18 @@ BIAS_SHRINKAGE = 0.1
 class ItemHead(nn.Module):
     """Scores of the whole catalogue, tied with the items' input vectors: `queries(state) @ keys(items).T + bias`."""
 
-    def __init__(self, config: ModelConfig, spec: TableSizes) -> None:
+    def __init__(self, config: ModelConfig, table_sizes: TableSizes) -> None:
         super().__init__()
         self.cosine, self.logit_scale = config.cosine_head, config.logit_scale
-        self.bias_V = None if config.cosine_head else nn.Parameter(torch.zeros(spec.item_rows))
+        self.bias_V = (
+            None if config.cosine_head else nn.Parameter(torch.zeros(table_sizes.item_rows))
+        )
 
-    def queries(self, state_ND: Tensor) -> Tensor:
+    def output_states(self, state_ND: Tensor) -> Tensor:
         """The side of the states; the factor of the cosine is in it."""
         return F.normalize(state_ND, dim=1) * self.logit_scale if self.cosine else state_ND
 
-    def keys(self, item_VD: Tensor) -> Tensor:
+    def output_embeddings(self, item_VD: Tensor) -> Tensor:
         """The side of the items, the same for every state."""
         return F.normalize(item_VD, dim=1) if self.cosine else item_VD
 
@@ -43,17 +45,19 @@ class RatingHead(nn.Module):
     What is read off state and item vector, and what `RatingFactors` knows of the user and the item by themselves.
     """
 
-    def __init__(self, config: ModelConfig, spec: TableSizes) -> None:
+    def __init__(self, config: ModelConfig, table_sizes: TableSizes) -> None:
         super().__init__()
         D = config.hidden_size
         self.read = nn.Sequential(
             nn.Linear(2 * D, D),
             nn.GELU(),
             Dropout(config.dropout),
-            nn.Linear(D, spec.rating_levels),
+            nn.Linear(D, table_sizes.rating_levels),
         )
         self.factors = (
-            RatingFactors(config.rating_factor_size, spec) if config.rating_factor_size else None
+            RatingFactors(config.rating_factor_size, table_sizes)
+            if config.rating_factor_size
+            else None
         )
 
     def forward(self, state_ND: Tensor, item_ND: Tensor, user_N: Tensor, item_N: Tensor) -> Tensor:
@@ -69,11 +73,11 @@ class RatingFactors(nn.Module):
     along one learned direction. Who is unknown has zeros.
     """
 
-    def __init__(self, size: int, spec: TableSizes) -> None:
+    def __init__(self, size: int, table_sizes: TableSizes) -> None:
         super().__init__()
-        R = spec.rating_levels
-        self.user = nn.Embedding(spec.user_rows, R + size, padding_idx=UNKNOWN)
-        self.item = nn.Embedding(spec.item_rows, R + size, padding_idx=PAD)
+        R = table_sizes.rating_levels
+        self.user = nn.Embedding(table_sizes.user_rows, R + size, padding_idx=UNKNOWN)
+        self.item = nn.Embedding(table_sizes.item_rows, R + size, padding_idx=PAD)
         self.direction_R = nn.Parameter(torch.linspace(-1, 1, R))
         for table in (self.user, self.item):
             nn.init.normal_(table.weight, std=0.02)
@@ -115,13 +119,13 @@ class PreferenceHead(nn.Module):
     Its targets are the coming events' items and their genres, so there is no vector that satisfies it for everyone.
     """
 
-    def __init__(self, config: ModelConfig, spec: TableSizes) -> None:
+    def __init__(self, config: ModelConfig, table_sizes: TableSizes) -> None:
         super().__init__()
         D = config.hidden_size
         self.taste = nn.Sequential(nn.Linear(D, D), nn.GELU(), nn.Linear(D, D))
         multi_valued = [
             feature
-            for feature in spec.item_features
+            for feature in table_sizes.item_features
             if feature.kind is Kind.MULTI and feature.rows > 1
         ]
         self.values = nn.ModuleList(nn.Linear(D, feature.rows - 1) for feature in multi_valued)

@@ -25,28 +25,28 @@ from bert4rec.model.table_sizes import FeatureSize
 class FeatureEncoder(nn.Module):
     """One feature: value rows (or numbers) to vectors of width W. The unknown value has a vector, and it is trained."""
 
-    def __init__(self, spec: FeatureSize, size: int, rows: int) -> None:
+    def __init__(self, feature: FeatureSize, size: int, rows: int) -> None:
         super().__init__()
-        self.spec = spec
-        if spec.kind is Kind.NUMERIC:
+        self.feature = feature
+        if feature.kind is Kind.NUMERIC:
             self.project = nn.Linear(2, size)
         else:
-            self.values = nn.Embedding(spec.rows, size)
+            self.values = nn.Embedding(feature.rows, size)
             nn.init.normal_(self.values.weight, std=size**-0.5)
-        self.register_buffer("table_R", _empty_table(spec, rows))
+        self.register_buffer("table_O", _empty_table(feature, rows))
 
     def value(self, row_N: Tensor) -> Tensor:
         """The stored values of rows: `[N]`, or `[N, M]` of a multi-valued feature."""
-        return self.get_buffer("table_R")[row_N]
+        return self.get_buffer("table_O")[row_N]
 
     def forward(self, value_N: Tensor) -> Tensor:
         """The vectors `[N, W]` of values."""
-        if self.spec.kind is Kind.NUMERIC:
+        if self.feature.kind is Kind.NUMERIC:
             missing_N = value_N.isnan()
             return self.project(
                 torch.stack([value_N.nan_to_num(), missing_N.to(value_N.dtype)], dim=1)
             )
-        if self.spec.kind is Kind.CATEGORICAL:
+        if self.feature.kind is Kind.CATEGORICAL:
             return embed(self.values.weight, value_N)
         return self._mean_of_known(value_N)
 
@@ -60,10 +60,10 @@ class FeatureEncoder(nn.Module):
         return total_NW / real_NM.sum(1, keepdim=True)
 
 
-def _empty_table(spec: FeatureSize, rows: int) -> Tensor:
-    if spec.kind is Kind.NUMERIC:
+def _empty_table(feature: FeatureSize, rows: int) -> Tensor:
+    if feature.kind is Kind.NUMERIC:
         return torch.full((rows,), torch.nan)
-    shape = (rows, spec.width) if spec.kind is Kind.MULTI else (rows,)
+    shape = (rows, feature.width) if feature.kind is Kind.MULTI else (rows,)
     return torch.zeros(shape, dtype=torch.long)
 
 
@@ -71,16 +71,18 @@ class ItemMetadata(nn.Module):
     """All item features, concatenated and projected to the hidden size."""
 
     def __init__(
-        self, specs: Sequence[FeatureSize], size: int, hidden_size: int, item_rows: int
+        self, features: Sequence[FeatureSize], size: int, hidden_size: int, item_rows: int
     ) -> None:
         super().__init__()
-        self.features = nn.ModuleList(FeatureEncoder(spec, size, item_rows) for spec in specs)
-        self.project = nn.Linear(len(specs) * size, hidden_size)
+        self.features = nn.ModuleList(
+            FeatureEncoder(feature, size, item_rows) for feature in features
+        )
+        self.project = nn.Linear(len(features) * size, hidden_size)
 
     def forward(self) -> Tensor:
         """The metadata vectors of all item rows, `[V, D]`."""
         return self.project(
-            torch.cat([feature(feature.table_R) for feature in self.features], dim=1)
+            torch.cat([feature(feature.table_O) for feature in self.features], dim=1)
         )
 
     def without_each(self, row: int) -> dict[str, Tensor]:
@@ -92,7 +94,7 @@ class ItemMetadata(nn.Module):
             unknown_1W = feature(unknown_like(feature.value(row_1)))
             if not torch.equal(unknown_1W, encoded[place]):
                 others = [*encoded[:place], unknown_1W, *encoded[place + 1 :]]
-                found[feature.spec.name] = self.project(torch.cat(others, dim=1))
+                found[feature.feature.name] = self.project(torch.cat(others, dim=1))
         return found
 
 
@@ -101,7 +103,7 @@ class UserTokens(nn.Module):
 
     def __init__(
         self,
-        specs: Sequence[FeatureSize],
+        features: Sequence[FeatureSize],
         feature_size: int,
         user_size: int,
         hidden_size: int,
@@ -112,9 +114,9 @@ class UserTokens(nn.Module):
         nn.init.normal_(self.user.weight, std=user_size**-0.5)
         self.project_user = nn.Linear(user_size, hidden_size)
         self.features = nn.ModuleList(
-            FeatureEncoder(spec, feature_size, user_rows) for spec in specs
+            FeatureEncoder(feature, feature_size, user_rows) for feature in features
         )
-        self.project = nn.ModuleList(nn.Linear(feature_size, hidden_size) for _ in specs)
+        self.project = nn.ModuleList(nn.Linear(feature_size, hidden_size) for _ in features)
 
     @property
     def count(self) -> int:
@@ -133,7 +135,7 @@ class UserTokens(nn.Module):
 
     def values(self, user_B: Tensor, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The users' value rows (or numbers) by feature: as given, or else as stored."""
-        encoders = {of.spec.name: of for of in self.features if isinstance(of, FeatureEncoder)}
+        encoders = {of.feature.name: of for of in self.features if isinstance(of, FeatureEncoder)}
         return {
             name: given[name] if name in given else of.value(user_B)
             for name, of in encoders.items()
@@ -159,5 +161,5 @@ def fill_tables(
     """Copies a dataset's feature tables into the encoders' buffers."""
     for encoder in encoders:
         assert isinstance(encoder, FeatureEncoder)
-        _, table = features[encoder.spec.name]
-        encoder.get_buffer("table_R").copy_(torch.tensor(np.asarray(table)))
+        _, table = features[encoder.feature.name]
+        encoder.get_buffer("table_O").copy_(torch.tensor(np.asarray(table)))

@@ -31,8 +31,8 @@ from bert4rec.model.metadata import ItemMetadata, UserTokens, fill_tables, hidde
 from bert4rec.model.table_sizes import TableSizes
 from bert4rec.model.temporal import TemporalEmbedding
 
-OF_USERS = ("user.user.weight", "rating_head.factors.user.weight")
-OF_ITEMS = ("item.weight", "item_head.bias_V", "rating_head.factors.item.weight")
+USER_ROW_WEIGHTS = ("user.user.weight", "rating_head.factors.user.weight")
+ITEM_ROW_WEIGHTS = ("item.weight", "item_head.bias_V", "rating_head.factors.item.weight")
 """The weights that have a row for each user, and for each item."""
 COLD_ITEM_PENALTY = "cold_item_penalty"
 """The buffer that holds what is taken from the scores of new items."""
@@ -42,48 +42,54 @@ COLD_ITEM_PENALTY = "cold_item_penalty"
 class Predictions:
     """What the heads say about one batch. Item scores stay a product of two factors: the whole is never in memory."""
 
-    key_VD: Tensor
+    output_VD: Tensor
     """The items' side of every score."""
     bias_V: Tensor | None
-    new_X: Tensor | None = None
+    cold_item_I: Tensor | None = None
     """Rows of new items: in training they are no candidates."""
     causal_SD: Tensor | None = None
     """The states' side of the next-item scores."""
     masked_SD: Tensor | None = None
     """The states' side of the masked-item scores."""
-    taste_BD: Tensor | None = None
+    preference_BD: Tensor | None = None
     """The states' side of the coming-items scores."""
     values: Mapping[str, Tensor] | None = None
     """Logits over the coming events' feature values."""
     rating_NR: Tensor | None = None
     """Logits over the rating levels, for the supervised tokens that are asked for a rating."""
-    rating_square: Tensor | None = None
+    rating_factor_square_norm: Tensor | None = None
     """The mean square of the rating head's own vectors and biases behind them."""
 
 
 class Bert4Rec(nn.Module):
     """The network of one configuration over one catalogue and one set of users. A task of weight 0 gets no head."""
 
-    def __init__(self, config: ModelConfig, spec: TableSizes, tasks: TaskWeights) -> None:
+    def __init__(self, config: ModelConfig, table_sizes: TableSizes, tasks: TaskWeights) -> None:
         super().__init__()
-        self.config, self.spec = config, spec
+        self.config, self.table_sizes = config, table_sizes
         D = config.hidden_size
-        self.item = nn.Embedding(spec.item_rows, D)
+        self.item = nn.Embedding(table_sizes.item_rows, D)
         nn.init.normal_(self.item.weight, std=item_scale(config))
         self.metadata = (
-            ItemMetadata(spec.item_features, config.feature_size, D, spec.item_rows)
-            if config.item_features and spec.item_features
+            ItemMetadata(table_sizes.item_features, config.feature_size, D, table_sizes.item_rows)
+            if config.item_features and table_sizes.item_features
             else None
         )
         self.position = position_embedding(config)
         self.temporal = TemporalEmbedding(D) if config.temporal_embedding else None
         self.rating = (
-            nn.Embedding(1 + spec.rating_levels, D)
-            if config.rating_input and spec.rating_levels
+            nn.Embedding(1 + table_sizes.rating_levels, D)
+            if config.rating_input and table_sizes.rating_levels
             else None
         )
         self.user = (
-            UserTokens(spec.user_features, config.feature_size, config.user_size, D, spec.user_rows)
+            UserTokens(
+                table_sizes.user_features,
+                config.feature_size,
+                config.user_size,
+                D,
+                table_sizes.user_rows,
+            )
             if config.user_features != "none"
             else None
         )
@@ -95,13 +101,19 @@ class Bert4Rec(nn.Module):
         self.blocks = nn.ModuleList(BLOCKS[config.block](config) for _ in range(config.num_layers))
         self.norm = nn.LayerNorm(D)
         self.dropout = Dropout(config.dropout)
-        self.item_head = ItemHead(config, spec)
+        self.item_head = ItemHead(config, table_sizes)
         self.rating_head = (
-            RatingHead(config, spec) if spec.rating_levels and tasks.rating_prediction else None
+            RatingHead(config, table_sizes)
+            if table_sizes.rating_levels and tasks.rating_prediction
+            else None
         )
-        self.preference_head = PreferenceHead(config, spec) if tasks.user_preference else None
-        self.cold_start_bias = ColdStartBias(spec.user_features if self.user is not None else ())
-        self.register_buffer("new_X", None, persistent=False)
+        self.preference_head = (
+            PreferenceHead(config, table_sizes) if tasks.user_preference else None
+        )
+        self.cold_start_bias = ColdStartBias(
+            table_sizes.user_features if self.user is not None else ()
+        )
+        self.register_buffer("cold_item_I", None, persistent=False)
         self.register_buffer(COLD_ITEM_PENALTY, torch.zeros(()))
         self._start_small()
 
@@ -122,14 +134,14 @@ class Bert4Rec(nn.Module):
             fill_tables(self.user.features, dataset.user_features)
 
     @property
-    def places_new_items(self) -> bool:
+    def places_cold_start_items(self) -> bool:
         """Whether it has learned what to make of an item of which only the metadata is known."""
         return self.metadata is not None and self.config.id_dropout > 0
 
     def score_offset_V(self) -> Tensor | None:
         """What is added to the products of states and items: biases, and less for new items, whose rows are zeros."""
         bias_V, is_new_V = self.item_head.bias_V, (self.item.weight == 0).all(1)
-        if not self.places_new_items or not is_new_V[FIRST_ITEM:].any():
+        if not self.places_cold_start_items or not is_new_V[FIRST_ITEM:].any():
             return bias_V
         return (0 if bias_V is None else bias_V) - is_new_V * self.get_buffer(COLD_ITEM_PENALTY)
 
@@ -153,17 +165,17 @@ class Bert4Rec(nn.Module):
         and learns not to list them.
         """
         tables, device = dict(self.named_parameters()), self.item.weight.device
-        for table in (tables[name] for name in OF_USERS if name in tables):
+        for table in (tables[name] for name in USER_ROW_WEIGHTS if name in tables):
             table[user_X.to(device)] = table[UNKNOWN].clone()
-        if self.places_new_items and len(item_X):
-            self.new_X = item_X.to(device)
-            for table in (tables[name] for name in OF_ITEMS if name in tables):
-                table[self.new_X] = 0
+        if self.places_cold_start_items and len(item_X):
+            self.cold_item_I = item_X.to(device)
+            for table in (tables[name] for name in ITEM_ROW_WEIGHTS if name in tables):
+                table[self.cold_item_I] = 0
 
     def forward(self, batch: Batch) -> Predictions:
         """The answers to one training batch."""
         shown_V, bias_V = self._shown(), self.item_head.bias_V
-        item_VD = self.item_vectors(shown_V)
+        item_VD = self.item_embeddings(shown_V)
         states = {
             name: self.encode(read.sequences, item_VD, causal=name == "causal")
             for name, read in (("causal", batch.causal), ("masked", batch.masked))
@@ -172,28 +184,30 @@ class Bert4Rec(nn.Module):
         asked = {name: embed(states[name], getattr(batch, name).token_S) for name in states}
         # The rating and the preference are read off the causal states where there are any.
         reading = "causal" if "causal" in states else "masked"
-        taste_BD, values = self._preference(states[reading], batch.coming)
-        rating_NR, rating_square = self._ratings(asked[reading], getattr(batch, reading), item_VD)
+        preference_BD, values = self._preference(states[reading], batch.coming)
+        rating_NR, rating_factor_square_norm = self._ratings(
+            asked[reading], getattr(batch, reading), item_VD
+        )
         return Predictions(
-            key_VD=self.item_head.keys(item_VD),
+            output_VD=self.item_head.output_embeddings(item_VD),
             bias_V=bias_V if bias_V is None or shown_V is None else bias_V * shown_V,
-            new_X=self.new_X,
-            causal_SD=self.item_head.queries(asked["causal"]) if "causal" in asked else None,
-            masked_SD=self.item_head.queries(asked["masked"]) if "masked" in asked else None,
-            taste_BD=taste_BD,
+            cold_item_I=self.cold_item_I,
+            causal_SD=self.item_head.output_states(asked["causal"]) if "causal" in asked else None,
+            masked_SD=self.item_head.output_states(asked["masked"]) if "masked" in asked else None,
+            preference_BD=preference_BD,
             values=values,
             rating_NR=rating_NR,
-            rating_square=rating_square,
+            rating_factor_square_norm=rating_factor_square_norm,
         )
 
-    def item_vectors(self, shown_V: Tensor | None = None) -> Tensor:
+    def item_embeddings(self, shown_V: Tensor | None = None) -> Tensor:
         """The vector of every item row, `[V, D]`: its id's, where it is shown, and its metadata's."""
         id_VD = self.item.weight if shown_V is None else self.item.weight * shown_V[:, None]
         return id_VD if self.metadata is None else id_VD + self.metadata()
 
     def _shown(self) -> Tensor | None:
         """Whether each item is known by its id: in training some are as new items, of which metadata alone speaks."""
-        if not self.training or not self.places_new_items:
+        if not self.training or not self.places_cold_start_items:
             return None
         shown_V = (
             torch.rand(len(self.item.weight), device=self.item.weight.device)
@@ -294,8 +308,8 @@ class Bert4Rec(nn.Module):
         if coming is None or self.preference_head is None:
             return None, None
         # Read as they are: the task teaches its own head alone (decision 15), here and in its loss.
-        taste_BD, values = self.preference_head(embed(state_TD.detach(), coming.token_B))
-        return self.item_head.queries(taste_BD), values
+        preference_BD, values = self.preference_head(embed(state_TD.detach(), coming.token_B))
+        return self.item_head.output_states(preference_BD), values
 
     def _start_small(self) -> None:
         """Projections start at half their usual size where they add to the residual stream, so that depth is stable."""

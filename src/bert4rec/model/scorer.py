@@ -20,21 +20,21 @@ from bert4rec.errors import ConfigError, DataError
 from bert4rec.ids import FIRST_ITEM
 from bert4rec.model.network import Bert4Rec
 
-_READERS = {"causal": (causal_sequences, True), "mask": (masked_sequences, False)}
+_PASSES = {"causal": (causal_sequences, True), "mask": (masked_sequences, False)}
 
 
-def readings_of(run: RunConfig) -> tuple[str, ...]:
-    """The readings whose scores are averaged; what was not trained is not asked."""
+def scoring_passes(run: RunConfig) -> tuple[str, ...]:
+    """The passes whose scores are averaged; what was not trained is not asked."""
     scoring, tasks = run.model.scoring, run.training.task_weights
     if scoring == "auto":
         return ("causal",) if tasks.next_item else ("mask",)
-    readings = ("causal", "mask") if scoring == "average" else (scoring,)
-    for reading, weight in (("causal", tasks.next_item), ("mask", tasks.item_prediction)):
-        if reading in readings and not weight:
+    passes = ("causal", "mask") if scoring == "average" else (scoring,)
+    for scoring_pass, weight in (("causal", tasks.next_item), ("mask", tasks.item_prediction)):
+        if scoring_pass in passes and not weight:
             raise ConfigError(
-                f"scoring {scoring!r} needs the {reading} reading, whose task has weight 0; take 'auto'"
+                f"scoring {scoring!r} needs the {scoring_pass} pass, whose task has weight 0; take 'auto'"
             )
-    return readings
+    return passes
 
 
 class NetworkScorer:
@@ -42,7 +42,7 @@ class NetworkScorer:
 
     def __init__(self, network: Bert4Rec, run: RunConfig, name: str = "bert4rec") -> None:
         self.network, self.run = network.eval(), run
-        self.readings = readings_of(run)
+        self.passes = scoring_passes(run)
         self.name = name
         self._latest: tuple[Histories | None, list[Tensor]] = (None, [])
 
@@ -57,12 +57,12 @@ class NetworkScorer:
         return self.network.config.seq_length
 
     @property
-    def rates(self) -> bool:
+    def predicts_ratings(self) -> bool:
         """Whether it was trained to predict ratings."""
         return self.network.rating_head is not None
 
     @torch.no_grad()
-    def shuffled(self, seed: int) -> NetworkScorer:
+    def with_shuffled_weights(self, seed: int) -> NetworkScorer:
         """Another one that has learned nothing: the entries of each weight stand in another order."""
         network, generator = deepcopy(self.network), torch.Generator().manual_seed(seed)
         for weight in network.parameters():
@@ -75,13 +75,13 @@ class NetworkScorer:
     @torch.no_grad()
     def item_VD(self) -> Tensor:
         """The vectors of all item rows."""
-        return self.network.item_vectors().detach()
+        return self.network.item_embeddings().detach()
 
     @cached_property
     @torch.no_grad()
-    def key_VD(self) -> Tensor:
+    def output_VD(self) -> Tensor:
         """The items' side of every score."""
-        return self.network.item_head.keys(self.item_VD)
+        return self.network.item_head.output_embeddings(self.item_VD)
 
     @cached_property
     @torch.no_grad()
@@ -91,44 +91,46 @@ class NetworkScorer:
 
     @cached_property
     @torch.no_grad()
-    def metadata_key_VD(self) -> Tensor:
+    def metadata_output_VD(self) -> Tensor:
         """The items' side of every score if their metadata alone were known."""
         if self.network.metadata is None:
             raise DataError(
                 f"{self.name}: reads no item features; without its id it knows nothing of an item"
             )
-        return self.network.item_head.keys(self.network.metadata())
+        return self.network.item_head.output_embeddings(self.network.metadata())
 
     @torch.no_grad()
-    def states(self, histories: Histories) -> list[Tensor]:
-        """The state `[B, D]` that answers for each user, one for each reading of the history; both share the heads.
+    def user_states(self, histories: Histories) -> list[Tensor]:
+        """The state `[B, D]` that answers for each user, one for each scoring_pass of the history; both share the heads.
 
         The same histories are not read twice in a row: who asks for scores often asks for ratings next.
         """
         read, found = self._latest
         if read is not histories:
-            found = [self._read(histories, reading) for reading in self.readings]
+            found = [self._read(histories, scoring_pass) for scoring_pass in self.passes]
             self._latest = histories, found
         return found
 
     @torch.no_grad()
     def score(self, histories: Histories) -> Tensor:
         """Scores of every item row, `[B, V]`; PAD and MASK have a column that means nothing."""
-        score_BV = self.score_by_history(histories)
+        score_BV = self.score_without_cold_start_bias(histories)
         new_B = np.flatnonzero(histories.length_B == 0)
         if len(new_B):
-            values = self.values_of(histories.take(new_B))
+            values = self.user_feature_values(histories.take(new_B))
             self.network.cold_start_bias.add_to(
                 score_BV, torch.from_numpy(new_B).to(score_BV.device), values
             )
         return score_BV
 
     @torch.no_grad()
-    def score_by_history(self, histories: Histories) -> Tensor:
+    def score_without_cold_start_bias(self, histories: Histories) -> Tensor:
         """Likewise, without the biases of cold_start_bias: a history without events is answered as any other is, `[B, V]`."""
-        return self._scores(self.states(histories), self.key_VD, self.score_offset_V).float()
+        return self._scores(
+            self.user_states(histories), self.output_VD, self.score_offset_V
+        ).float()
 
-    def values_of(self, histories: Histories) -> dict[str, Tensor]:
+    def user_feature_values(self, histories: Histories) -> dict[str, Tensor]:
         """The users' value rows (or numbers) by feature, of those features that the network reads."""
         if self.network.user is None:
             return {}
@@ -144,7 +146,7 @@ class NetworkScorer:
 
         Raises DataError for a network that reads no metadata.
         """
-        return self._scores(self.states(histories), self.metadata_key_VD, None).float()
+        return self._scores(self.user_states(histories), self.metadata_output_VD, None).float()
 
     @torch.no_grad()
     def rating_distribution(self, histories: Histories, item_B: Tensor) -> Tensor:
@@ -163,20 +165,20 @@ class NetworkScorer:
         )
         likely = [
             head(state_BD.expand(len(item_B), -1), self.item_VD[item_B], user_B, item_B).softmax(1)
-            for state_BD in self.states(histories)
+            for state_BD in self.user_states(histories)
         ]
         return torch.stack(likely).mean(0).float()
 
     @torch.no_grad()
-    def preference(self, histories: Histories) -> dict[str, Tensor]:
+    def feature_preferences(self, histories: Histories) -> dict[str, Tensor]:
         """How likely each value of each multi-valued item feature is in the coming events, `[B, values]`, by name."""
         if self.network.preference_head is None:
             return {}
-        _, values = self.network.preference_head(self.states(histories)[0])
+        _, values = self.network.preference_head(self.user_states(histories)[0])
         return {name: logits.softmax(1).float() for name, logits in values.items()}
 
     @torch.no_grad()
-    def worth_of_features(self, histories: Histories, item: int) -> dict[str, float]:
+    def item_feature_effects(self, histories: Histories, item: int) -> dict[str, float]:
         """What each known feature of an item adds to its score, by name: the score minus that of the item without it.
 
         One user at a time. A network that reads no item features has none.
@@ -190,53 +192,55 @@ class NetworkScorer:
         }
         if not without:
             return {}
-        key_FD = self.key_VD[item] - head.keys(torch.cat(list(without.values())))
+        key_FD = self.output_VD[item] - head.keys(torch.cat(list(without.values())))
         worth_F = torch.stack(
-            [head.queries(state_1D)[0] @ key_FD.T for state_1D in self.states(histories)]
+            [head.output_states(state_1D)[0] @ key_FD.T for state_1D in self.user_states(histories)]
         ).mean(0)
         return dict(zip(without, worth_F.tolist(), strict=True))
 
-    def score_of_shown(self, histories: Histories, item: int, shown_E: Tensor) -> Tensor:
+    def score_with_event_weights(self, histories: Histories, item: int, shown_E: Tensor) -> Tensor:
         """One user's score of an item when of each event that is read a part is shown; it can be differentiated."""
         states = []
-        for reading in self.readings:
-            sequences, causal = self._sequences(histories, reading)
+        for scoring_pass in self.passes:
+            sequences, causal = self._sequences(histories, scoring_pass)
             event_T = sequences.item_T >= FIRST_ITEM
             shown_T = torch.ones(len(event_T), device=event_T.device)
             shown_T = shown_T.masked_scatter(event_T, shown_E[len(shown_E) - int(event_T.sum()) :])
             states.append(
                 self.network.encode(sequences, self.item_VD, causal, shown_T=shown_T, last=True)
             )
-        return self._scores(states, self.key_VD, self.score_offset_V)[0, item]
+        return self._scores(states, self.output_VD, self.score_offset_V)[0, item]
 
     @torch.no_grad()
-    def attention(self, histories: Histories) -> dict[str, list[Tensor]]:
+    def attention_weights(self, histories: Histories) -> dict[str, list[Tensor]]:
         """Attention weights: `layers`, one `[1, H, L, L]` a block; `user`, `[L, S + 1, H]`. One user at a time."""
         if len(histories) != 1:
             raise ValueError(f"attention is shown for one user at a time, not {len(histories)}")
         record: dict[str, list[Tensor]] = {}
-        sequences, causal = self._sequences(histories, self.readings[0])
+        sequences, causal = self._sequences(histories, self.passes[0])
         self.network.encode(sequences, self.item_VD, causal, record)
         return record
 
     def _scores(
-        self, states: Sequence[Tensor], key_VD: Tensor, score_offset_V: Tensor | None
+        self, states: Sequence[Tensor], output_VD: Tensor, score_offset_V: Tensor | None
     ) -> Tensor:
-        """The mean of the readings' scores `[B, V]`; only for as many states as fit in memory with the catalogue."""
-        scores = [self.network.item_head.queries(state_BD) @ key_VD.T for state_BD in states]
+        """The mean of the passes' scores `[B, V]`; only for as many states as fit in memory with the catalogue."""
+        scores = [
+            self.network.item_head.output_states(state_BD) @ output_VD.T for state_BD in states
+        ]
         score_BV = torch.stack(scores).mean(0) if len(scores) > 1 else scores[0]
         return score_BV if score_offset_V is None else score_BV + score_offset_V
 
-    def _read(self, histories: Histories, reading: str) -> Tensor:
+    def _read(self, histories: Histories, scoring_pass: str) -> Tensor:
         """The state of each history's last token. Histories of similar length go together, for the least padding."""
         by_length_B = np.argsort(-histories.length_B, kind="stable")
-        sequences, causal = self._sequences(histories.take(by_length_B), reading)
+        sequences, causal = self._sequences(histories.take(by_length_B), scoring_pass)
         state_BD = self.network.encode(sequences, self.item_VD, causal, last=True)
         back_B = torch.from_numpy(np.argsort(by_length_B, kind="stable")).to(state_BD.device)
         return state_BD[back_B]
 
-    def _sequences(self, histories: Histories, reading: str) -> tuple[Sequences, bool]:
+    def _sequences(self, histories: Histories, scoring_pass: str) -> tuple[Sequences, bool]:
         if not self.reads_request_time:
             histories = histories.without_request_time()
-        make, causal = _READERS[reading]
+        make, causal = _PASSES[scoring_pass]
         return make(histories, self.network.config.seq_length).to(self.item_VD.device), causal

@@ -34,7 +34,7 @@ class RatingScorer(Protocol):
     """A scorer that may also predict the rating of a known item."""
 
     @property
-    def rates(self) -> bool:
+    def predicts_ratings(self) -> bool:
         """Whether it does."""
 
     def rating_distribution(self, histories: Histories, item_B: Tensor) -> Tensor:

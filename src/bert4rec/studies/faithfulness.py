@@ -57,7 +57,7 @@ TIMED_USERS = 5
 class Explained(Reader, Protocol):
     """One whose weights can be shuffled."""
 
-    def shuffled(self, seed: int) -> Self:
+    def with_shuffled_weights(self, seed: int) -> Self:
         """Another one, with the entries of each weight in another order."""
 
 
@@ -115,7 +115,7 @@ def faithfulness(
     chosen = asked[np.sort(random.choice(len(asked), min(users, len(asked)), replace=False))]
     request_time = can_know_the_time(scorer, dataset)
     histories = chosen.histories(dataset, request_time)
-    shuffled = scorer.shuffled(seed)
+    shuffled = scorer.with_shuffled_weights(seed)
     network = (
         scorer if isinstance(scorer, NetworkScorer) and find_spec("captum") is not None else None
     )

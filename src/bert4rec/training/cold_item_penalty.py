@@ -41,7 +41,7 @@ def cold_item_penalty(
     new_V[torch.from_numpy(split.cold_items(dataset))] = True
     known = split.validation[~new_V.numpy()[dataset.item_N[split.validation.target_C]]]
     known = known[:: max(1, len(known) // CASES)]
-    if not len(known) or not scorer.network.places_new_items or cost >= 1:
+    if not len(known) or not scorer.network.places_cold_start_items or cost >= 1:
         return 0.0
     pieces = [_of_piece(scorer, dataset, piece, new_V) for piece in known.pieces(BATCH_SIZE)]
     rank_C, ahead_CFK = (torch.cat(parts) for parts in zip(*pieces, strict=True))

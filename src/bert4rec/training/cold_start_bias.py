@@ -50,9 +50,9 @@ def fit_cold_start_bias(scorer: NetworkScorer, dataset: PreparedDataset, split: 
     asked = _as_newcomers(scorer, dataset, user_U, start_U, length_U)
     score_UX, others_U = _scores(scorer, asked, item_X, new_R)
     share_UX = _shares(item_N, length_U, item_X)
-    column_UP = cold_start_bias.columns(scorer.values_of(asked), len(asked)).cpu()
-    cold_start_bias.get_buffer("item_X")[: len(item_X)] = torch.from_numpy(item_X)
-    cold_start_bias.get_buffer("bias_PX")[:, : len(item_X)] = _regression(
+    column_UP = cold_start_bias.columns(scorer.user_feature_values(asked), len(asked)).cpu()
+    cold_start_bias.get_buffer("item_I")[: len(item_X)] = torch.from_numpy(item_X)
+    cold_start_bias.get_buffer("bias_FI")[:, : len(item_X)] = _regression(
         score_UX, others_U, share_UX, column_UP
     )
 
@@ -113,17 +113,17 @@ def _shares(item_N: Ints, length_U: Ints, item_X: Ints) -> Tensor:
 
 def _regression(score_UX: Tensor, others_U: Tensor, share_UX: Tensor, column_UP: Tensor) -> Tensor:
     """The biases `[P, X]` that make the shares most likely, small ones preferred."""
-    bias_PX = torch.zeros(column_UP.shape[1], score_UX.shape[1], requires_grad=True)
-    solver = torch.optim.LBFGS([bias_PX], max_iter=STEPS, line_search_fn="strong_wolfe")
+    bias_FI = torch.zeros(column_UP.shape[1], score_UX.shape[1], requires_grad=True)
+    solver = torch.optim.LBFGS([bias_FI], max_iter=STEPS, line_search_fn="strong_wolfe")
 
     def cost() -> Tensor:
         solver.zero_grad()
-        logit_UX = score_UX + column_UP @ bias_PX
+        logit_UX = score_UX + column_UP @ bias_FI
         all_U = torch.logaddexp(logit_UX.logsumexp(1), others_U)
         likely_U = (share_UX * logit_UX).sum(1) - all_U  # the others' own part never changes
-        loss = (SHRINKAGE * bias_PX.square().sum() - likely_U.sum()) / len(score_UX)
+        loss = (SHRINKAGE * bias_FI.square().sum() - likely_U.sum()) / len(score_UX)
         loss.backward()
         return loss
 
     solver.step(cost)
-    return bias_PX.detach()
+    return bias_FI.detach()

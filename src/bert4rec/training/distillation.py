@@ -66,7 +66,7 @@ class Teacher:
         return {
             task: SoftTargets(
                 mean.queries(read, causal=task == "next_item") / self.temperature,
-                mean.key_VD,
+                mean.output_VD,
                 None if mean.bias_V is None else mean.bias_V / self.temperature,
                 self.weight,
             )
@@ -91,9 +91,9 @@ class _Mean:
         return torch.cat(parts, 1) / len(parts) if len(parts) > 1 else parts[0]
 
     @cached_property
-    def key_VD(self) -> Tensor:
+    def output_VD(self) -> Tensor:
         """The items' side of the scores."""
-        parts = [member.key_VD for member in self.members]
+        parts = [member.output_VD for member in self.members]
         return torch.cat(parts, 1) if len(parts) > 1 else parts[0]
 
     @property
@@ -110,7 +110,7 @@ class _Mean:
 def _queries(scorer: NetworkScorer, read: Supervised, causal: bool) -> Tensor:
     """The states' side of one model's scores, `[S, D]`."""
     state_TD = scorer.network.encode(read.sequences, scorer.item_VD, causal)
-    return scorer.network.item_head.queries(state_TD[read.token_S])
+    return scorer.network.item_head.output_states(state_TD[read.token_S])
 
 
 def teacher_of(run: RunConfig, dataset: PreparedDataset, split: Split) -> Teacher | None:
@@ -122,8 +122,8 @@ def teacher_of(run: RunConfig, dataset: PreparedDataset, split: Split) -> Teache
     training = run.training
     if not training.teacher:
         return None
-    models = [artefact.load_for(folder, dataset) for folder in training.teacher]
-    artefact.refuse_repeated(models)
+    models = [artefact.load_for_dataset(folder, dataset) for folder in training.teacher]
+    artefact.refuse_duplicates(models)
     for folder, model in zip(training.teacher, models, strict=True):
         for obstacle in _obstacles(model, run, dataset, split):
             raise ConfigError(f"teacher {folder}: {obstacle}")
@@ -140,7 +140,7 @@ def _obstacles(
 ) -> Iterator[str]:
     """Why the run cannot learn from the model: it may know the answers, or would be asked what it never learned."""
     its = model.run
-    yield from artefact.why_not(model, dataset, split)
+    yield from artefact.incompatibilities(model, dataset, split)
     if not set(_item_tasks(run)) & set(_item_tasks(its)):
         trained, wanted = _item_tasks(its)[0], _item_tasks(run)[0]
         yield f"was trained for {trained} alone, this run is for {wanted}: there is nothing to learn from it"

@@ -100,7 +100,7 @@ class SoftTargets:
     """What a teacher says of each row: `weight` of what it must answer is `softmax(query @ key.T + bias)`."""
 
     query_SD: Tensor
-    key_VD: Tensor
+    output_VD: Tensor
     bias_V: Tensor | None
     weight: float
 
@@ -143,11 +143,14 @@ def multi_task_loss(
     read = batch.causal or batch.masked
     if predictions.rating_NR is not None and read is not None:
         parts["rating_prediction"] = _rating_loss(predictions.rating_NR, read)
-    if predictions.taste_BD is not None and batch.coming is not None:
+    if predictions.preference_BD is not None and batch.coming is not None:
         parts["user_preference"] = _preference_loss(predictions, batch.coming.item_BC, value_tables)
     total = torch.stack([getattr(weights, task) * loss for task, loss in parts.items()]).sum()
-    if predictions.rating_square is not None:
-        total = total + weights.rating_prediction * rating_factor_l2 * predictions.rating_square
+    if predictions.rating_factor_square_norm is not None:
+        total = (
+            total
+            + weights.rating_prediction * rating_factor_l2 * predictions.rating_factor_square_norm
+        )
     return Losses(total, parts)
 
 
@@ -162,13 +165,13 @@ def _item_loss(
     item_S1 = read.item_S[:, None]
     return linear_cross_entropy(
         query_SD,
-        predictions.key_VD,
+        predictions.output_VD,
         predictions.bias_V,
         item_S1,
         (item_S1 != PAD).float(),
         seen,
         soft,
-        predictions.new_X,
+        predictions.cold_item_I,
     )
 
 
@@ -187,12 +190,17 @@ def _preference_loss(
 
     It teaches its own head alone: neither the states nor the items' vectors (decision 15).
     """
-    assert predictions.taste_BD is not None
+    assert predictions.preference_BD is not None
     share_BC = _shares((item_BC != PAD).float())
-    key_VD, bias_V = predictions.key_VD.detach(), predictions.bias_V
+    output_VD, bias_V = predictions.output_VD.detach(), predictions.bias_V
     bias_V = None if bias_V is None else bias_V.detach()
     loss = linear_cross_entropy(
-        predictions.taste_BD, key_VD, bias_V, item_BC, share_BC, new_X=predictions.new_X
+        predictions.preference_BD,
+        output_VD,
+        bias_V,
+        item_BC,
+        share_BC,
+        cold_item_I=predictions.cold_item_I,
     )
     for name, logit_BV in (predictions.values or {}).items():
         value_BX = value_tables[name][item_BC].flatten(1)
@@ -214,22 +222,22 @@ def _shares(count_BX: Tensor) -> Tensor:
 
 def linear_cross_entropy(
     query_SD: Tensor,
-    key_VD: Tensor,
+    output_VD: Tensor,
     bias_V: Tensor | None,
     target_SC: Tensor,
     share_SC: Tensor,
     seen: Seen | None = None,
     soft: SoftTargets | None = None,
-    new_X: Tensor | None = None,
+    cold_item_I: Tensor | None = None,
 ) -> Tensor:
     """The mean cross-entropy between `softmax(query @ key.T + bias)` over the real items and the targets.
 
     The shares `share_SC` of a row's targets sum to 1, or to 0 where it is asked for nothing: such rows do not count.
     `soft.weight` of the targets is what a teacher says instead (Hinton et al. 2015). PAD, MASK, what is `seen` and the
-    new items `new_X`, which are never targets, are no candidates, neither here nor to the teacher.
+    new items `cold_item_I`, which are never targets, are no candidates, neither here nor to the teacher.
     """
     return _LinearCrossEntropy.apply(
-        query_SD, key_VD, bias_V, target_SC, share_SC, seen, soft, new_X
+        query_SD, output_VD, bias_V, target_SC, share_SC, seen, soft, cold_item_I
     )  # type: ignore[no-untyped-call]
 
 
@@ -243,13 +251,13 @@ class _LinearCrossEntropy(torch.autograd.Function):
     def forward(
         ctx: Any,
         query_SD: Tensor,
-        key_VD: Tensor,
+        output_VD: Tensor,
         bias_V: Tensor | None,
         target_SC: Tensor,
         share_SC: Tensor,
         seen: Seen | None,
         soft: SoftTargets | None,
-        new_X: Tensor | None,
+        cold_item_I: Tensor | None,
     ) -> Tensor:
         S, device = len(query_SD), query_SD.device.type
         dtype = (
@@ -258,20 +266,22 @@ class _LinearCrossEntropy(torch.autograd.Function):
             else query_SD.dtype
         )
         rows = max(
-            16, PIECE_BYTES.get(device, PIECE_BYTES["cuda"]) // (4 * (len(key_VD) - FIRST_ITEM))
+            16, PIECE_BYTES.get(device, PIECE_BYTES["cuda"]) // (4 * (len(output_VD) - FIRST_ITEM))
         )
-        student = _Logits(query_SD, key_VD, bias_V, dtype, rows)
+        student = _Logits(query_SD, output_VD, bias_V, dtype, rows)
         teacher = (
-            None if soft is None else _Logits(soft.query_SD, soft.key_VD, soft.bias_V, dtype, rows)
+            None
+            if soft is None
+            else _Logits(soft.query_SD, soft.output_VD, soft.bias_V, dtype, rows)
         )
         taught = 0.0 if soft is None else soft.weight
-        query_SD, key_VD = query_SD.to(dtype), student.key_VD
+        query_SD, output_VD = query_SD.to(dtype), student.output_VD
         target_SC = (target_SC - FIRST_ITEM).clamp(min=0)
-        new_X = None if new_X is None else new_X - FIRST_ITEM
+        cold_item_I = None if cold_item_I is None else cold_item_I - FIRST_ITEM
         query_learns, keys_learn, bias_learns = ctx.needs_input_grad[:3]
         grad_query_SD = torch.empty_like(query_SD) if query_learns else None
-        grad_key_VD = torch.zeros_like(key_VD, dtype=torch.float32) if keys_learn else None
-        grad_bias_V = torch.zeros(len(key_VD), device=key_VD.device) if bias_learns else None
+        grad_output_VD = torch.zeros_like(output_VD, dtype=torch.float32) if keys_learn else None
+        grad_bias_V = torch.zeros(len(output_VD), device=output_VD.device) if bias_learns else None
         loss = torch.zeros((), device=query_SD.device)
         for first in range(0, S, rows):
             piece = slice(first, min(S, first + rows))
@@ -283,14 +293,14 @@ class _LinearCrossEntropy(torch.autograd.Function):
             hit_N1 = (logit_NV.gather(1, target_NC) * share_NC).sum(1, keepdim=True)
             if teacher is not None:
                 power_NV, total_N1, _ = _powers(
-                    _candidates(teacher.of(piece), seen, new_X, piece, target_NC)
+                    _candidates(teacher.of(piece), seen, cold_item_I, piece, target_NC)
                 )
                 soft_NV = power_NV.mul_(taught * weight_N1 / total_N1)
                 hit_N1 += (logit_NV * soft_NV).sum(
                     1, keepdim=True
                 )  # while all scores are finite: 0 · ∞ is none
             probability_NV, total_N1, top_N1 = _powers(
-                _candidates(logit_NV, seen, new_X, piece, target_NC)
+                _candidates(logit_NV, seen, cold_item_I, piece, target_NC)
             )
             loss += (weight_N1 * (total_N1.log2() + top_N1) - hit_N1).sum()
             if not any(ctx.needs_input_grad):
@@ -304,21 +314,21 @@ class _LinearCrossEntropy(torch.autograd.Function):
                 grad_bias_V += grad_NV.sum(0)
             grad_NV = grad_NV.to(dtype)
             if grad_query_SD is not None:
-                torch.mm(grad_NV, key_VD, out=grad_query_SD[piece])
-            if grad_key_VD is not None:
-                _add_product(grad_key_VD, grad_NV.T, query_SD[piece])
+                torch.mm(grad_NV, output_VD, out=grad_query_SD[piece])
+            if grad_output_VD is not None:
+                _add_product(grad_output_VD, grad_NV.T, query_SD[piece])
         count = _count(share_SC)
-        ctx.save_for_backward(grad_query_SD, grad_key_VD, grad_bias_V, count)
+        ctx.save_for_backward(grad_query_SD, grad_output_VD, grad_bias_V, count)
         return loss / (LOG2_E * count)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        query_SD, key_VD, bias_V, count = ctx.saved_tensors
+        query_SD, output_VD, bias_V, count = ctx.saved_tensors
         scale = grad / count
         reserved = (0, 0, FIRST_ITEM, 0)
         return (
             None if query_SD is None else query_SD.float() * scale,
-            None if key_VD is None else F.pad(key_VD * scale, reserved),
+            None if output_VD is None else F.pad(output_VD * scale, reserved),
             None if bias_V is None else F.pad(bias_V * scale, (FIRST_ITEM, 0)),
             None,
             None,
@@ -332,28 +342,36 @@ class _Logits:
     """The logits of the real items in units of log 2, one piece of the rows at a time: the next overwrites the last."""
 
     def __init__(
-        self, query_SD: Tensor, key_VD: Tensor, bias_V: Tensor | None, dtype: torch.dtype, rows: int
+        self,
+        query_SD: Tensor,
+        output_VD: Tensor,
+        bias_V: Tensor | None,
+        dtype: torch.dtype,
+        rows: int,
     ) -> None:
-        self.query_SD, self.key_VD = query_SD.to(dtype) * LOG2_E, key_VD[FIRST_ITEM:].to(dtype)
+        self.query_SD, self.output_VD = (
+            query_SD.to(dtype) * LOG2_E,
+            output_VD[FIRST_ITEM:].to(dtype),
+        )
         self.bias_V = None if bias_V is None else bias_V[FIRST_ITEM:] * LOG2_E
-        self.buffer_NV = self.query_SD.new_empty(min(rows, len(query_SD)), len(self.key_VD))
+        self.buffer_NV = self.query_SD.new_empty(min(rows, len(query_SD)), len(self.output_VD))
 
     def of(self, piece: slice) -> Tensor:
         """One piece `[N, V]`."""
         buffer_NV = self.buffer_NV[: piece.stop - piece.start]
-        logit_NV = torch.mm(self.query_SD[piece], self.key_VD.T, out=buffer_NV).float()
+        logit_NV = torch.mm(self.query_SD[piece], self.output_VD.T, out=buffer_NV).float()
         return logit_NV if self.bias_V is None else logit_NV.add_(self.bias_V)
 
 
 def _candidates(
-    logit_NV: Tensor, seen: Seen | None, new_X: Tensor | None, piece: slice, target_NC: Tensor
+    logit_NV: Tensor, seen: Seen | None, cold_item_I: Tensor | None, piece: slice, target_NC: Tensor
 ) -> Tensor:
     """The same, in place: what was seen scores −∞ unless it is a target, and so does what is new."""
     if seen is not None:
         own_NC = logit_NV.gather(1, target_NC)
         seen.strike_out(logit_NV, piece)
         logit_NV.scatter_(1, target_NC, own_NC)
-    return logit_NV if new_X is None else logit_NV.index_fill_(1, new_X, -torch.inf)
+    return logit_NV if cold_item_I is None else logit_NV.index_fill_(1, cold_item_I, -torch.inf)
 
 
 def _powers(logit_NV: Tensor) -> tuple[Tensor, Tensor, Tensor]:

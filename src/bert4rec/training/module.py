@@ -117,7 +117,7 @@ class TrainingModule(pl.LightningModule):
         metrics: dict[str, Any] = {
             f"validation/{name}": value for name, value in summarise(rank_B).items()
         }
-        if self.scorer.rates:  # every device takes part, one without ratings too: in the end they add up what they have
+        if self.scorer.predicts_ratings:  # every device takes part, one without ratings too: in the end they add up what they have
             rated_B = ~rating_B.isnan()
             expected_B = (
                 self.scorer.rating_distribution(histories, target_B) * self.get_buffer("level_R")

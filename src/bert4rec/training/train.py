@@ -32,7 +32,7 @@ from bert4rec.evaluation.evaluate import evaluate_rows
 from bert4rec.evaluation.report import Report, compare
 from bert4rec.locks import exclusive_folder
 from bert4rec.model.network import COLD_ITEM_PENALTY, Bert4Rec
-from bert4rec.model.scorer import NetworkScorer, readings_of
+from bert4rec.model.scorer import NetworkScorer, scoring_passes
 from bert4rec.training.checkpoints import read_checkpoint
 from bert4rec.training.cold_item_penalty import cold_item_penalty
 from bert4rec.training.cold_start_bias import fit_cold_start_bias
@@ -116,7 +116,7 @@ def _train(
             f"{output}: already trained with these settings on this data; --overwrite trains it again"
         )
         return output
-    readings_of(
+    scoring_passes(
         run
     )  # a setting of scoring that no task trains is refused before training, not after
     teacher = teacher_of(run, dataset, split)

@@ -23,7 +23,13 @@ from bert4rec.errors import ConfigError
 from bert4rec.evaluation.interactions import training_pairs
 from bert4rec.evaluation.report import Comparison
 from bert4rec.model.network import Bert4Rec
-from bert4rec.model.vocabulary_growth import NEW, Features, grown_weights, learned, matched
+from bert4rec.model.vocabulary_growth import (
+    NEW_ROW,
+    Features,
+    grown_weights,
+    learned_weights,
+    matching_rows,
+)
 
 JUDGED = "ndcg@10"
 """What decides whether a run is better than what it started from."""
@@ -41,9 +47,9 @@ def warm_start_of(
     folder = run.training.warm_start_from
     if not folder:
         return None, split
-    model = artefact.load_for(folder, dataset)
-    if model.data["checksum"] == dataset.checksum:
-        _refuse(model, artefact.why_not(model, dataset, split))
+    model = artefact.load_for_dataset(folder, dataset)
+    if model.training_data["checksum"] == dataset.checksum:
+        _refuse(model, artefact.incompatibilities(model, dataset, split))
         return model, split
     _refuse(model, _why_not_grown(model, dataset))
     known_X = _known_of_held_out(model, dataset, split)
@@ -65,7 +71,7 @@ def load_warm_start(network: Bert4Rec, model: Artefact, dataset: PreparedDataset
 
     Raises ConfigError where the sizes differ.
     """
-    own, known = learned(network), learned(model.network)
+    own, known = learned_weights(network), learned_weights(model.network)
     grown = grown_weights(network, model.network, model.dataset, dataset)
     for name, weight in grown.items():
         if own[name].shape != weight.shape:
@@ -105,13 +111,13 @@ def _refuse(model: Artefact, obstacles: Iterator[str]) -> None:
 def _why_not_grown(model: Artefact, dataset: PreparedDataset) -> Iterator[str]:
     """Why a run on other data cannot go on from the model."""
     before = model.dataset
-    if model.data["checksum"] != before.checksum:
+    if model.training_data["checksum"] != before.checksum:
         yield "was published without its data, so nobody can tell what it was trained on; take the model that holds it"
     for kind, known, now in (
         ("user", before.users, dataset.users),
         ("item", before.items, dataset.items),
     ):
-        if (matched(known, now)[now.first :] == NEW).all():
+        if (matching_rows(known, now)[now.first :] == NEW_ROW).all():
             yield f"knows none of the {kind}s of {dataset.name}; there is nothing to go on from"
     for kind, of, wanted in (
         ("item", before.item_features, dataset.item_features),
@@ -151,8 +157,8 @@ def _known_of_held_out(model: Artefact, dataset: PreparedDataset, split: Split) 
     trained = make_split(before, model.run.split)
     user_M, item_M = training_pairs(before, trained)
     user_M, item_M = (
-        matched(dataset.users, before.users)[user_M],
-        matched(dataset.items, before.items)[item_M],
+        matching_rows(dataset.users, before.users)[user_M],
+        matching_rows(dataset.items, before.items)[item_M],
     )
     time_M = before.time_N[training_events(before, trained)]
     held_out_X = np.setdiff1d(
@@ -161,7 +167,9 @@ def _known_of_held_out(model: Artefact, dataset: PreparedDataset, split: Split) 
     user_X = np.searchsorted(np.asarray(dataset.start_U1), held_out_X, side="right") - 1
     # A pair of rows as one number; what the dataset does not know is no pair of it.
     pair_X = user_X * dataset.item_rows + dataset.item_N[held_out_X]
-    pair_M = np.where((user_M == NEW) | (item_M == NEW), NEW, user_M * dataset.item_rows + item_M)
+    pair_M = np.where(
+        (user_M == NEW_ROW) | (item_M == NEW_ROW), NEW_ROW, user_M * dataset.item_rows + item_M
+    )
     met_M = np.isin(pair_M, pair_X)
     timed = before.has_times and dataset.has_times
     known = set(zip(pair_M[met_M].tolist(), (time_M[met_M] * timed).tolist(), strict=True))
@@ -174,7 +182,7 @@ def _growth(before: PreparedDataset, now: PreparedDataset) -> list[str]:
     if before.checksum == now.checksum:
         return []
     users, items = (
-        int((matched(known, wanted) == NEW).sum())
+        int((matching_rows(known, wanted) == NEW_ROW).sum())
         for known, wanted in ((before.users, now.users), (before.items, now.items))
     )
     events = len(now.item_N) - len(before.item_N)

@@ -17,7 +17,7 @@ import yaml
 
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import Split
-from bert4rec.model.scorer import readings_of
+from bert4rec.model.scorer import scoring_passes
 from bert4rec.presets import preset_names, preset_text
 from bert4rec.training import train as fit
 from small_runs import RUN
@@ -56,7 +56,7 @@ def test_every_element_changes_exactly_the_settings_that_it_names(
         after = benchmarks.elements.flat(run)
         changed = {name: after[name] for name in after if after[name] != before[name]}
         assert changed == element.changes, element.name
-        assert readings_of(run), element.name
+        assert scoring_passes(run), element.name
 
 
 @pytest.mark.parametrize("config", PRESETS, ids=lambda path: path.stem)

@@ -226,7 +226,7 @@ def test_many_users_are_checked_before_the_first_list(engine: RecommendationEngi
 
 def test_what_scores_minus_infinity_is_never_listed(engine: RecommendationEngine) -> None:
     class Refusing:
-        name, rates = "refusing", False
+        name, predicts_ratings = "refusing", False
 
         def score(self, histories: Histories) -> torch.Tensor:
             score_BV = torch.zeros(len(histories), engine.dataset.item_rows)
@@ -263,10 +263,10 @@ def test_the_expected_rating_is_the_mean_of_the_heads_distribution(
     stored = engine.dataset.histories(np.array([row] * 4), engine.dataset.start_U1[[row + 1] * 4])
     item_B = torch.tensor([engine.dataset.items.row(item) for item in found.item_ids])
     with torch.no_grad():
-        (state_BD,) = engine.scorer.states(stored)
+        (state_BD,) = engine.scorer.user_states(stored)
         user_B = torch.full_like(item_B, row)
         likely_BR = network.rating_head(
-            state_BD, network.item_vectors()[item_B], user_B, item_B
+            state_BD, network.item_embeddings()[item_B], user_B, item_B
         ).softmax(1)
     expected = (likely_BR * torch.tensor([1.0, 2, 3, 4, 5])).sum(1).tolist()
     assert [item.expected_rating for item in found] == pytest.approx(expected, abs=1e-5)
@@ -315,7 +315,7 @@ def test_an_answer_is_a_sequence_and_plain_values(engine: RecommendationEngine) 
 def test_an_engine_loads_from_a_folder_or_a_pair(
     model_folder: Path, model: Artefact, tmp_path: Path
 ) -> None:
-    artefact.save_files(model, tmp_path / "best_model.pt", tmp_path / "metadata.json")
+    artefact.save_pair(model, tmp_path / "best_model.pt", tmp_path / "metadata.json")
     folder = RecommendationEngine.load(model_folder)
     pair = RecommendationEngine.load(
         model_path=tmp_path / "best_model.pt", metadata_path=str(tmp_path / "metadata.json")

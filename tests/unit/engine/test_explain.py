@@ -93,9 +93,9 @@ def test_alone_is_the_score_with_one_event_minus_the_score_with_none(
 def test_what_newcomers_get_is_no_effect_of_events_but_of_who_they_are(model: Artefact) -> None:
     plain, welcoming = (without_biases(model) for _ in range(2))
     cold_start_bias = welcoming.scorer.network.cold_start_bias
-    cold_start_bias.get_buffer("item_X")[0] = model.dataset.items.row(120)
-    bias_PX = cold_start_bias.get_buffer("bias_PX")
-    bias_PX[:, 0] = torch.arange(1.0, 1 + len(bias_PX))
+    cold_start_bias.get_buffer("item_I")[0] = model.dataset.items.row(120)
+    bias_FI = cold_start_bias.get_buffer("bias_FI")
+    bias_FI[:, 0] = torch.arange(1.0, 1 + len(bias_FI))
     assert full(welcoming) == full(plain)
     new, before = (
         engine.explain_recommendation(None, [], 120, user_features={"gender": "F"})
@@ -103,12 +103,12 @@ def test_what_newcomers_get_is_no_effect_of_events_but_of_who_they_are(model: Ar
     )
     assert new.score > before.score + 1
     unknown, known = (
-        cold_start_bias.first_columns()["gender"],
+        cold_start_bias.first_column_of_features()["gender"],
         model.dataset.user_features["gender"][0].values.index("F") + 1,
     )
     change = new.side_information["gender"] - before.side_information["gender"]
     assert change == pytest.approx(
-        float(bias_PX[unknown + known, 0] - bias_PX[unknown, 0]), abs=1e-4
+        float(bias_FI[unknown + known, 0] - bias_FI[unknown, 0]), abs=1e-4
     )
 
 
@@ -123,10 +123,10 @@ def test_what_the_items_features_are_worth_is_measured_by_hiding_them(model: Art
         network = deepcopy(model.network)
         assert network.metadata is not None
         encoder = next(
-            feature for feature in network.metadata.features if feature.spec.name == name
+            feature for feature in network.metadata.features if feature.feature.name == name
         )  # type: ignore[union-attr]
-        table_R = encoder.get_buffer("table_R")
-        table_R[row] = torch.nan if table_R.is_floating_point() else 0
+        table_O = encoder.get_buffer("table_O")
+        table_O[row] = torch.nan if table_O.is_floating_point() else 0
         hidden = RecommendationEngine(replace(model, network=network))
         assert worth == pytest.approx(found.score - full(hidden).score, abs=1e-5)
 
@@ -209,7 +209,8 @@ def test_gradients_estimate_what_the_events_add(engine: RecommendationEngine) ->
     row = engine.dataset.items.row(120)
     assert row is not None
     shown, hidden = (
-        engine.scorer.score_of_shown(history, row, torch.full((5,), share)) for share in (1.0, 0.0)
+        engine.scorer.score_with_event_weights(history, row, torch.full((5,), share))
+        for share in (1.0, 0.0)
     )
     assert shown.item() == pytest.approx(estimated.score, abs=1e-5)
     assert sum(effects) == pytest.approx((shown - hidden).item(), rel=0.1)

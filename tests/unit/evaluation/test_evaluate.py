@@ -24,7 +24,7 @@ TWO_USERS = ([0, 1, 2, 3], [4, 3, 2])
 class Rates(Scores):
     """Scores nothing, and is sure of the same rating level for everybody."""
 
-    rates = True
+    predicts_ratings = True
 
     def __init__(self, items: int, level: int) -> None:
         super().__init__(items, lambda histories: torch.zeros(1, 1))

@@ -35,7 +35,7 @@ class Knows:
             scores[row, ASKED] = self.rule(items[-self.seq_length :].tolist())
         return scores
 
-    score_by_history = score
+    score_without_cold_start_bias = score
 
 
 def worth(values: Mapping[int, float]) -> Callable[[list[int]], float]:

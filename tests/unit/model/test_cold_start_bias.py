@@ -22,13 +22,13 @@ def scorer_with(world: PreparedDataset, **bias: float) -> NetworkScorer:
     """Of a network in which one item has a bias: of `everybody`, or of each value of `gender`."""
     scorer = NetworkScorer(network_of(world), settings())
     cold_start_bias = scorer.network.cold_start_bias
-    cold_start_bias.get_buffer("item_X")[0] = ITEM
-    bias_PX = cold_start_bias.get_buffer("bias_PX")
-    bias_PX[0, 0] = bias.get("everybody", 0.0)
+    cold_start_bias.get_buffer("item_I")[0] = ITEM
+    bias_FI = cold_start_bias.get_buffer("bias_FI")
+    bias_FI[0, 0] = bias.get("everybody", 0.0)
     for column, value in enumerate(
-        ("unknown", "first", "second"), cold_start_bias.first_columns()["gender"]
+        ("unknown", "first", "second"), cold_start_bias.first_column_of_features()["gender"]
     ):
-        bias_PX[column, 0] = bias.get(value, 0.0)
+        bias_FI[column, 0] = bias.get(value, 0.0)
     return scorer
 
 
@@ -80,7 +80,7 @@ def test_who_has_done_anything_is_answered_by_the_network_alone(
     user_B = np.array([1, 2, 3])
     histories = world.histories(user_B, np.asarray(world.start_U1)[user_B] + [1, 0, 12])
     assert moved(scorer, plain, histories) == [0.0, 1.0, 0.0]
-    assert torch.equal(scorer.score_by_history(histories), plain.score(histories))
+    assert torch.equal(scorer.score_without_cold_start_bias(histories), plain.score(histories))
 
 
 def test_an_ensemble_adds_the_mean(world: PreparedDataset, plain: NetworkScorer) -> None:
@@ -90,7 +90,8 @@ def test_an_ensemble_adds_the_mean(world: PreparedDataset, plain: NetworkScorer)
     change_BV = both.score(histories) - plain.score(histories)
     assert float(change_BV[0, ITEM]) == pytest.approx(0.5, abs=1e-5)
     assert torch.equal(
-        both.score_by_history(histories), EnsembleScorer([plain, plain]).score(histories)
+        both.score_without_cold_start_bias(histories),
+        EnsembleScorer([plain, plain]).score(histories),
     )
 
 
@@ -99,7 +100,8 @@ def test_who_has_learned_nothing_knows_nothing_of_newcomers(
 ) -> None:
     scorer, histories = scorer_with(world, everybody=1.0), nobody(world, gender=[1, 2])
     assert torch.equal(
-        scorer.shuffled(seed=0).score(histories), plain.shuffled(seed=0).score(histories)
+        scorer.with_shuffled_weights(seed=0).score(histories),
+        plain.with_shuffled_weights(seed=0).score(histories),
     )
     assert moved(scorer, plain, histories) == [1.0, 1.0]
 
@@ -111,7 +113,7 @@ def test_numbers_and_features_of_many_values_have_no_column() -> None:
         FeatureSize("age", Kind.NUMERIC, 1),
     ]
     cold_start_bias = ColdStartBias(features)
-    assert cold_start_bias.get_buffer("bias_PX").shape == (1 + 3, ITEMS)
+    assert cold_start_bias.get_buffer("bias_FI").shape == (1 + 3, ITEMS)
     values = {
         "gender": torch.tensor([0, 2]),
         "town": torch.tensor([5, 6]),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from bert4rec.artefact import Artefact, joint_scorer
+from bert4rec.artefact import Artefact, scorer_of
 from bert4rec.config import TaskWeights
 from bert4rec.data.histories import Histories
 from bert4rec.data.prepared import PreparedDataset
@@ -62,11 +62,11 @@ def test_its_scores_and_ratings_are_the_mean_of_its_members(
 def test_only_those_rate_who_learned_it(world: PreparedDataset, histories: Histories) -> None:
     rater, other = scorer(world, "a"), scorer(world, "b", 1, rates=False)
     ensemble = EnsembleScorer([other, rater])
-    assert ensemble.rates
+    assert ensemble.predicts_ratings
     likely_BR = rater.rating_distribution(histories, ITEMS)
     torch.testing.assert_close(ensemble.rating_distribution(histories, ITEMS), likely_BR)
     nobody = EnsembleScorer([other, scorer(world, "c", 2, rates=False)])
-    assert not nobody.rates
+    assert not nobody.predicts_ratings
     with pytest.raises(DataError, match=r"b \+ c: all were trained without ratings"):
         nobody.rating_distribution(histories, ITEMS)
 
@@ -128,8 +128,8 @@ def model(world: PreparedDataset, folder: str, split: str = "leave-one-out") -> 
 
 def test_one_model_is_asked_as_it_is_and_several_as_their_ensemble(world: PreparedDataset) -> None:
     one, other = model(world, "runs/a"), model(world, "runs/b")
-    assert isinstance(joint_scorer([one]), NetworkScorer)
-    joint = joint_scorer([one, other])
+    assert isinstance(scorer_of([one]), NetworkScorer)
+    joint = scorer_of([one, other])
     assert isinstance(joint, EnsembleScorer)
     assert joint.name == "a + b"
 
@@ -142,12 +142,12 @@ def test_models_that_do_not_belong_together_are_refused_by_both_folders(
     with pytest.raises(
         DataError, match=rf"^runs/a and runs/b: trained on different data .+{others.checksum}"
     ):
-        joint_scorer([first, model(others, "runs/b")])
+        scorer_of([first, model(others, "runs/b")])
     with pytest.raises(
         DataError, match=r"^runs/a and runs/b: trained on different splits .+global-time"
     ):
-        joint_scorer([first, model(world, "runs/b", "global-time")])
+        scorer_of([first, model(world, "runs/b", "global-time")])
     with pytest.raises(UsageError, match=r"named twice"):
-        joint_scorer([first, model(world, "runs/b"), model(world, "runs/../runs/a")])
+        scorer_of([first, model(world, "runs/b"), model(world, "runs/../runs/a")])
     with pytest.raises(UsageError, match=r"no model is named"):
-        joint_scorer([])
+        scorer_of([])

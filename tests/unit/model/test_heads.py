@@ -27,16 +27,16 @@ STATE, ITEMS = drawn(3, D), drawn(7, D, seed=1)
 
 def test_the_cosine_head_scores_the_angle_times_its_factor() -> None:
     head = ItemHead(replace(SMALL, logit_scale=20.0), SPEC)
-    parallel = head.queries(STATE[:1]) @ head.keys(torch.stack([STATE[0], -3 * STATE[0]])).T
+    parallel = head.output_states(STATE[:1]) @ head.output_embeddings(torch.stack([STATE[0], -3 * STATE[0]])).T
     assert parallel[0].tolist() == pytest.approx([20, -20])
-    score_NV = head.queries(STATE) @ head.keys(ITEMS).T
-    torch.testing.assert_close(head.queries(5 * STATE) @ head.keys(ITEMS * 9).T, score_NV)
+    score_NV = head.output_states(STATE) @ head.output_embeddings(ITEMS).T
+    torch.testing.assert_close(head.output_states(5 * STATE) @ head.output_embeddings(ITEMS * 9).T, score_NV)
     assert score_NV.abs().max() < 20
 
 
 def test_the_plain_head_scores_the_dot_product() -> None:
     head = ItemHead(replace(SMALL, cosine_head=False), SPEC)
-    torch.testing.assert_close(head.queries(STATE) @ head.keys(ITEMS).T, STATE @ ITEMS.T)
+    torch.testing.assert_close(head.output_states(STATE) @ head.output_embeddings(ITEMS).T, STATE @ ITEMS.T)
 
 
 def test_the_rating_depends_on_the_state_and_on_the_item() -> None:

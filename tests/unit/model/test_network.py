@@ -39,7 +39,7 @@ def states(network: Bert4Rec, batch: Batch) -> dict[str, Tensor]:
 
 def regenre(network: Bert4Rec, item: int, genre: int) -> None:
     assert network.metadata is not None
-    network.metadata.features[0].get_buffer("table_R")[item, 0] = genre
+    network.metadata.features[0].get_buffer("table_O")[item, 0] = genre
 
 
 class Leaky(Bert4Rec):
@@ -66,13 +66,13 @@ def test_a_hidden_item_hides_its_side_information(network_class: type[Bert4Rec])
     if isinstance(network, Leaky):
         network.true_item_T = masked.sequences.item_T.index_put((masked.token_S,), masked.item_S)
     seen = Batch(None, masked, None, events=5)
-    before, key_before_VD = network(seen).masked_SD, network(seen).key_VD
+    before, key_before_VD = network(seen).masked_SD, network(seen).output_VD
     regenre(network, hidden, genre=3)
     after = network(seen)
     others = torch.arange(len(key_before_VD)) != hidden
-    assert torch.equal(after.key_VD[others], key_before_VD[others])
+    assert torch.equal(after.output_VD[others], key_before_VD[others])
     moved = not torch.equal(
-        before @ key_before_VD[others].T, after.masked_SD @ after.key_VD[others].T
+        before @ key_before_VD[others].T, after.masked_SD @ after.output_VD[others].T
     )
     assert moved == (network_class is Leaky)
 
@@ -134,9 +134,9 @@ def test_an_unknown_rating_adds_nothing(world: PreparedDataset) -> None:
     assert causal is not None
     assert network.rating is not None
     unrated = replace(causal.sequences, rating_T=torch.zeros_like(causal.sequences.rating_T))
-    before = network.encode(unrated, network.item_vectors(), causal=True)
+    before = network.encode(unrated, network.item_embeddings(), causal=True)
     network.rating.weight.data[0] = 1e3
-    assert torch.equal(network.encode(unrated, network.item_vectors(), causal=True), before)
+    assert torch.equal(network.encode(unrated, network.item_embeddings(), causal=True), before)
 
 
 def test_pad_and_mask_are_never_listed_however_they_score(world: PreparedDataset) -> None:
@@ -162,7 +162,7 @@ def test_pad_and_mask_are_never_learned_as_answers(world: PreparedDataset) -> No
 
 def test_every_task_has_its_predictions(world: PreparedDataset) -> None:
     predictions = network_of(world)(batch_of(world))
-    asked = Predictions.__dataclass_fields__.keys() - {"bias_V", "new_X"}
+    asked = Predictions.__dataclass_fields__.keys() - {"bias_V", "cold_item_I"}
     assert all(getattr(predictions, name) is not None for name in asked)
 
 
@@ -170,7 +170,7 @@ OFF = {
     "item_prediction": ("masked_SD", None),
     "next_item": ("causal_SD", None),
     "rating_prediction": ("rating_NR", "rating_head"),
-    "user_preference": ("taste_BD", "preference_head"),
+    "user_preference": ("preference_BD", "preference_head"),
 }
 
 
@@ -200,7 +200,7 @@ def test_hidden_ids_leave_metadata_to_score(world: PreparedDataset) -> None:
     network.item_head.bias_V.data.fill_(0.5)
     torch.manual_seed(1)
     found = [network(batch) for _ in range(100)]
-    hidden_TV = torch.stack([(answers.key_VD == network.metadata()).all(1) for answers in found])
+    hidden_TV = torch.stack([(answers.output_VD == network.metadata()).all(1) for answers in found])
     assert hidden_TV[:, FIRST_ITEM:].float().mean().item() == pytest.approx(0.3, abs=0.03)
     assert not hidden_TV[:, MASK].any()
     assert torch.equal(
@@ -214,12 +214,14 @@ def test_ids_are_hidden_in_training_only_and_only_where_metadata_can_score(
 ) -> None:
     network, batch = network_of(world, id_dropout=0.9), batch_of(world)
     assert torch.equal(
-        network.eval()(batch).key_VD,
-        network.item_head.keys(network.item.weight + network.metadata()),
+        network.eval()(batch).output_VD,
+        network.item_head.output_embeddings(network.item.weight + network.metadata()),
     )
     for changes in ({"id_dropout": 0.9, "item_features": False}, {"id_dropout": 0.0}):
         bare = network_of(world, **changes).train()
-        assert torch.equal(bare(batch).key_VD, bare.item_head.keys(bare.item_vectors()))
+        assert torch.equal(
+            bare(batch).output_VD, bare.item_head.output_embeddings(bare.item_embeddings())
+        )
 
 
 @pytest.mark.parametrize("counts", [[0, 0, 1, 4, 16, 0], [0, 0, 5, 5, 5, 5]])
@@ -242,7 +244,7 @@ def test_an_item_whose_id_is_unknown_is_placed_by_its_metadata(world: PreparedDa
     assert network.metadata is not None
     with torch.no_grad():
         network.item.weight[FIRST_ITEM] = 0
-    assert torch.equal(network.item_vectors()[FIRST_ITEM], network.metadata()[FIRST_ITEM])
+    assert torch.equal(network.item_embeddings()[FIRST_ITEM], network.metadata()[FIRST_ITEM])
 
 
 def grad_of_the_unknown_user(world: PreparedDataset, user_dropout: float) -> float:
@@ -325,10 +327,10 @@ def test_batch_mates_change_nothing(world: PreparedDataset, reading: str, block:
     histories = world.histories(users, np.asarray(world.start_U1)[users] + [3, 9, 1])
     together = causal_sequences(histories, SMALL.seq_length)
     causal = reading == "causal_SD"
-    state_BD = network.encode(together, network.item_vectors(), causal)[together.last_B]
+    state_BD = network.encode(together, network.item_embeddings(), causal)[together.last_B]
     for row in range(3):
         one = causal_sequences(histories.take(np.array([row])), SMALL.seq_length)
-        by_itself = network.encode(one, network.item_vectors(), causal)[-1]
+        by_itself = network.encode(one, network.item_embeddings(), causal)[-1]
         torch.testing.assert_close(state_BD[row], by_itself, atol=1e-5, rtol=1e-4)
 
 
@@ -339,7 +341,7 @@ def test_each_token_weighs_the_users_tokens_in_its_own_way(world: PreparedDatase
     record: dict[str, list[Tensor]] = {}
     histories = world.histories(np.array([2]), np.asarray(world.start_U1)[[2]] + 6)
     network.encode(
-        causal_sequences(histories, 8), network.item_vectors(), causal=True, record=record
+        causal_sequences(histories, 8), network.item_embeddings(), causal=True, record=record
     )
     (weight_TSH,) = record["user"]
     assert weight_TSH.shape == (7, 4 + 1, 2)  # id, gender, age, occupation, and the context
@@ -407,7 +409,7 @@ def test_a_forgotten_item_is_its_metadata_and_no_candidate(
     saved, new = network.state_dict().keys(), torch.tensor([3, 7])
     network.reset_cold_rows(torch.tensor([], dtype=torch.long), new)
     assert network.metadata is not None
-    torch.testing.assert_close(network.item_vectors()[new], network.metadata()[new])
+    torch.testing.assert_close(network.item_embeddings()[new], network.metadata()[new])
     after = dict(network.named_parameters())
     changed = {
         "item.weight",
@@ -419,7 +421,7 @@ def test_a_forgotten_item_is_its_metadata_and_no_candidate(
         rows = (before[name] != after[name]).reshape(len(before[name]), -1).any(1)
         assert rows.nonzero().flatten().tolist() == new.tolist()
         assert not after[name][new].any()
-    assert network(batch_of(world)).new_X.tolist() == new.tolist()  # type: ignore[union-attr]
+    assert network(batch_of(world)).cold_item_I.tolist() == new.tolist()  # type: ignore[union-attr]
     assert network.state_dict().keys() == saved  # which items are new is nothing to be saved
 
 
@@ -433,4 +435,4 @@ def test_who_knows_items_by_their_ids_alone_forgets_none(
     before = network.item.weight.clone()
     network.reset_cold_rows(torch.tensor([], dtype=torch.long), torch.tensor([3, 7]))
     assert torch.equal(network.item.weight, before)
-    assert network(batch_of(world)).new_X is None
+    assert network(batch_of(world)).cold_item_I is None

@@ -10,7 +10,7 @@ from bert4rec.data.histories import Histories
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.errors import ConfigError, DataError
 from bert4rec.ids import FIRST_ITEM
-from bert4rec.model.scorer import NetworkScorer, readings_of
+from bert4rec.model.scorer import NetworkScorer, scoring_passes
 from small_networks import ALL_TASKS, SMALL, network_of, settings
 
 ONLY_MASKED = TaskWeights(next_item=0.0)
@@ -41,7 +41,7 @@ def histories(world: PreparedDataset) -> Histories:
 def test_what_was_trained_is_read_as_the_setting_says(
     scoring: str, tasks: TaskWeights, readings: tuple[str, ...]
 ) -> None:
-    assert readings_of(run(scoring, tasks)) == readings
+    assert scoring_passes(run(scoring, tasks)) == readings
 
 
 @pytest.mark.parametrize(
@@ -54,17 +54,17 @@ def test_what_was_trained_is_read_as_the_setting_says(
     ],
 )
 def test_a_reading_that_was_not_trained_is_refused(scoring: str, tasks: TaskWeights) -> None:
-    with pytest.raises(ConfigError, match=f"scoring '{scoring}' needs the .* reading"):
-        readings_of(run(scoring, tasks))
+    with pytest.raises(ConfigError, match=f"scoring '{scoring}' needs the .* pass"):
+        scoring_passes(run(scoring, tasks))
 
 
 def test_causal_reads_the_last_events_state_and_mask_an_appended_masks(
     world: PreparedDataset, histories: Histories
 ) -> None:
     network = network_of(world).eval()
-    item_VD = network.item_vectors()
+    item_VD = network.item_embeddings()
     for scoring, make in (("causal", causal_sequences), ("mask", masked_sequences)):
-        (state_BD,) = NetworkScorer(network, run(scoring)).states(histories)
+        (state_BD,) = NetworkScorer(network, run(scoring)).user_states(histories)
         for row in range(3):
             sequences = make(histories.take(np.array([row])), SMALL.seq_length)
             last_D = network.encode(sequences, item_VD, causal=scoring == "causal")[-1]
@@ -115,7 +115,7 @@ def test_a_model_without_ratings_rates_nothing(
     world: PreparedDataset, histories: Histories
 ) -> None:
     scorer = NetworkScorer(network_of(world, TaskWeights(rating_prediction=0.0)), run("causal"))
-    assert scorer.rates is False
+    assert scorer.predicts_ratings is False
     with pytest.raises(DataError, match="trained without ratings"):
         scorer.rating_distribution(histories, torch.tensor([2, 3, 4]))
 
@@ -123,7 +123,7 @@ def test_a_model_without_ratings_rates_nothing(
 def test_preferences_are_probabilities_of_each_genre(
     world: PreparedDataset, histories: Histories
 ) -> None:
-    preference = NetworkScorer(network_of(world), run("causal")).preference(histories)
+    preference = NetworkScorer(network_of(world), run("causal")).feature_preferences(histories)
     assert list(preference) == ["genres"]
     assert preference["genres"].shape == (3, 5)
     torch.testing.assert_close(preference["genres"].sum(1), torch.ones(3))
@@ -133,20 +133,20 @@ def test_without_the_preference_task_there_are_none(
     world: PreparedDataset, histories: Histories
 ) -> None:
     network = network_of(world, TaskWeights(user_preference=0.0))
-    assert NetworkScorer(network, run("causal")).preference(histories) == {}
+    assert NetworkScorer(network, run("causal")).feature_preferences(histories) == {}
 
 
 def test_attention_can_be_looked_at_for_one_user(
     world: PreparedDataset, histories: Histories
 ) -> None:
     scorer = NetworkScorer(network_of(world), run("causal"))
-    seen = scorer.attention(histories.take(np.array([0])))
+    seen = scorer.attention_weights(histories.take(np.array([0])))
     assert [weights.shape for weights in seen["layers"]] == [
         (1, 2, 4, 4)
     ] * 2  # start token and 3 events, 2 layers
     assert [weights.shape for weights in seen["user"]] == [(4, 5, 2)]
     with pytest.raises(ValueError, match="one user at a time, not 3"):
-        scorer.attention(histories)
+        scorer.attention_weights(histories)
 
 
 def test_looking_at_attention_changes_no_score(
@@ -154,7 +154,7 @@ def test_looking_at_attention_changes_no_score(
 ) -> None:
     scorer = NetworkScorer(network_of(world), run("causal"))
     before = scorer.score(histories)
-    scorer.attention(histories.take(np.array([0])))
+    scorer.attention_weights(histories.take(np.array([0])))
     assert torch.equal(scorer.score(histories), before)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bert4rec import artefact
-from bert4rec.artefact import joint_scorer
+from bert4rec.artefact import scorer_of
 from bert4rec.config import RunConfig
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import make_split
@@ -83,7 +83,7 @@ def test_gradients_stand_beside_where_captum_is(found: Faithfulness) -> None:
 def test_shuffled_weights_explain_otherwise(found: Faithfulness, scorer: NetworkScorer) -> None:
     correlation, (low, high) = found.shuffled
     assert low <= correlation <= high < 0.5
-    shuffled = scorer.shuffled(0)
+    shuffled = scorer.with_shuffled_weights(0)
     for name, weight in scorer.network.named_parameters():
         other = dict(shuffled.network.named_parameters())[name]
         assert sorted(weight.flatten().tolist()) == sorted(other.flatten().tolist()), name
@@ -94,7 +94,7 @@ def test_effects_agree_with_themselves(scorer: NetworkScorer, world: PreparedDat
     """A model whose shuffled twin is itself is blind to nothing: the correlation is 1."""
 
     class Same(NetworkScorer):
-        def shuffled(self, seed: int) -> NetworkScorer:
+        def with_shuffled_weights(self, seed: int) -> NetworkScorer:
             return self
 
     same = Same(scorer.network, scorer.run)
@@ -119,7 +119,7 @@ def test_several_models_are_explained_as_one(
         RunConfig.from_dict({**TRAINED.to_dict(), "seed": 7, "max_epochs": 2}),
         tmp_path / "b",
     )
-    both = joint_scorer([artefact.load(folder), artefact.load(other)])
+    both = scorer_of([artefact.load(folder), artefact.load(other)])
     found = faithfulness(both, world, make_split(world, RUN.split), users=4)
     assert GRADIENTS not in found.values
     assert found.passes > 0

@@ -35,7 +35,7 @@ def scorer_of(world: PreparedDataset, places: bool = True) -> NetworkScorer:
         NetworkScorer,
         SimpleNamespace(
             name="drawn",
-            network=SimpleNamespace(places_new_items=places),
+            network=SimpleNamespace(places_cold_start_items=places),
             score=lambda histories: drawn(histories, 0),
             score_by_metadata=lambda histories: drawn(histories, 1000) + 2.0,
         ),

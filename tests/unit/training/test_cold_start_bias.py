@@ -46,9 +46,9 @@ def fitted(dataset: PreparedDataset, split: Split) -> NetworkScorer:
 def biases(scorer: NetworkScorer) -> dict[int, Tensor]:
     """By item row, `[P]`."""
     cold_start_bias = scorer.network.cold_start_bias
-    rows = cold_start_bias.get_buffer("item_X").tolist()
+    rows = cold_start_bias.get_buffer("item_I").tolist()
     return {
-        row: cold_start_bias.get_buffer("bias_PX")[:, place]
+        row: cold_start_bias.get_buffer("bias_FI")[:, place]
         for place, row in enumerate(rows)
         if row != PAD
     }
@@ -67,7 +67,7 @@ def loss(scorer: NetworkScorer, dataset: PreparedDataset, split: Split) -> float
         value_B[:] = UNKNOWN
     both = [scorer.score(histories).double() for histories in (told, silent)]
     total = SHRINKAGE * float(
-        scorer.network.cold_start_bias.get_buffer("bias_PX").double().square().sum()
+        scorer.network.cold_start_bias.get_buffer("bias_FI").double().square().sum()
     )
     for row, user in enumerate(range(1, dataset.users.rows)):
         start = int(dataset.start_U1[user])
@@ -87,15 +87,15 @@ def test_no_other_biases_fit_better(
     split = split_of(people)
     scorer = fitted(people, split)
     best = loss(scorer, people, split)
-    bias_PX = scorer.network.cold_start_bias.get_buffer("bias_PX")
-    there_PX = (bias_PX != 0).float()
+    bias_FI = scorer.network.cold_start_bias.get_buffer("bias_FI")
+    there_PX = (bias_FI != 0).float()
     generator = torch.Generator().manual_seed(0)
     for size in (0.03, 0.3):
         for _ in range(5):
-            step_PX = torch.randn(bias_PX.shape, generator=generator) * there_PX * size
-            bias_PX += step_PX
+            step_PX = torch.randn(bias_FI.shape, generator=generator) * there_PX * size
+            bias_FI += step_PX
             assert loss(scorer, people, split) > best
-            bias_PX -= step_PX
+            bias_FI -= step_PX
     scorer.network.cold_start_bias.reset()
     assert loss(scorer, people, split) > best + 0.5
 
@@ -104,11 +104,11 @@ def test_every_item_of_a_small_catalogue_has_a_bias_and_the_rest_of_the_places_n
     people: PreparedDataset,
 ) -> None:
     cold_start_bias = fitted(people, split_of(people)).network.cold_start_bias
-    item_X = cold_start_bias.get_buffer("item_X")
+    item_X = cold_start_bias.get_buffer("item_I")
     assert sorted(item_X[:40].tolist()) == list(range(FIRST_ITEM, people.item_rows))
     assert item_X.shape == (ITEMS,)
     assert (item_X[40:] == PAD).all()
-    assert not cold_start_bias.get_buffer("bias_PX")[:, 40:].any()
+    assert not cold_start_bias.get_buffer("bias_FI")[:, 40:].any()
 
 
 def test_who_says_nothing_is_answered_for_too(people: PreparedDataset) -> None:
@@ -135,7 +135,7 @@ def test_only_first_events_of_those_who_train_count(people: PreparedDataset) -> 
     for user in np.setdiff1d(np.arange(1, people.users.rows), split.cold_users(people)):
         item_N[start_U1[user] + COLD_START_RANGE : start_U1[user + 1]] = FIRST_ITEM
     expected, found = (fitted(data, split) for data in (people, replace(people, item_N=item_N)))
-    for name in ("item_X", "bias_PX"):
+    for name in ("item_I", "bias_FI"):
         assert torch.equal(
             expected.network.cold_start_bias.get_buffer(name),
             found.network.cold_start_bias.get_buffer(name),
@@ -219,9 +219,9 @@ def test_an_item_that_is_kept_from_training_has_none(people: PreparedDataset) ->
 
 def test_a_second_fit_forgets_the_first(people: PreparedDataset) -> None:
     scorer = fitted(people, split_of(people))
-    before = scorer.network.cold_start_bias.get_buffer("bias_PX").clone()
+    before = scorer.network.cold_start_bias.get_buffer("bias_FI").clone()
     fit_cold_start_bias(scorer, people, split_of(people))
-    assert torch.equal(scorer.network.cold_start_bias.get_buffer("bias_PX"), before)
+    assert torch.equal(scorer.network.cold_start_bias.get_buffer("bias_FI"), before)
 
 
 def test_a_network_without_users_features_has_one_bias_an_item(people: PreparedDataset) -> None:

@@ -76,7 +76,7 @@ def test_it_says_what_its_model_scores(
     last_B = (
         read.sequences.last_B
     )  # of every user the last training event is asked for, and nothing later is read
-    score_BV = (said.query_SD @ said.key_VD.T + said.bias_V)[torch.isin(read.token_S, last_B)]
+    score_BV = (said.query_SD @ said.output_VD.T + said.bias_V)[torch.isin(read.token_S, last_B)]
     user_B = read.sequences.user_B.numpy()
     event_B = np.asarray(split.train_stop_U)[user_B] - 1
     histories = world.histories(user_B, event_B, world.time_N[event_B])
@@ -97,7 +97,8 @@ def test_its_scores_are_divided_by_the_temperature(folder: Path, world: Prepared
     assert set(cold) == {"next_item", "item_prediction"}
     for task in cold:
         one, other = (
-            said[task].query_SD @ said[task].key_VD.T + said[task].bias_V for said in (cold, warm)
+            said[task].query_SD @ said[task].output_VD.T + said[task].bias_V
+            for said in (cold, warm)
         )
         torch.testing.assert_close(one, 4 * other, atol=1e-4, rtol=1e-4)
 
@@ -128,7 +129,7 @@ def logits(teacher: Teacher | None, batch: Batch) -> dict[str, Tensor]:
     """What is said of each task's rows, `[S, V]`."""
     assert teacher is not None
     return {
-        task: said.query_SD @ said.key_VD.T + (0 if said.bias_V is None else said.bias_V)
+        task: said.query_SD @ said.output_VD.T + (0 if said.bias_V is None else said.bias_V)
         for task, said in teacher.taught(batch).items()
     }
 

@@ -100,9 +100,9 @@ def test_one_target_is_the_plain_cross_entropy(query: Tensor, key: Tensor) -> No
 
 
 def test_by_hand_two_items_score_alike() -> None:
-    key_VD = torch.tensor([[9.0], [9.0], [1.0], [1.0]])  # PAD and MASK would score best
+    output_VD = torch.tensor([[9.0], [9.0], [1.0], [1.0]])  # PAD and MASK would score best
     loss = linear_cross_entropy(
-        torch.ones(1, 1), key_VD, None, torch.tensor([[FIRST_ITEM]]), torch.ones(1, 1)
+        torch.ones(1, 1), output_VD, None, torch.tensor([[FIRST_ITEM]]), torch.ones(1, 1)
     )
     assert loss.item() == pytest.approx(log(2))
 
@@ -200,11 +200,11 @@ def test_new_items_are_no_candidates_of_student_or_teacher_and_learn_nothing(
     item_SC = torch.where(torch.isin(item_SC, new), FIRST_ITEM + 1, item_SC)
     teacher = SoftTargets(-query.detach(), key.detach(), bias.detach(), 0.4) if taught else None
     theirs = (
-        replace(teacher, key_VD=key.detach()[known], bias_V=bias.detach()[known])
+        replace(teacher, output_VD=key.detach()[known], bias_V=bias.detach()[known])
         if teacher
         else None
     )
-    found = linear_cross_entropy(query, key, bias, item_SC, share_SC, soft=teacher, new_X=new)
+    found = linear_cross_entropy(query, key, bias, item_SC, share_SC, soft=teacher, cold_item_I=new)
     true = linear_cross_entropy(
         query, key[known], bias[known], place_V[item_SC], share_SC, soft=theirs
     )
@@ -235,14 +235,14 @@ def test_what_a_gpu_strikes_out_is_what_a_cpu_strikes_out(
 
 def everything_alike(batch: Batch) -> Predictions:
     """Every item scores the same, so that a loss is the logarithm of the number of candidates."""
-    key_VD = torch.zeros(FIRST_ITEM + 10, 1)
+    output_VD = torch.zeros(FIRST_ITEM + 10, 1)
     rows = {
         name: len(read.item_S)
         for name, read in (("causal", batch.causal), ("masked", batch.masked))
         if read
     }
     return Predictions(
-        key_VD, None, **{f"{name}_SD": torch.zeros(count, 1) for name, count in rows.items()}
+        output_VD, None, **{f"{name}_SD": torch.zeros(count, 1) for name, count in rows.items()}
     )
 
 
@@ -260,7 +260,9 @@ def test_a_causal_token_has_seen_what_came_before_and_a_masked_one_the_whole_win
 def test_new_items_are_candidates_of_no_item_task() -> None:
     batch = batch_of(dataset_of([0, 1, 2, 0, 4, 5], num_items=10), mask_probability=0.01)
     alike = replace(
-        everything_alike(batch), new_X=torch.tensor([9, 10, 11]), taste_BD=torch.zeros(1, 1)
+        everything_alike(batch),
+        cold_item_I=torch.tensor([9, 10, 11]),
+        preference_BD=torch.zeros(1, 1),
     )
     found = multi_task_loss(alike, batch, ALL_TASKS, {}).parts
     assert set(found) == {"item_prediction", "next_item", "user_preference"}
@@ -278,10 +280,10 @@ def test_otherwise_every_item_is_a_candidate() -> None:
 
 def teacher(weight: float, biased: bool = True) -> SoftTargets:
     """Scores of its own, from vectors of another width."""
-    query_SD, key_VD, bias_V = (
+    query_SD, output_VD, bias_V = (
         drawn(*shape, seed=seed).detach() for shape, seed in (((S, 4), 5), ((V, 4), 6), ((V,), 7))
     )
-    return SoftTargets(query_SD, key_VD, bias_V if biased else None, weight)
+    return SoftTargets(query_SD, output_VD, bias_V if biased else None, weight)
 
 
 def softly(
@@ -293,7 +295,7 @@ def softly(
         score_SV = of_query @ of_key.T + (0 if of_bias is None else of_bias)
         return score_SV.masked_fill(barred_SV, -1e9)
 
-    told_SV = scores(soft.query_SD, soft.key_VD, soft.bias_V).softmax(1)
+    told_SV = scores(soft.query_SD, soft.output_VD, soft.bias_V).softmax(1)
     target_SV = (1 - soft.weight) * F.one_hot(item_S, V) + soft.weight * told_SV
     return F.cross_entropy(scores(query, key, bias), target_SV)
 
@@ -326,12 +328,12 @@ def test_a_teachers_distribution_is_its_share_of_the_target(
 
 
 def test_by_hand_a_sure_student_pays_for_its_teachers_doubt() -> None:
-    key_VD = torch.tensor(
+    output_VD = torch.tensor(
         [[0.0], [0.0], [1.0], [0.0]]
     )  # the student scores log 3 and 0: 3/4 and 1/4
-    doubt = SoftTargets(torch.zeros(1, 1), key_VD, None, weight=0.5)
+    doubt = SoftTargets(torch.zeros(1, 1), output_VD, None, weight=0.5)
     query, happened = torch.full((1, 1), log(3)), torch.tensor([[FIRST_ITEM]])
-    loss = linear_cross_entropy(query, key_VD, None, happened, torch.ones(1, 1), soft=doubt)
+    loss = linear_cross_entropy(query, output_VD, None, happened, torch.ones(1, 1), soft=doubt)
     assert loss.item() == pytest.approx(-(0.75 * log(3 / 4) + 0.25 * log(1 / 4)))
 
 
@@ -374,12 +376,17 @@ def test_a_teacher_teaches_the_tasks_it_is_asked_of_and_no_other(computed: tuple
     predictions, batch, tables = computed
     plain = multi_task_loss(predictions, batch, ALL_TASKS, tables).parts
     uniform = SoftTargets(
-        torch.zeros(len(batch.causal.item_S), 1), torch.zeros(len(predictions.key_VD), 1), None, 0.5
+        torch.zeros(len(batch.causal.item_S), 1),
+        torch.zeros(len(predictions.output_VD), 1),
+        None,
+        0.5,
     )
     found = multi_task_loss(
         predictions, batch, ALL_TASKS, tables, taught={"next_item": uniform}
     ).parts
-    logit_SV = (predictions.causal_SD @ predictions.key_VD.T + predictions.bias_V)[:, FIRST_ITEM:]
+    logit_SV = (predictions.causal_SD @ predictions.output_VD.T + predictions.bias_V)[
+        :, FIRST_ITEM:
+    ]
     torch.testing.assert_close(
         found["next_item"], plain["next_item"] / 2 - logit_SV.log_softmax(1).mean() / 2
     )
@@ -435,7 +442,7 @@ def test_item_losses_are_over_the_supervised_tokens(computed: tuple) -> None:
         ("next_item", predictions.causal_SD, batch.causal),
         ("item_prediction", predictions.masked_SD, batch.masked),
     ):
-        logit_SV = (query_SD @ predictions.key_VD.T + predictions.bias_V)[:, FIRST_ITEM:]
+        logit_SV = (query_SD @ predictions.output_VD.T + predictions.bias_V)[:, FIRST_ITEM:]
         torch.testing.assert_close(parts[task], F.cross_entropy(logit_SV, read.item_S - FIRST_ITEM))
 
 
@@ -461,7 +468,7 @@ def test_the_rating_heads_own_vectors_are_kept_small_in_the_share_that_was_asked
         multi_task_loss(predictions, batch, weights, {}, rating_factor_l2=share)
         for share in (0.0, 200.0)
     )
-    square = predictions.rating_square.item()
+    square = predictions.rating_factor_square_norm.item()
     assert square > 0
     assert some.total.item() == pytest.approx(none.total.item() + 0.3 * 200 * square)
     assert some.parts == none.parts
@@ -481,11 +488,11 @@ def test_a_batch_without_ratings_costs_nothing_and_keeps_the_head_in_the_graph()
 
 def test_preferences_are_the_coming_items_and_genres_in_equal_shares() -> None:
     # UpcomingEvents are the items 0 (genre 1) and 1 (genres 1 and 2): shares 2/3 and 1/3 of the genres, 1/2 of each item.
-    key_VD = torch.tensor([[0.0], [0.0], [1.0], [2.0], [3.0]])
+    output_VD = torch.tensor([[0.0], [0.0], [1.0], [2.0], [3.0]])
     predictions = Predictions(
-        key_VD=key_VD,
+        output_VD=output_VD,
         bias_V=None,
-        taste_BD=torch.ones(1, 1),
+        preference_BD=torch.ones(1, 1),
         values={"genres": torch.tensor([[1.0, 4.0]])},
     )
     coming = batch_of(dataset_of([0, 1, 2])).coming
@@ -494,7 +501,7 @@ def test_preferences_are_the_coming_items_and_genres_in_equal_shares() -> None:
     batch = Batch(None, None, replace(coming, item_BC=item_BC), events=0)
     tables = {"genres": torch.tensor([[0, 0], [0, 0], [1, 0], [1, 2], [2, 0]])}
     likely_items, likely_genres = (
-        key_VD[FIRST_ITEM:, 0].log_softmax(0),
+        output_VD[FIRST_ITEM:, 0].log_softmax(0),
         torch.tensor([1.0, 4.0]).log_softmax(0),
     )
     by_hand = -(likely_items[0] / 2 + likely_items[1] / 2) - (
@@ -519,9 +526,9 @@ def test_preferences_teach_their_own_head_alone(world: PreparedDataset, cosine: 
 
 def test_coming_items_without_genres_ask_for_none() -> None:
     predictions = Predictions(
-        key_VD=torch.ones(3, 1),
+        output_VD=torch.ones(3, 1),
         bias_V=None,
-        taste_BD=torch.ones(1, 1),
+        preference_BD=torch.ones(1, 1),
         values={"genres": torch.zeros(1, 4)},
     )
     coming = batch_of(dataset_of([0, 1, 2])).coming

@@ -337,7 +337,7 @@ def test_a_run_of_another_versions_network_is_refused(
         trained(report=interrupt)
     for path in (tmp_path / "run" / "training").glob("*.ckpt"):
         checkpoint = torch.load(path, weights_only=True)
-        del checkpoint["state_dict"]["network.cold_start_bias.bias_PX"]
+        del checkpoint["state_dict"]["network.cold_start_bias.bias_FI"]
         torch.save(checkpoint, path)
     with pytest.raises(
         DataError, match=r"ckpt: begun by another version, .* --overwrite trains anew$"
@@ -439,7 +439,7 @@ def weights_at_the_start(folder: Path) -> dict[str, torch.Tensor]:
 
 def test_averages_leave_feature_tables_as_they_are(trained: Train, complete: Path) -> None:
     averaged, plain = weights(trained("ema", ema_decay=0.9, max_epochs=1)), weights(complete)
-    tables = [name for name in plain if name.endswith("table_R")]
+    tables = [name for name in plain if name.endswith("table_O")]
     assert len(tables) == 6
     assert all(np.array_equal(averaged[name], plain[name], equal_nan=True) for name in tables)
 
@@ -507,5 +507,5 @@ def test_new_items_are_their_metadata_from_the_first_step_on(
     new, network = make_split(world, run.split).cold_items(world), made[0].network
     assert len(new) == 5
     assert np.flatnonzero((network.item.weight == 0).all(1)).tolist() == [PAD, *new]
-    assert network.new_X is not None
-    assert network.new_X.tolist() == new.tolist()
+    assert network.cold_item_I is not None
+    assert network.cold_item_I.tolist() == new.tolist()

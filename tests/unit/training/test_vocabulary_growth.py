@@ -130,7 +130,7 @@ def test_who_was_known_is_answered_as_before(
 ) -> None:
     network, said = grown(folder, new)
     before, after = artefact.load(folder), NetworkScorer(network, run_of())
-    assert before.network.cold_start_bias.get_buffer("bias_PX").any()
+    assert before.network.cold_start_bias.get_buffer("bias_FI").any()
     assert said.endswith(
         f"grows by {80 - OLD_USERS} users, 4 items and {len(new.item_N) - len(old.item_N):,} events to grown"
     )
@@ -150,7 +150,10 @@ def test_who_was_known_is_answered_as_before(
             after.rating_distribution(again, new_target),
         )
         assert rated_again[0].tolist() == pytest.approx(rated[0].tolist(), abs=1e-4)
-        liked, liked_again = before.scorer().preference(asked), after.preference(again)
+        liked, liked_again = (
+            before.scorer().feature_preferences(asked),
+            after.feature_preferences(again),
+        )
         for name, likely in liked.items():
             assert liked_again[name][0].tolist() == pytest.approx(likely[0].tolist(), abs=1e-4)
 
@@ -301,14 +304,14 @@ def test_newcomers_biases_go_where_items_and_values_are_now(
 
     def by_raw(of: ColdStartBias, data: PreparedDataset) -> dict[Any, dict[Any, float]]:
         """Each item's biases of everybody and of each gender."""
-        column = of.first_columns()["gender"]
+        column = of.first_column_of_features()["gender"]
         values = ["unknown", *data.user_features["gender"][0].values]
         rows = {"everybody": 0, **{value: column + row for row, value in enumerate(values)}}
         return {
             data.items.raw(item): {
-                value: float(of.get_buffer("bias_PX")[row, at]) for value, row in rows.items()
+                value: float(of.get_buffer("bias_FI")[row, at]) for value, row in rows.items()
             }
-            for at, item in enumerate(of.get_buffer("item_X").tolist())
+            for at, item in enumerate(of.get_buffer("item_I").tolist())
             if item != PAD
         }
 
@@ -339,7 +342,7 @@ def test_a_split_that_is_made_in_another_way_now_is_refused(
 ) -> None:
     model = artefact.load(folder)
     of_before = replace(model, split={**model.split, "checksum": "0123456789abcdef"})
-    monkeypatch.setattr(artefact, "load_for", lambda folder, dataset: of_before)
+    monkeypatch.setattr(artefact, "load_for_dataset", lambda folder, dataset: of_before)
     with pytest.raises(
         ConfigError, match="was split in another way by the version that trained it"
     ):
