@@ -188,6 +188,6 @@ def _caption(record: Record) -> str:
     protocol = record["protocol"]
     return (
         f"{record['config']} changed, minus {record['config']}: {protocol['dataset']}, {protocol['split']}, "
-        f"{protocol['cases']}, {protocol['users']:,} users, {_counted(len(record['seeds']), 'seed')}; "
+        f"{protocol['subset']}, {protocol['users']:,} users, {_counted(len(record['seeds']), 'seed')}; "
         "lines: 95 % paired bootstrap over users, blue where they leave zero out"
     )

@@ -4,7 +4,7 @@
 
 takes models of `cold-start-users`, finds the biases of each again, prints the tables, and writes `cold_start_bias.json`. Whether a
 user's 20th event is among ten is mostly chance, so everybody's 10th to 30th events are asked for: what a user counts
-is the mean over them. `--cases test` asks those of the cold_users that test, which nothing may be chosen by.
+is the mean over them. `--subset test` asks those of the cold_users that test, which nothing may be chosen by.
 
 Legend: C cases (users), V item rows, X events that are asked for.
 """
@@ -15,7 +15,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ from bert4rec.cli.evaluate import data_of
 from bert4rec.data.arrays import Floats
 from bert4rec.data.histories import Histories
 from bert4rec.data.prepared import PreparedDataset
-from bert4rec.data.splits import Cases
+from bert4rec.data.splits import Cases, Subset
 from bert4rec.evaluation.baselines import Popularity, PopularityByGroup
 from bert4rec.evaluation.intervals import difference_and_interval, mean_and_interval
 from bert4rec.evaluation.metrics import rank_metrics
@@ -45,10 +45,10 @@ Telling = Callable[[Histories], Histories]
 def main() -> None:
     """Asks each model, pools the users, prints and writes."""
     parser = parser_of(__doc__)
-    parser.add_argument("--cases", choices=("validation", "test"), default="validation")
+    parser.add_argument("--subset", choices=("validation", "test"), default="validation")
     args = parser.parse_args()
     models, output = read(args)
-    found = [of_fold(model, args.cases) for model in models]
+    found = [of_fold(model, args.subset) for model in models]
     value_C = {
         row: {metric: np.concatenate([fold[row][metric] for fold in found]) for metric in COMPARED}
         for row in found[0]
@@ -64,7 +64,7 @@ def main() -> None:
     folds = [model.split["name"] for model in models]
     users = len(next(iter(value_C[group].values())))
     content = {
-        "cases": args.cases,
+        "subset": args.subset,
         "events": [FIRST, LAST],
         "folds": folds,
         "users": users,
@@ -79,10 +79,10 @@ def main() -> None:
         print(f"{row:40s} {'   '.join(cells)}")
 
 
-def of_fold(model: Artefact, cases: Literal["validation", "test"]) -> dict[str, dict[str, Floats]]:
+def of_fold(model: Artefact, subset: Subset) -> dict[str, dict[str, Floats]]:
     """Each user's metrics in each row."""
     dataset, split = data_of(model)
-    asked = getattr(split, cases).seeing(0)
+    asked = split.cases(subset).seeing(0)
     scorer, told = model.scorer(), tellings(dataset)
     counting: list[Scorer] = [Popularity(dataset, split), PopularityByGroup(dataset, split)]
     rows = {

@@ -136,7 +136,7 @@ def one_run(data: Path, entry: Mapping[str, Any], output: Path) -> None:
     )
     dataset = PreparedDataset.open(data)
     leaves_answers = entry.get("leaves", "training") == "answers"
-    train(dataset, run, output, resume=True, cases=(), finish=leaves_answers)
+    train(dataset, run, output, resume=True, subsets=(), finish=leaves_answers)
     if leaves_answers:
         device = "cuda" if torch.cuda.is_available() else "cpu"
         answers(output, dataset, make_split(dataset, run.split), device)

@@ -12,7 +12,7 @@ from bert4rec.config import SplitConfig
 from bert4rec.data.histories import Histories
 from bert4rec.data.prepared import Feature, Kind, PreparedDataset
 from bert4rec.data.prepared_writer import Content, in_memory
-from bert4rec.data.splits import Split, make_split
+from bert4rec.data.splits import Split, Subset, make_split
 from bert4rec.ids import FIRST_ITEM, FIRST_USER, NO_RATING, NO_TIME
 
 LEVELS = [1.0, 2.0, 3.0, 4.0, 5.0]
@@ -103,9 +103,9 @@ def constant(dataset: PreparedDataset) -> Scores:
     return Scores(dataset.num_items, lambda histories: torch.zeros(1, 1), "constant")
 
 
-def knows(dataset: PreparedDataset, split: Split, cases: str = "test") -> Scores:
+def knows(dataset: PreparedDataset, split: Split, subset: Subset = "test") -> Scores:
     """A scorer that looks the answer up."""
-    asked = getattr(split, cases)
+    asked = split.cases(subset)
     answer = dict(
         zip(
             asked.user_C.tolist(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser, Namespace
 
@@ -16,7 +16,7 @@ from bert4rec.cli.train import add_run_flags
 
 if TYPE_CHECKING:
     from bert4rec.data.prepared import PreparedDataset
-    from bert4rec.data.splits import Split
+    from bert4rec.data.splits import Split, Subset
     from bert4rec.evaluation.report import Report
     from bert4rec.retrieval.candidates import Scorer
 
@@ -67,11 +67,11 @@ def _reports(
     scorers: Sequence[Scorer],
     dataset: PreparedDataset,
     split: Split,
-    cases: Literal["validation", "test"],
+    subset: Subset,
 ) -> list[Report]:
     from bert4rec.evaluation.evaluate import evaluate
 
-    return [evaluate(scorer, dataset, split, cases=cases) for scorer in scorers]
+    return [evaluate(scorer, dataset, split, subset=subset) for scorer in scorers]
 
 
 def _show(validation: Sequence[Report], test: Sequence[Report]) -> None:

@@ -22,7 +22,7 @@ from bert4rec.errors import DataError, UsageError
 if TYPE_CHECKING:
     from bert4rec.artefact import Artefact
     from bert4rec.data.prepared import PreparedDataset
-    from bert4rec.data.splits import Cases, Split
+    from bert4rec.data.splits import Cases, Split, Subset
     from bert4rec.evaluation.report import Report
     from bert4rec.retrieval.candidates import Scorer
     from bert4rec.studies.cold_start_items import ColdStartItems
@@ -47,7 +47,10 @@ def add_flags(parser: ArgumentParser) -> None:
     )
     add_data(parser)
     parser.add_argument(
-        "--cases", type=Literal["test", "validation"], default="test", help="Which cases are asked."
+        "--subset",
+        type=Literal["test", "validation"],
+        default="test",
+        help="Held-out cases that are ranked.",
     )
     parser.add_argument(
         "--baselines", action="store_true", help="Fit and evaluate the baselines too."
@@ -87,11 +90,11 @@ def run(args: Namespace) -> None:
     models = open_models(args.model, args.data, args.data_dir, say)
     scorer = scorer_of(models)
     dataset, split = data_of(models[0])
-    rows = evaluate_rows(scorer, dataset, split, args.cases, batch_size)
+    rows = evaluate_rows(scorer, dataset, split, args.subset, batch_size)
     baselines = (
-        baseline_reports(dataset, split, args.cases, batch_size, say) if args.baselines else []
+        baseline_reports(dataset, split, args.subset, batch_size, say) if args.baselines else []
     )
-    ratings = rating_baselines(dataset, split, getattr(split, args.cases)) if args.baselines else {}
+    ratings = rating_baselines(dataset, split, split.cases(args.subset)) if args.baselines else {}
     explained = explanations(scorer, dataset, split, args) if args.explanations else None
     curve = diversity(scorer, dataset, split, args) if args.diversity else None
     few = (
@@ -158,7 +161,7 @@ def data_of(model: Artefact) -> tuple[PreparedDataset, Split]:
 def baseline_reports(
     dataset: PreparedDataset,
     split: Split,
-    cases: Literal["test", "validation"],
+    subset: Subset,
     batch_size: int,
     say: Any,
 ) -> list[Report]:
@@ -168,7 +171,7 @@ def baseline_reports(
 
     say("fitting baselines")
     reports = [
-        evaluate(scorer, dataset, split, cases=cases, batch_size=batch_size)
+        evaluate(scorer, dataset, split, subset=subset, batch_size=batch_size)
         for scorer in fit_baselines(dataset, split)
     ]
     return sorted(reports, key=lambda report: -report.metrics["ndcg@10"])
@@ -184,7 +187,7 @@ def explanations(
         return bar(users, "explaining", total)
 
     return faithfulness(
-        scorer, dataset, split, users=args.explanations, cases=args.cases, progress=progress
+        scorer, dataset, split, users=args.explanations, subset=args.subset, progress=progress
     )
 
 
@@ -198,7 +201,7 @@ def diversity(
         return bar(pieces, "diversifying", total)
 
     return diversity_curve(
-        scorer, dataset, split, cases=args.cases, batch_size=args.batch_size, progress=progress
+        scorer, dataset, split, subset=args.subset, batch_size=args.batch_size, progress=progress
     )
 
 
@@ -213,7 +216,7 @@ def shown_few(
 
     say("asking with few events shown")
     return cold_start_users(
-        scorer, dataset, split, cases=args.cases, batch_size=args.batch_size, progress=progress
+        scorer, dataset, split, subset=args.subset, batch_size=args.batch_size, progress=progress
     )
 
 
@@ -228,7 +231,7 @@ def for_new_items(
 
     say("asking for cold and warm items apart")
     return cold_start_items(
-        scorer, dataset, split, cases=args.cases, batch_size=args.batch_size, progress=progress
+        scorer, dataset, split, subset=args.subset, batch_size=args.batch_size, progress=progress
     )
 
 

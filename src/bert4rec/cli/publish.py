@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser, Namespace
 
@@ -20,7 +20,7 @@ from bert4rec.errors import ArtefactError, UsageError
 if TYPE_CHECKING:
     from bert4rec.artefact import Artefact
     from bert4rec.data.prepared import PreparedDataset
-    from bert4rec.data.splits import Split
+    from bert4rec.data.splits import Split, Subset
 
 
 def add_flags(parser: ArgumentParser) -> None:
@@ -89,12 +89,12 @@ def _reached(model: Artefact, dataset: PreparedDataset, split: Split) -> dict[st
     from bert4rec.evaluation.evaluate import evaluate_rows
 
     scorer = model.scorer()
-    both: tuple[Literal["validation", "test"], ...] = ("validation", "test")
+    both: tuple[Subset, ...] = ("validation", "test")
     return {
-        f"{cases}_{row}": report.to_dict()
-        for cases in both
-        if any(name.startswith(cases) for name in model.metrics)
-        for row, report in evaluate_rows(scorer, dataset, split, cases).items()
+        f"{subset}_{row}": report.to_dict()
+        for subset in both
+        if any(name.startswith(subset) for name in model.metrics)
+        for row, report in evaluate_rows(scorer, dataset, split, subset).items()
     }
 
 

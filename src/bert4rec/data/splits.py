@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -24,6 +24,9 @@ from bert4rec.data.histories import Histories
 from bert4rec.data.prepared import PreparedDataset
 from bert4rec.errors import ConfigError, DataError
 from bert4rec.ids import FIRST_ITEM, NO_TIME
+
+Subset: TypeAlias = Literal["validation", "test"]
+"""Name of one of the two sets of cases that a split holds out."""
 
 COLD_TARGET = 20
 """cold-start-users: which of a user's events is asked for, counted from 1. It is the same for everybody, however much of what
@@ -84,6 +87,10 @@ class Split:
     checksum: str
     cold_item_V: Mask | None = None
     """The items of which no event trains, for anybody; None where the split makes none cold."""
+
+    def cases(self, subset: Subset) -> Cases:
+        """Cases of one subset."""
+        return self.test if subset == "test" else self.validation
 
     def cold_users(self, dataset: PreparedDataset) -> Ints:
         """The rows of the users of whom no event trains."""

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
 
 import numpy as np
 import torch
 
 from bert4rec.data.arrays import Floats, Ints
 from bert4rec.data.prepared import PreparedDataset
-from bert4rec.data.splits import Cases, Split
+from bert4rec.data.splits import Cases, Split, Subset
 from bert4rec.errors import DataError
 from bert4rec.evaluation.beyond_accuracy import ItemTraits, beyond_accuracy_metrics, item_traits
 from bert4rec.evaluation.calibration import (
@@ -42,7 +41,7 @@ def evaluate(
     dataset: PreparedDataset,
     split: Split,
     *,
-    cases: Literal["validation", "test"] = "test",
+    subset: Subset = "test",
     request_time: bool = True,
     batch_size: int = 64,
     seed: int = 0,
@@ -51,14 +50,14 @@ def evaluate(
 
     With `request_time` the scorer knows when it is asked (the target's time). `seed` is that of the bootstrap.
     """
-    asked: Cases = getattr(split, cases)
-    if not len(asked):
+    cases = split.cases(subset)
+    if not len(cases):
         raise DataError(
-            f"{dataset.name}: split {split.name!r} has no {cases} cases; nobody can be asked"
+            f"{dataset.name}: split {split.name!r} has no {subset} cases; nobody can be asked"
         )
     traits, listed_V = item_traits(dataset, split), np.zeros(dataset.item_rows, dtype=bool)
     answers = []
-    for piece in asked.pieces(batch_size):
+    for piece in cases.pieces(batch_size):
         answers.append(_ask(scorer, dataset, piece, request_time, traits))
         listed_V[answers[-1].listed] = True
     rank_C = np.concatenate([answer.rank_B for answer in answers])
@@ -79,11 +78,11 @@ def evaluate(
         },
         intervals={name: interval for name, (_, interval) in found.items()},
         protocol=protocol_of(
-            dataset, split, cases, request_time and can_know_the_time(scorer, dataset), seed
+            dataset, split, subset, request_time and can_know_the_time(scorer, dataset), seed
         ),
-        slices=slices(dataset, split, asked, rank_C),
+        slices=slices(dataset, split, cases, rank_C),
         rank_C=rank_C,
-        band_C=bands(dataset, split, asked),
+        band_C=bands(dataset, split, cases),
         reliability=reliability,
         squared_error_C=value_C["rating_rmse"].round(ERROR_DIGITS)
         if "rating_rmse" in value_C
@@ -95,14 +94,14 @@ def evaluate_rows(
     scorer: Scorer,
     dataset: PreparedDataset,
     split: Split,
-    cases: Literal["validation", "test"],
+    subset: Subset,
     batch_size: int = 64,
 ) -> dict[str, Report]:
     """The reports of a model, the request time known first; unknown alone where data or model do without."""
     known = {"request_time_on": True} if can_know_the_time(scorer, dataset) else {}
     return {
         row: evaluate(
-            scorer, dataset, split, cases=cases, request_time=request_time, batch_size=batch_size
+            scorer, dataset, split, subset=subset, request_time=request_time, batch_size=batch_size
         )
         for row, request_time in {**known, "request_time_off": False}.items()
     }
@@ -147,25 +146,25 @@ def _ask(
     return _Answers(rank_B, values, item_BK[item_BK != PAD], count_QRS)
 
 
-def true_ratings(dataset: PreparedDataset, asked: Cases) -> Floats:
+def true_ratings(dataset: PreparedDataset, cases: Cases) -> Floats:
     """The rating of each target, NaN where it has none."""
-    row_C = np.asarray(dataset.rating_N[asked.target_C]).astype(np.int64)
+    row_C = np.asarray(dataset.rating_N[cases.target_C]).astype(np.int64)
     return np.append(np.nan, dataset.rating_levels)[row_C]  # row 0 is NO_RATING
 
 
 def protocol_of(
-    dataset: PreparedDataset, split: Split, cases: str, request_time: bool, seed: int
+    dataset: PreparedDataset, split: Split, subset: Subset, request_time: bool, seed: int
 ) -> dict[str, str | int | bool]:
     """Everything that a number depends on besides the model."""
-    asked: Any = getattr(split, cases)
+    cases = split.cases(subset)
     ties = {"event_ties": dataset.ties} if dataset.ties != "file" else {}
     return {
         "dataset": dataset.name,
         "dataset_checksum": dataset.checksum,
         "split": split.name,
         "split_checksum": split.checksum,
-        "cases": cases,
-        "users": len(asked),
+        "subset": subset,
+        "users": len(cases),
         "items": dataset.num_items,
         "candidates": f"all {dataset.num_items} items",
         "filter": "the user's whole history",

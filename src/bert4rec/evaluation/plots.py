@@ -79,7 +79,7 @@ def _asked(report: Report) -> str:
     protocol = report.protocol
     known = "known" if protocol["request_time"] else "unknown"
     return (
-        f"{protocol['dataset']}, {protocol['split']}, {protocol['cases']}, {protocol['users']:,} users, "
+        f"{protocol['dataset']}, {protocol['split']}, {protocol['subset']}, {protocol['users']:,} users, "
         f"{protocol['candidates']}, request time {known}"
     )
 

@@ -19,26 +19,26 @@ ITEM_SHRINKAGE, USER_SHRINKAGE = 10.0, 15.0
 
 
 def rating_baselines(
-    dataset: PreparedDataset, split: Split, asked: Cases
+    dataset: PreparedDataset, split: Split, cases: Cases
 ) -> dict[str, dict[str, float]]:
     """RMSE and MAE of both baselines on the cases that have a rating; empty without ratings."""
     if not len(dataset.rating_levels):
         return {}
-    true_C = true_ratings(dataset, asked)
+    true_C = true_ratings(dataset, cases)
     return {
         name: _errors(guess_C - true_C)
-        for name, guess_C in rating_guesses(dataset, split, asked).items()
+        for name, guess_C in rating_guesses(dataset, split, cases).items()
     }
 
 
-def rating_guesses(dataset: PreparedDataset, split: Split, asked: Cases) -> dict[str, Floats]:
+def rating_guesses(dataset: PreparedDataset, split: Split, cases: Cases) -> dict[str, Floats]:
     """What both baselines predict for each case."""
     mean, user_U, item_V = rating_biases(dataset, split)
     return {
-        "global mean": np.full(len(asked), mean),
+        "global mean": np.full(len(cases), mean),
         "user and item biases": mean
-        + user_U[asked.user_C]
-        + item_V[dataset.item_N[asked.target_C]],
+        + user_U[cases.user_C]
+        + item_V[dataset.item_N[cases.target_C]],
     }
 
 

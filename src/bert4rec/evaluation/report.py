@@ -29,7 +29,7 @@ COMPARED = ("hit@10", "ndcg@10")
 MUST_AGREE = (
     "dataset_checksum",
     "split_checksum",
-    "cases",
+    "subset",
     "users",
     "candidates",
     "filter",
@@ -106,7 +106,7 @@ def protocol_line(protocol: Mapping[str, Any]) -> str:
     order = f"order of ties: {protocol['event_ties']}, " if "event_ties" in protocol else ""
     return (
         f"{protocol['dataset']} (checksum {protocol['dataset_checksum']}), {order}{protocol['split']} "
-        f"(checksum {protocol['split_checksum']}), {protocol['cases']}, {protocol['users']} users, "
+        f"(checksum {protocol['split_checksum']}), {protocol['subset']}, {protocol['users']} users, "
         f"{protocol['candidates']} as candidates, filtered: {protocol['filter']}, ties {protocol['ties']}, "
         f"request time {_REQUEST_TIME.get(request_time, request_time)}, intervals: {protocol['intervals']}"
     )

@@ -38,12 +38,12 @@ MOST_VALUES = 30
 
 
 def slices(
-    dataset: PreparedDataset, split: Split, asked: Cases, rank_C: Ints
+    dataset: PreparedDataset, split: Split, cases: Cases, rank_C: Ints
 ) -> dict[str, list[dict[str, Any]]]:
     """For each way to part the cases its parts: value, users, hit@10 and ndcg@10."""
     metrics = rank_metrics(rank_C)
     parted: dict[str, list[dict[str, Any]]] = {}
-    for name, value, mask_C in _parts(dataset, split, asked):
+    for name, value, mask_C in _parts(dataset, split, cases):
         if mask_C.any():
             means = {
                 metric: float(metrics[metric][mask_C].mean()) for metric in ("hit@10", "ndcg@10")
@@ -54,10 +54,10 @@ def slices(
     return parted
 
 
-def bands(dataset: PreparedDataset, split: Split, asked: Cases) -> dict[str, Ints]:
+def bands(dataset: PreparedDataset, split: Split, cases: Cases) -> dict[str, Ints]:
     """For history length and item popularity the place of each case's part in the list that `slices` gives."""
     masks: dict[str, list[Any]] = {}
-    for name, _, mask_C in _parts(dataset, split, asked):
+    for name, _, mask_C in _parts(dataset, split, cases):
         if name in _BANDED and mask_C.any():
             masks.setdefault(name, []).append(mask_C)
     return {name: np.stack(parts).argmax(0) for name, parts in masks.items()}
@@ -75,13 +75,13 @@ def paired_parts(
     return {part: mask_C for part, mask_C in found.items() if mask_C.any()}
 
 
-def _parts(dataset: PreparedDataset, split: Split, asked: Cases) -> Iterator[tuple[str, str, Any]]:
-    length_C = asked.target_C - asked.start_C
+def _parts(dataset: PreparedDataset, split: Split, cases: Cases) -> Iterator[tuple[str, str, Any]]:
+    length_C = cases.target_C - cases.start_C
     edges = [0, *LENGTHS, np.iinfo(np.int64).max]
     for low, high in pairwise(edges):
         label = f"{low}–{high - 1}" if high <= LENGTHS[-1] else f"{low} and more"
         yield "history length", label, (length_C >= low) & (length_C < high)
-    item_C = np.asarray(dataset.item_N[asked.target_C])
+    item_C = np.asarray(dataset.item_N[cases.target_C])
     popularity_C = item_popularity(dataset, split)[item_C]
     above = np.inf
     for label, lowest in POPULARITY.items():
@@ -89,7 +89,7 @@ def _parts(dataset: PreparedDataset, split: Split, asked: Cases) -> Iterator[tup
         above = lowest
     for feature, table in dataset.user_features.values():
         if feature.kind is Kind.CATEGORICAL and feature.rows <= MOST_VALUES:
-            yield from _by_value(feature, np.asarray(table)[asked.user_C])
+            yield from _by_value(feature, np.asarray(table)[cases.user_C])
     for feature, table in dataset.item_features.values():
         if feature.kind is Kind.CATEGORICAL:
             yield from _by_value_or_decade(feature, np.asarray(table)[item_C])

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from torch import Tensor
 from bert4rec.data.arrays import Floats, Ints
 from bert4rec.data.histories import Histories
 from bert4rec.data.prepared import PreparedDataset
-from bert4rec.data.splits import Cases, Split
+from bert4rec.data.splits import Cases, Split, Subset
 from bert4rec.errors import DataError
 from bert4rec.evaluation.baselines import ContentNeighbours
 from bert4rec.evaluation.evaluate import can_know_the_time, protocol_of
@@ -125,7 +125,7 @@ def cold_start_items(
     dataset: PreparedDataset,
     split: Split,
     *,
-    cases: Literal["validation", "test"] = "test",
+    subset: Subset = "test",
     batch_size: int = 64,
     seed: int = 0,
     progress: Callable[[Iterator[Cases], int], Iterator[Cases]] = lambda pieces, _: pieces,
@@ -134,10 +134,10 @@ def cold_start_items(
 
     Raises DataError where every item trains, and where nobody is asked.
     """
-    asked: Cases = getattr(split, cases)
-    if not len(asked):
+    cases = split.cases(subset)
+    if not len(cases):
         raise DataError(
-            f"{dataset.name}: split {split.name!r} has no {cases} cases; nobody can be asked"
+            f"{dataset.name}: split {split.name!r} has no {subset} cases; nobody can be asked"
         )
     cold_item_V = torch.zeros(dataset.item_rows, dtype=torch.bool)
     cold_item_V[torch.from_numpy(split.cold_items(dataset))] = True
@@ -149,7 +149,7 @@ def cold_start_items(
     rows = {MODEL: (scorer, knows), **({NO_TIME_TOLD: (scorer, False)} if knows else {})}
     if dataset.item_features:
         rows[ContentNeighbours.name] = (ContentNeighbours(dataset), knows)
-    pieces = progress(asked.pieces(batch_size), -(-len(asked) // batch_size))
+    pieces = progress(cases.pieces(batch_size), -(-len(cases) // batch_size))
     gains = [_gains(rows, dataset, piece, cold_item_V) for piece in pieces]
     gain_C = {
         name: {
@@ -162,7 +162,7 @@ def cold_start_items(
         for name in gains[0]
     }
     protocol = {
-        **protocol_of(dataset, split, cases, knows, seed),
+        **protocol_of(dataset, split, subset, knows, seed),
         **({"request_time": "known but where a row says otherwise"} if knows else {}),
         "cold_start_items": int(cold_item_V.sum()),
         "cold_targets": _known(gain_C),
@@ -177,7 +177,7 @@ def pooled(tables: Sequence[ColdStartItems], seed: int = 0) -> ColdStartItems:
     """
     first = tables[0]
     protocols, rows = [table.protocol for table in tables], [table.gain_C for table in tables]
-    agree = ("dataset_checksum", "cases", "users", "request_time")
+    agree = ("dataset_checksum", "subset", "users", "request_time")
     protocol = protocol_of_folds(protocols, rows, agree, what="tables", whose="items")
     gain_C = {
         name: {

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ import torch
 from bert4rec.data.arrays import Floats, Ints
 from bert4rec.data.histories import Histories
 from bert4rec.data.prepared import PreparedDataset
-from bert4rec.data.splits import COLD_TARGET, Cases, Split
+from bert4rec.data.splits import COLD_TARGET, Cases, Split, Subset
 from bert4rec.errors import DataError
 from bert4rec.evaluation.baselines import Popularity, PopularityByGroup, SequentialRules
 from bert4rec.evaluation.evaluate import can_know_the_time, protocol_of
@@ -102,7 +102,7 @@ def cold_start_users(
     dataset: PreparedDataset,
     split: Split,
     *,
-    cases: Literal["validation", "test"] = "test",
+    subset: Subset = "test",
     batch_size: int = 256,
     seed: int = 0,
     progress: Callable[[Iterator[int], int], Iterator[int]] = lambda steps, _: steps,
@@ -112,8 +112,8 @@ def cold_start_users(
     The time of the request is known where it can be; a row more says what the model reaches without. Counting does
     not look at it. Raises DataError for a split whose users train, or that has no cases.
     """
-    asked: Cases = getattr(split, cases)
-    if not len(asked) or not asked.cold_user_C.all():
+    cases = split.cases(subset)
+    if not len(cases) or not cases.cold_user_C.all():
         raise DataError(
             f"{dataset.name}: split {split.name!r} asks no cold_users; take split 'cold-start-users'"
         )
@@ -130,7 +130,7 @@ def cold_start_users(
     rows |= {counting.name: (counting, _everything) for counting in counted}
     rank_C: dict[str, dict[int, Ints]] = {name: {} for name in rows}
     for k in progress(iter(SHOTS), len(SHOTS)):
-        for name, found in _places(rows, dataset, asked.seeing(k), knows, batch_size).items():
+        for name, found in _places(rows, dataset, cases.seeing(k), knows, batch_size).items():
             rank_C[name][k] = found
     claims = [
         (MODEL, by_group.name, (0,)),
@@ -138,7 +138,7 @@ def cold_start_users(
         (MODEL, SequentialRules.name, SHOTS),
     ]
     protocol = {
-        **protocol_of(dataset, split, cases, knows, seed),
+        **protocol_of(dataset, split, subset, knows, seed),
         "filter": "the events that are shown",
         **({"request_time": "known but where a row says otherwise"} if knows else {}),
     }
@@ -152,7 +152,7 @@ def pooled(curves: Sequence[ColdStartUsers], seed: int = 0) -> ColdStartUsers:
     """
     first = curves[0]
     protocols, rows = [curve.protocol for curve in curves], [curve.rank_C for curve in curves]
-    agree = ("dataset_checksum", "cases", "request_time")
+    agree = ("dataset_checksum", "subset", "request_time")
     protocol = {
         **protocol_of_folds(protocols, rows, agree, what="curves", whose="users"),
         "users": sum(of["users"] for of in protocols),
@@ -203,13 +203,13 @@ def _compared(rank_C: Ints) -> dict[str, Floats]:
 def _places(
     rows: Mapping[str, tuple[Scorer, Told]],
     dataset: PreparedDataset,
-    asked: Cases,
+    cases: Cases,
     knows: bool,
     batch_size: int,
 ) -> dict[str, Ints]:
     """The place of every target `[C]` in each row."""
     rank_B: dict[str, list[Ints]] = {name: [] for name in rows}
-    for piece in asked.pieces(batch_size):
+    for piece in cases.pieces(batch_size):
         histories = piece.histories(dataset, knows)
         target_B = torch.from_numpy(dataset.item_N[piece.target_C].astype(np.int64))
         for name, (scorer, told) in rows.items():

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from bert4rec.data.arrays import Floats, Ints
 from bert4rec.data.prepared import PreparedDataset
-from bert4rec.data.splits import Cases, Split
+from bert4rec.data.splits import Cases, Split, Subset
 from bert4rec.errors import UsageError
 from bert4rec.evaluation.beyond_accuracy import ItemTraits, beyond_accuracy_metrics, item_traits
 from bert4rec.evaluation.evaluate import LISTED, can_know_the_time
@@ -71,7 +71,7 @@ def diversity_curve(
     dataset: PreparedDataset,
     split: Split,
     *,
-    cases: Literal["validation", "test"] = "test",
+    subset: Subset = "test",
     batch_size: int = 64,
     seed: int = 0,
     progress: Callable[[Iterator[Cases], int], Iterator[Cases]] = lambda pieces, _: pieces,
@@ -85,12 +85,12 @@ def diversity_curve(
         raise UsageError(
             "the diversity dial needs the item vectors of one model; name one model alone"
         )
-    asked: Cases = getattr(split, cases)
+    cases = split.cases(subset)
     knows, traits = can_know_the_time(scorer, dataset), item_traits(dataset, split)
     vector_VD = F.normalize(scorer.item_VD, dim=1)
     found: dict[float, list[dict[str, Floats]]] = {setting: [] for setting in SETTINGS}
     listed_V = {setting: np.zeros(dataset.item_rows, dtype=bool) for setting in SETTINGS}
-    for piece in progress(asked.pieces(batch_size), -(-len(asked) // batch_size)):
+    for piece in progress(cases.pieces(batch_size), -(-len(cases) // batch_size)):
         target_B = torch.from_numpy(dataset.item_N[piece.target_C].astype(np.int64))
         item_BN, score_BN = top_k(
             candidate_scores(scorer, piece.histories(dataset, knows), target_B), CANDIDATES
@@ -100,7 +100,7 @@ def diversity_curve(
             found[setting].append(_metrics(item_BK, target_B.numpy(), vector_VD, traits))
             listed_V[setting][item_BK[item_BK != PAD]] = True
     return DiversityCurve(
-        users=len(asked),
+        users=len(cases),
         request_time=knows,
         values={
             setting: mean_and_interval(_joined(parts), seed) for setting, parts in found.items()

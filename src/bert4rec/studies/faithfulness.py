@@ -23,7 +23,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 import torch
@@ -31,7 +31,7 @@ import torch
 from bert4rec.data.arrays import Floats, Ints
 from bert4rec.data.histories import Histories
 from bert4rec.data.prepared import PreparedDataset
-from bert4rec.data.splits import Cases, Split
+from bert4rec.data.splits import Split, Subset
 from bert4rec.evaluation.evaluate import can_know_the_time
 from bert4rec.evaluation.intervals import difference_and_interval, mean_and_interval
 from bert4rec.explanation.attribution import Reader, attribute, kept, left_out, measured
@@ -102,7 +102,7 @@ def faithfulness(
     split: Split,
     *,
     users: int,
-    cases: Literal["validation", "test"] = "test",
+    subset: Subset = "test",
     seed: int = 0,
     progress: Callable[[Iterator[Any], int], Iterator[Any]] = lambda steps, _: steps,
 ) -> Faithfulness:
@@ -111,8 +111,8 @@ def faithfulness(
     `seed` is that of the choice of users, of the random events and of the bootstrap. `progress` wraps the users.
     """
     random = np.random.default_rng(seed)
-    asked: Cases = getattr(split, cases)
-    chosen = asked[np.sort(random.choice(len(asked), min(users, len(asked)), replace=False))]
+    cases = split.cases(subset)
+    chosen = cases[np.sort(random.choice(len(cases), min(users, len(cases)), replace=False))]
     request_time = can_know_the_time(scorer, dataset)
     histories = chosen.histories(dataset, request_time)
     shuffled = scorer.with_shuffled_weights(seed)

@@ -127,7 +127,7 @@ def plot_cold_start_users(curve: ColdStartUsers, path: Path) -> None:
     )
     protocol = curve.protocol
     remark = (
-        f"{protocol['dataset']}, {protocol['split']}, {protocol['cases']}, {protocol['users']:,} users the model never "
+        f"{protocol['dataset']}, {protocol['split']}, {protocol['subset']}, {protocol['users']:,} users the model never "
         "saw; whiskers: 95 % bootstrap over users"
     )
     figure.supxlabel(

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,7 +26,7 @@ from bert4rec import artefact
 from bert4rec.artefact import Artefact
 from bert4rec.config import RunConfig, TrainingConfig
 from bert4rec.data.prepared import PreparedDataset
-from bert4rec.data.splits import Split, make_split, training_counts
+from bert4rec.data.splits import Split, Subset, make_split, training_counts
 from bert4rec.errors import ArtefactError, Bert4RecError, ConfigError, DataError
 from bert4rec.evaluation.evaluate import evaluate_rows
 from bert4rec.evaluation.report import Report, compare
@@ -76,13 +76,13 @@ def train(
     *,
     resume: bool = False,
     overwrite: bool = False,
-    cases: Sequence[Literal["validation", "test"]] = ("validation", "test"),
+    subsets: Sequence[Subset] = ("validation", "test"),
     finish: bool = True,
     log: Callable[[str], None] = print,
 ) -> Path:
     """Trains, evaluates and saves; returns the model folder `output`.
 
-    At its end the model is asked the `cases`: who still chooses between models leaves those of the test alone. Without
+    At its end the model is asked the `subsets`: who still chooses between models leaves those of the test alone. Without
     `finish` the run ends when training does, and `resume` does the rest, on another machine if need be.
     A complete folder of the same data and settings is left as it is. `resume` goes on from the last full epoch of an
     unfinished run; on a CPU the weights are then those of a run that was never interrupted. `overwrite` starts anew in
@@ -93,7 +93,9 @@ def train(
     """
     alone = exclusive_folder(Path(output)) if is_first_process() else nullcontext()
     with _plain_errors(Path(output), run.training), alone:
-        return _train(dataset, run, Path(output), resume, overwrite, cases if finish else None, log)
+        return _train(
+            dataset, run, Path(output), resume, overwrite, subsets if finish else None, log
+        )
 
 
 def _train(
@@ -102,7 +104,7 @@ def _train(
     output: Path,
     resume: bool,
     overwrite: bool,
-    cases: Sequence[Literal["validation", "test"]] | None,
+    subsets: Sequence[Subset] | None,
     log: Callable[[str], None],
 ) -> Path:
     split = make_split(dataset, run.split)
@@ -141,8 +143,8 @@ def _train(
             log(line)
     module = TrainingModule(network, run, dataset, teacher)
     figures = _fit(module, dataset, asked, output, log)
-    if figures is not None and cases is not None:
-        _finish(module, dataset, asked, output, figures, cases, log)
+    if figures is not None and subsets is not None:
+        _finish(module, dataset, asked, output, figures, subsets, log)
     return output
 
 
@@ -311,10 +313,10 @@ def _finish(
     split: Split,
     output: Path,
     figures: dict[str, Any],
-    cases: Sequence[Literal["validation", "test"]],
+    subsets: Sequence[Subset],
     log: Callable[[str], None],
 ) -> None:
-    """Evaluates the best weights once on the cases, draws, and saves the model folder."""
+    """Evaluates the best weights once on the subsets, draws, and saves the model folder."""
     run = module.config
     kept = f"best after epoch {figures['best_epoch']}, {duration(figures['seconds_to_best'])}"
     rate = f"{figures['events_per_second']:,.0f} events/s, peak memory {megabytes(figures['peak_memory_mb'])}"
@@ -323,9 +325,9 @@ def _finish(
     _forget(network, dataset, split)  # the unknown user's row was learned since
     scorer = _hold_back(network, dataset, split, run, output.name, log)
     fit_cold_start_bias(scorer, dataset, split)
-    rows = {asked: evaluate_rows(scorer, dataset, split, asked) for asked in cases}
+    rows = {asked: evaluate_rows(scorer, dataset, split, asked) for asked in subsets}
     reports = {
-        f"{asked}_{name}": row.to_dict() for asked in cases for name, row in rows[asked].items()
+        f"{asked}_{name}": row.to_dict() for asked in subsets for name, row in rows[asked].items()
     }
     compared = _compared_with_start(run, dataset, split, rows, output, log)
     _draw(figures, output / "losses.png", log)
@@ -361,7 +363,7 @@ def _compared_with_start(
     run: RunConfig,
     dataset: PreparedDataset,
     split: Split,
-    asked: Mapping[Literal["validation", "test"], Mapping[str, Report]],
+    asked: Mapping[Subset, Mapping[str, Report]],
     output: Path,
     log: Callable[[str], None],
 ) -> str:
@@ -369,7 +371,7 @@ def _compared_with_start(
 
     Nothing where there is no such model, or where nothing was asked.
     """
-    cases, rows = [*asked.items()][-1] if asked else ("test", {})
+    subset, rows = [*asked.items()][-1] if asked else ("test", {})
     if not run.training.warm_start_from or not rows:
         return ""
     start = artefact.load(output / "training" / START, dataset)
@@ -377,7 +379,7 @@ def _compared_with_start(
         NetworkScorer(start.network, start.run, name=run.training.warm_start_from),
         dataset,
         split,
-        cases,
+        subset,
     )
     found = {name: compare(row, before[name]) for name, row in rows.items() if name in before}
     write_json(

@@ -265,7 +265,7 @@ def _run(
             with_parameters(run, parameters),
             folder,
             resume=True,
-            cases=["validation"],
+            subsets=["validation"],
             log=log,
         )
     except (ConfigError, Diverged, MemoryError, RuntimeError) as problem:

@@ -356,7 +356,7 @@ def record_of(*differences: tuple[str, float, float]) -> dict[str, Any]:
             {"name": row, "row": row, "rows": rows, "seeds": {"1": {"figures": figures}}}
         )
     protocol = dict.fromkeys(
-        ("dataset", "dataset_checksum", "split", "split_checksum", "cases", "candidates"), "x"
+        ("dataset", "dataset_checksum", "split", "split_checksum", "subset", "candidates"), "x"
     )
     return {
         "name": "ablations_x",

@@ -11,7 +11,7 @@ from torch import Tensor
 from bert4rec.config import SplitConfig
 from bert4rec.data.histories import Histories
 from bert4rec.data.prepared import PreparedDataset
-from bert4rec.data.splits import make_split
+from bert4rec.data.splits import Subset, make_split
 from bert4rec.errors import DataError
 from bert4rec.evaluation.baselines import SequentialRules
 from bert4rec.evaluation.evaluate import evaluate, evaluate_rows
@@ -34,11 +34,11 @@ class Rates(Scores):
         return torch.eye(len(LEVELS))[[self.level - 1] * len(item_B)]
 
 
-@pytest.mark.parametrize("cases", ["validation", "test"])
-def test_who_knows_the_answer_gets_everything(cases: str) -> None:
+@pytest.mark.parametrize("subset", ["validation", "test"])
+def test_who_knows_the_answer_gets_everything(subset: Subset) -> None:
     dataset = dataset_of(*TWO_USERS)
     split = leave_one_out(dataset)
-    report = evaluate(knows(dataset, split, cases), dataset, split, cases=cases)
+    report = evaluate(knows(dataset, split, subset), dataset, split, subset=subset)
     assert all(report.metrics[name] == 1 for name in ("hit@1", "hit@10", "ndcg@10", "mrr"))
     assert report.intervals["ndcg@10"] == (1, 1)
 
@@ -185,7 +185,7 @@ def test_a_split_without_such_cases_is_refused_in_one_line() -> None:
     )  # between the dates one event, and nothing before it
     split = make_split(dataset, SplitConfig("global-time", test_share=0.3))
     with pytest.raises(DataError, match="split 'global-time' has no validation cases"):
-        evaluate(constant(dataset), dataset, split, cases="validation")
+        evaluate(constant(dataset), dataset, split, subset="validation")
 
 
 def test_a_user_who_has_seen_all_but_the_target_gets_a_list_of_one() -> None:
@@ -203,7 +203,7 @@ def test_the_protocol_says_all_that_a_number_depends_on() -> None:
         "dataset_checksum": dataset.checksum,
         "split": "leave-one-out",
         "split_checksum": split.checksum,
-        "cases": "test",
+        "subset": "test",
         "users": 2,
         "items": 5,
         "candidates": "all 5 items",

@@ -139,7 +139,7 @@ def test_the_time_of_the_request_is_unknown_in_one_row() -> None:
 
 
 def test_validation_asks_for_warm_items_alone() -> None:
-    table = cold_start_items(of_items(torch.zeros(ITEMS)), DATASET, SPLIT, cases="validation")
+    table = cold_start_items(of_items(torch.zeros(ITEMS)), DATASET, SPLIT, subset="validation")
     assert set(hits(table)) == {WARM, AMONG_WARM}
     assert table.protocol["cold_targets"] == 0
     assert "| model | – | – |" in table.to_markdown()
@@ -162,7 +162,7 @@ def test_folds_are_pooled_user_by_user() -> None:
     assert hits(together)[WARM] == pytest.approx(10 / TARGETS)  # and warm in the four others
     with pytest.raises(DataError, match="two models are of the same fold"):
         pooled([tables[0], tables[0]])
-    validation = cold_start_items(of_items(score_V), DATASET, SPLIT, cases="validation")
+    validation = cold_start_items(of_items(score_V), DATASET, SPLIT, subset="validation")
     with pytest.raises(DataError, match="the tables differ in their cases"):
         pooled([tables[0], validation])
 

@@ -179,7 +179,7 @@ def test_folds_are_pooled_user_by_user() -> None:
     with pytest.raises(DataError, match="two models are of the same fold"):
         pooled([curves[0], curves[0]])
     with pytest.raises(DataError, match="differ in their cases"):
-        pooled([curves[0], cold_start_users(scorers[1], DATASET, folds[1], cases="validation")])
+        pooled([curves[0], cold_start_users(scorers[1], DATASET, folds[1], subset="validation")])
 
 
 def test_it_is_told_as_tables_and_drawn(tmp_path: Path) -> None:

@@ -161,7 +161,7 @@ def test_validation_scores_as_the_product_scores(
     monkeypatch.setattr(module, "log_dict", lambda metrics, **_: logged.update(metrics))
     (asked,) = TrainingData(world, split, run).val_dataloader()
     module.validation_step(asked, 0)
-    report = evaluate(NetworkScorer(network, run), world, split, cases="validation")
+    report = evaluate(NetworkScorer(network, run), world, split, subset="validation")
     assert logged["validation/ndcg@10"] == pytest.approx(report.metrics["ndcg@10"])
     assert logged["validation/hit@10"] == pytest.approx(report.metrics["hit@10"])
     assert logged["validation/rating_rmse"].compute() == pytest.approx(

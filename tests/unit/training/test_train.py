@@ -87,7 +87,7 @@ def test_what_is_saved_is_the_best_epochs_and_scores_as_it_did(
     best = max(figures(complete)["history"], key=lambda epoch: epoch["validation"]["ndcg@10"])
     assert figures(complete)["best_epoch"] == best["epoch"]
     model = artefact.load(complete)
-    report = evaluate(model.scorer(), world, make_split(world, RUN.split), cases="validation")
+    report = evaluate(model.scorer(), world, make_split(world, RUN.split), subset="validation")
     assert report.metrics["ndcg@10"] == pytest.approx(best["validation"]["ndcg@10"], abs=1e-6)
 
 

@@ -112,9 +112,9 @@ def test_no_trial_looks_at_the_test(
 ) -> None:
     asked, evaluate_rows = [], fit.evaluate_rows
 
-    def note(scorer: Any, dataset: Any, split: Any, cases: Any) -> Any:
-        asked.append(cases)
-        return evaluate_rows(scorer, dataset, split, cases)
+    def note(scorer: Any, dataset: Any, split: Any, subset: Any) -> Any:
+        asked.append(subset)
+        return evaluate_rows(scorer, dataset, split, subset)
 
     monkeypatch.setattr(fit, "evaluate_rows", note)
     tuned(1)
