@@ -25,7 +25,7 @@ from ablation_table import cells, draw, made_by, to_markdown
 from answers import Answers, answers
 from bert4rec.cli.output import console, show_table
 from bert4rec.data.arrays import Floats
-from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.splits import Split, make_split
 from bert4rec.errors import Bert4RecError
 from bert4rec.evaluation.evaluate import protocol_of

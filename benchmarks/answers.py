@@ -17,7 +17,7 @@ import numpy as np
 
 from bert4rec.artefact import CONFIG_FILE, WEIGHTS_FILE, load
 from bert4rec.data.arrays import Floats, Ints
-from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.splits import Split
 from bert4rec.evaluation.evaluate import evaluate_rows
 from bert4rec.evaluation.report import Report

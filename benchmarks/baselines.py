@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bert4rec.cli.output import show_table
 from bert4rec.config import SplitConfig
-from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.splits import make_split
 from bert4rec.evaluation.baselines import fit_baselines
 from bert4rec.evaluation.evaluate import evaluate

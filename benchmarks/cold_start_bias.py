@@ -23,8 +23,8 @@ import torch
 from bert4rec.artefact import Artefact
 from bert4rec.cli.evaluate import data_of
 from bert4rec.data.arrays import Floats
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.histories import Histories
-from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import Cases, Subset
 from bert4rec.evaluation.baselines import Popularity, PopularityByGroup
 from bert4rec.evaluation.intervals import difference_and_interval, mean_and_interval
@@ -82,7 +82,7 @@ def main() -> None:
 def of_fold(model: Artefact, subset: Subset) -> dict[str, dict[str, Floats]]:
     """Each user's metrics in each row."""
     dataset, split = data_of(model)
-    asked = split.cases(subset).seeing(0)
+    asked = split.cases(subset).with_last_events(0)
     scorer, told = model.scorer(), tellings(dataset)
     counting: list[Scorer] = [Popularity(dataset, split), PopularityByGroup(dataset, split)]
     rows = {
@@ -125,7 +125,7 @@ def ask(
     """Each user's metrics `[C]`, the mean over the events that are asked for."""
     start_U1 = np.asarray(dataset.start_U1)
     value_C: list[dict[str, float]] = []
-    for piece in cases.pieces(BATCH_SIZE):
+    for piece in cases.batches(BATCH_SIZE):
         score_BV = listable_scores(
             scorer, telling(piece.histories(dataset, request_time=True)), seen=None
         )

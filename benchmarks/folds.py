@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bert4rec import artefact
 from bert4rec.artefact import Artefact
-from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.dataset import PreparedDataset
 
 
 def models_of_folds(description: str | None) -> tuple[list[Artefact], Path]:

@@ -31,7 +31,7 @@ from bert4rec.cli.evaluate import data_of
 from bert4rec.cli.output import console, show_table
 from bert4rec.config import SplitConfig
 from bert4rec.data.arrays import Floats
-from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.splits import Cases, Split, make_split
 from bert4rec.evaluation.evaluate import evaluate_rows, true_ratings
 from bert4rec.evaluation.intervals import difference_and_interval, mean_and_interval

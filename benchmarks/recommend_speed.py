@@ -28,7 +28,7 @@ import torch
 from bert4rec.artefact import Artefact
 from bert4rec.cli.output import console, show_table
 from bert4rec.config import RunConfig
-from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.engine.engine import RecommendationEngine
 from bert4rec.model.network import Bert4Rec
 from records import PEERS_PYTHON, ROOT, machine, results_file, write

@@ -24,7 +24,7 @@ from bert4rec.artefact import TRAINING_FILE, training_data_of
 from bert4rec.cli.output import show_table
 from bert4rec.config import RunConfig
 from bert4rec.data.arrays import Floats
-from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.splits import make_split
 from bert4rec.errors import Bert4RecError
 from bert4rec.evaluation.evaluate import protocol_of

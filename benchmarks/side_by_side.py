@@ -27,7 +27,7 @@ import yaml
 from answers import answers
 from bert4rec.artefact import DATA_FILE, WEIGHTS_FILE
 from bert4rec.config import RunConfig
-from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.splits import make_split
 from bert4rec.training.checkpoints import read_checkpoint
 from bert4rec.training.run_directory import BEST, LAST

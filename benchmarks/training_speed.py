@@ -41,7 +41,7 @@ from lightning.pytorch.callbacks import Callback
 from bert4rec.cli.output import console, show_table
 from bert4rec.config import PrepareConfig, RunConfig
 from bert4rec.data.batches import Batch
-from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.splits import Split, make_split, training_events
 from bert4rec.data.windows import training_windows
 from bert4rec.ingest.download import cache_folder

@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 
 from bert4rec.config import ModelConfig, RunConfig, SplitConfig, TaskWeights, TrainingConfig
-from bert4rec.data.batches import Batch, Sequences, TrainingBatches
-from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.batches import Batch
+from bert4rec.data.dataset import PreparedDataset
+from bert4rec.data.sequences import Sequences
 from bert4rec.data.splits import make_split
+from bert4rec.data.training_batches import TrainingBatches
 from bert4rec.ids import NO_RATING, NO_TIME, UNKNOWN
 from bert4rec.model.network import Bert4Rec
 

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from bert4rec.config import SplitConfig
+from bert4rec.data.dataset import PreparedDataset
+from bert4rec.data.dataset_builder import NumberedTables, build_dataset
+from bert4rec.data.features import Feature, Kind
 from bert4rec.data.histories import Histories
-from bert4rec.data.prepared import Feature, Kind, PreparedDataset
-from bert4rec.data.prepared_writer import Content, in_memory
 from bert4rec.data.splits import Split, Subset, make_split
 from bert4rec.ids import FIRST_ITEM, FIRST_USER, NO_RATING, NO_TIME
 
@@ -47,8 +48,8 @@ def dataset_of(
     if gender is not None:
         feature = Feature("gender", Kind.CATEGORICAL, ["F", "M"], {"F": "women", "M": "men"})
         user_features.append((feature, np.array([0, *gender], dtype=np.int32)))
-    return in_memory(
-        Content(
+    return build_dataset(
+        NumberedTables(
             name="by hand",
             user_N=np.repeat(np.arange(len(histories)) + FIRST_USER, lengths),
             item_N=_flat(histories) + FIRST_ITEM,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
         TaskWeights,
         TrainingConfig,
     )
-    from bert4rec.data.prepared import PreparedDataset
+    from bert4rec.data.dataset import PreparedDataset
     from bert4rec.data.splits import make_split
     from bert4rec.engine.engine import RecommendationEngine
     from bert4rec.errors import Bert4RecError, DataError, UnknownItem, UnknownUser, UsageError
@@ -37,7 +37,7 @@ _HOME = {
     "TaskWeights": "config",
     "TrainingConfig": "config",
     "prepare_dataset": "ingest.prepare",
-    "PreparedDataset": "data.prepared",
+    "PreparedDataset": "data.dataset",
     "make_split": "data.splits",
     "RecommendationEngine": "engine.engine",
     "Bert4RecError": "errors",

@@ -30,8 +30,8 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from bert4rec.config import RunConfig
-from bert4rec.data.prepared import PreparedDataset
-from bert4rec.data.serialization import dataset_from, metadata_of, tensors_of
+from bert4rec.data.dataset import PreparedDataset
+from bert4rec.data.dataset_in_model_folder import dataset_from, dataset_metadata, dataset_tensors
 from bert4rec.data.splits import Split
 from bert4rec.errors import ArtefactError, ConfigError, DataError, UsageError
 from bert4rec.files import write_whole
@@ -159,8 +159,8 @@ def save(
     }
     if with_data:
         files |= {
-            DATA_FILE: safetensors.torch.save(tensors_of(dataset)),
-            METADATA_FILE: _json(metadata_of(dataset)),
+            DATA_FILE: safetensors.torch.save(dataset_tensors(dataset)),
+            METADATA_FILE: _json(dataset_metadata(dataset)),
         }
     config = {
         **_described(network, run, dataset),
@@ -312,7 +312,7 @@ def save_pair(source: Artefact, model_path: Path, metadata_path: Path) -> None:
 
     Raises ArtefactError where they cannot be written.
     """
-    metadata = _json(metadata_of(source.dataset))
+    metadata = _json(dataset_metadata(source.dataset))
     config = _json(
         {**_described(source.network, source.run, source.dataset), "split": dict(source.split)}
     )
@@ -323,7 +323,7 @@ def save_pair(source: Artefact, model_path: Path, metadata_path: Path) -> None:
                 config
             ),  # plain values: a dataclass's own types would not load without running code
             "weights": _weights(source.network),
-            "data": tensors_of(source.dataset),
+            "data": dataset_tensors(source.dataset),
             "metadata_sha256": _sha256(metadata),
         },
         model,
@@ -437,7 +437,7 @@ def _in_half(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def _catalogue(dataset: PreparedDataset) -> str:
     """A fingerprint of everything that a row number of the weights may stand for."""
     named = ("items", "users", "rating_levels", "item_features", "user_features")
-    metadata = metadata_of(dataset)
+    metadata = dataset_metadata(dataset)
     return _sha256(_json({name: metadata[name] for name in named}))[:16]
 
 

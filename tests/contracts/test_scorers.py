@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from bert4rec.config import ModelConfig, RunConfig, SplitConfig, TaskWeights, TrainingConfig
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.histories import Histories
-from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import Split, make_split
 from bert4rec.evaluation.baselines import (
     ContentNeighbours,

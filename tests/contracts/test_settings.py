@@ -20,10 +20,11 @@ from bert4rec.config import (
     TaskWeights,
     TrainingConfig,
 )
-from bert4rec.data.batches import Batch, TrainingBatches
-from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.batches import Batch
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.splits import make_split
 from bert4rec.data.synthetic import synthetic_dataset
+from bert4rec.data.training_batches import TrainingBatches
 from bert4rec.errors import Bert4RecError
 from bert4rec.ingest.prepare import prepare_dataset
 from bert4rec.model.network import COLD_ITEM_PENALTY, Bert4Rec

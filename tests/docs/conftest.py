@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.synthetic import synthetic_dataset
 from bert4rec.ids import FIRST_ITEM, FIRST_USER
 from bert4rec.ingest.movielens import RELEASES

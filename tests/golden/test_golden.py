@@ -18,7 +18,7 @@ from bert4rec.cli import scripts as documented
 from bert4rec.cli.flags import make_parser
 from bert4rec.cli.main import COMMANDS, module_of
 from bert4rec.config import RunConfig
-from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.training.train import train
 from small_runs import run_of
 

@@ -23,7 +23,7 @@ for module in lacks["modules"]:
 for name in lacks["of the system"]:
     delattr(os, name)
 from bert4rec.config import RunConfig
-from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.training.train import train
 
 train(PreparedDataset.open(data), RunConfig.from_dict(settings), output)

@@ -14,7 +14,8 @@ import torch
 
 from bert4rec import artefact
 from bert4rec.artefact import Artefact
-from bert4rec.data.prepared import Kind, Names, PreparedDataset
+from bert4rec.data.dataset import PreparedDataset, Vocabularies
+from bert4rec.data.features import Kind
 from bert4rec.data.splits import Split, make_split
 from bert4rec.data.synthetic import GROUPS, synthetic_dataset
 from bert4rec.engine.engine import RecommendationEngine
@@ -213,7 +214,7 @@ def without_items(model: Artefact, row_X: np.ndarray) -> Artefact:
             name: (of, np.asarray(table)[kept])
             for name, (of, table) in dataset.item_features.items()
         },
-        given_names=Names.of(
+        stored_vocabularies=Vocabularies.from_lists(
             ids, dataset.users.ids, [dataset.titles[row - FIRST_ITEM] for row in kept[FIRST_ITEM:]]
         ),
     )

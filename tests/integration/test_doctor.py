@@ -45,7 +45,7 @@ def test_doctor_finds_whole_folders_whole(world_folder: Path, model: Path) -> No
     assert "whole: 80 users" in run("doctor", "--data", world_folder).succeeded()
 
 
-@pytest.mark.parametrize("name", [*ARRAYS, "vocabulary.json", "catalogue.json", "manifest.json"])
+@pytest.mark.parametrize("name", [*ARRAYS, "vocabulary.json", "titles.json", "manifest.json"])
 def test_doctor_names_a_truncated_file_of_a_prepared_folder(
     world_folder: Path, copy, name: str
 ) -> None:
@@ -72,8 +72,8 @@ def test_doctor_names_a_file_of_other_data_though_it_is_whole(
 
 def test_doctor_names_what_is_missing(world_folder: Path, copy) -> None:
     folder = copy(world_folder)
-    (folder / "catalogue.json").unlink()
-    assert "catalogue.json" in run("doctor", "--data", folder).refused(1)
+    (folder / "titles.json").unlink()
+    assert "titles.json" in run("doctor", "--data", folder).refused(1)
     (folder / "manifest.json").unlink()
     assert "is not complete" in run("doctor", "--data", folder).refused(1)
 

@@ -12,9 +12,9 @@ from torch import Tensor
 from bert4rec import artefact
 from bert4rec.artefact import Artefact
 from bert4rec.config import ModelConfig, RunConfig, SplitConfig, TaskWeights, TrainingConfig
+from bert4rec.data.dataset import PreparedDataset
+from bert4rec.data.dataset_builder import NumberedTables, build_dataset
 from bert4rec.data.histories import Histories
-from bert4rec.data.prepared import PreparedDataset
-from bert4rec.data.prepared_writer import Content, in_memory
 from bert4rec.data.splits import Split, make_split
 from bert4rec.data.synthetic import GROUPS, synthetic_dataset
 from bert4rec.evaluation.baselines import Popularity
@@ -37,8 +37,8 @@ def world_of(items: int) -> PreparedDataset:
     full = synthetic_dataset(seed=0, num_users=200, num_items=ITEMS, events_per_user=30)
     known_N = full.item_N < FIRST_ITEM + KNOWN
     user_N = np.repeat(np.arange(full.user_rows), np.diff(full.start_U1))
-    return in_memory(
-        Content(
+    return build_dataset(
+        NumberedTables(
             name="known items",
             user_N=user_N[known_N],
             item_N=full.item_N[known_N],

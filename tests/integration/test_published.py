@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.engine.engine import RecommendationEngine
 from bert4rec.errors import ArtefactError
 from command_line import ML_1M, run, settings, zipped

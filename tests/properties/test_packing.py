@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bert4rec.config import ModelConfig, SplitConfig, TrainingConfig
-from bert4rec.data.batches import causal_sequences, last_events, masked_sequences
-from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.dataset import PreparedDataset
+from bert4rec.data.sequences import causal_sequences, last_events, masked_sequences
 from bert4rec.data.splits import make_split, training_events
 from bert4rec.data.windows import training_windows
 from bert4rec.ids import MASK

@@ -7,7 +7,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from bert4rec.config import SplitConfig
-from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.splits import Split, make_split, training_events
 from bert4rec.errors import DataError
 from small_worlds import dataset_of
@@ -75,7 +75,7 @@ def test_cold_users_train_nothing_and_everybody_is_asked_in_one_fold(
     user_N = np.repeat(np.arange(dataset.user_rows), np.diff(dataset.start_U1))
     trains = set(user_N[training_events(dataset, split)].tolist())
     for cases in (split.validation, split.test):
-        assert cases.cold_user_C.all()
+        assert cases.is_cold_start_C.all()
         assert not trains & set(cases.user_C.tolist())
         assert (cases.target_C - dataset.start_U1[cases.user_C] == 19).all()
         assert (cases.start_C == dataset.start_U1[cases.user_C]).all()

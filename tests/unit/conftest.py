@@ -12,7 +12,7 @@ import pytest
 from bert4rec import artefact
 from bert4rec.artefact import Artefact
 from bert4rec.config import ModelConfig, RunConfig, TrainingConfig
-from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.engine.engine import RecommendationEngine
 from bert4rec.training.train import train
 from small_runs import RUN as SHORT_RUN

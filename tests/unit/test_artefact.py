@@ -17,7 +17,7 @@ import torch
 from bert4rec import __version__, artefact
 from bert4rec.artefact import Artefact
 from bert4rec.config import ModelConfig, RunConfig
-from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.splits import make_split
 from bert4rec.errors import ArtefactError
 from bert4rec.model.network import Bert4Rec

@@ -53,7 +53,7 @@ def run(args: Namespace) -> None:
 
 def read_items(path: Path, dataset: Any) -> list[dict[str, Any]]:
     """The rows of a file as the mappings that `with_items` takes; empty cells are left out."""
-    from bert4rec.data.prepared import Kind
+    from bert4rec.data.features import Kind
 
     several = {
         name for name, (feature, _) in dataset.item_features.items() if feature.kind is Kind.MULTI

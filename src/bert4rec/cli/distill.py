@@ -15,7 +15,7 @@ from bert4rec.cli.output import console, notes, show_table
 from bert4rec.cli.train import add_run_flags
 
 if TYPE_CHECKING:
-    from bert4rec.data.prepared import PreparedDataset
+    from bert4rec.data.dataset import PreparedDataset
     from bert4rec.data.splits import Split, Subset
     from bert4rec.evaluation.report import Report
     from bert4rec.retrieval.candidates import Scorer
@@ -40,7 +40,7 @@ def run(args: Namespace) -> None:
     args.teacher = [str(folder) for folder in args.teachers]
     config = run_config(args)
     from bert4rec.artefact import load, load_for_dataset, scorer_of
-    from bert4rec.data.prepared import PreparedDataset
+    from bert4rec.data.dataset import PreparedDataset
     from bert4rec.data.splits import make_split
     from bert4rec.training.train import is_first_process, train
 

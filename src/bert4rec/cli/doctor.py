@@ -83,9 +83,9 @@ def _memory() -> str:
 
 
 def _check_data(folder: Path) -> str:
-    from bert4rec.data.prepared import PreparedDataset
+    from bert4rec.data.dataset import PreparedDataset
 
-    dataset = PreparedDataset.open_whole(folder)
+    dataset = PreparedDataset.open(folder, verify=True)
     counts = (
         f"{dataset.num_users:,} users, {dataset.num_items:,} items, {len(dataset.item_N):,} events"
     )

@@ -21,7 +21,7 @@ from bert4rec.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from bert4rec.artefact import Artefact
-    from bert4rec.data.prepared import PreparedDataset
+    from bert4rec.data.dataset import PreparedDataset
     from bert4rec.data.splits import Cases, Split, Subset
     from bert4rec.evaluation.report import Report
     from bert4rec.retrieval.candidates import Scorer

@@ -16,7 +16,7 @@ from bert4rec.errors import UsageError
 
 if TYPE_CHECKING:
     from bert4rec.artefact import Artefact
-    from bert4rec.data.prepared import PreparedDataset
+    from bert4rec.data.dataset import PreparedDataset
     from bert4rec.engine.engine import RecommendationEngine
     from bert4rec.ingest.prepare import Log
 
@@ -67,7 +67,7 @@ def open_models(
 def _named_data(
     model: Path, data: Path | None, data_dir: Path | None, say: "Log | None"
 ) -> "PreparedDataset | None":
-    from bert4rec.data.prepared import PreparedDataset
+    from bert4rec.data.dataset import PreparedDataset
 
     if data is not None and data_dir is not None:
         raise UsageError("--data names a prepared folder, --data_dir raw files: name one of them")

@@ -19,7 +19,7 @@ from bert4rec.errors import ArtefactError, UsageError
 
 if TYPE_CHECKING:
     from bert4rec.artefact import Artefact
-    from bert4rec.data.prepared import PreparedDataset
+    from bert4rec.data.dataset import PreparedDataset
     from bert4rec.data.splits import Split, Subset
 
 

@@ -12,7 +12,7 @@ from bert4rec.files import whole
 if TYPE_CHECKING:
     import polars as pl
 
-    from bert4rec.data.prepared import PreparedDataset
+    from bert4rec.data.dataset import PreparedDataset
     from bert4rec.engine.answers import RecommendationTable
     from bert4rec.ids import Vocabulary
 

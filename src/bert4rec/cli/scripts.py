@@ -51,7 +51,7 @@ def _train(words: Sequence[str]) -> None:
     args = parse(parser, words)
     config, say = run_config(args), notes()
     from bert4rec import artefact
-    from bert4rec.data.prepared import PreparedDataset
+    from bert4rec.data.dataset import PreparedDataset
     from bert4rec.ingest.prepare import prepare_dataset
     from bert4rec.training.train import is_first_process
     from bert4rec.training.train import train as train_model

@@ -56,7 +56,7 @@ def run(args: Namespace) -> None:
         raise UsageError(
             "--from goes on the command line, for a file's settings come after the model's"
         )
-    from bert4rec.data.prepared import PreparedDataset
+    from bert4rec.data.dataset import PreparedDataset
     from bert4rec.training.train import train
 
     train(

@@ -41,7 +41,7 @@ def run(args: Namespace) -> None:
     trials, config = at_least_one(args, "trials"), run_config(args)
     if find_spec("optuna") is None:
         raise UsageError("tune needs Optuna installed: pip install 'bert4rec[tune]'")
-    from bert4rec.data.prepared import PreparedDataset
+    from bert4rec.data.dataset import PreparedDataset
     from bert4rec.tuning.search import BEST_FILE, folder_of, tune
     from bert4rec.tuning.space import read_space
 

@@ -1,6 +1,6 @@
-"""Array types, and index arithmetic for ranges that lie one after another. Needs numpy alone.
+"""Array types, and index arithmetic for ranges that lie end to end. Needs numpy alone.
 
-Legend: A ranges.
+Legend: X ranges.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ Floats = NDArray[np.floating[Any]]
 Mask = NDArray[np.bool_]
 
 
-def offsets(length_A: Ints) -> Ints:
-    """Start of each of A consecutive ranges, and the end of the last one."""
-    return np.concatenate([[0], np.cumsum(length_A)])
+def offsets(length_X: Ints) -> Ints:
+    """Start of each of X consecutive ranges, and the end of the last one: `[X + 1]`."""
+    return np.concatenate([[0], np.cumsum(length_X)])
 
 
-def stretches(start_A: Ints, length_A: Ints) -> Ints:
-    """Indices start … start + length − 1 of every range, one range after another."""
-    offset_A1 = offsets(length_A)
-    return np.repeat(start_A - offset_A1[:-1], length_A) + np.arange(offset_A1[-1])
+def range_indices(start_X: Ints, length_X: Ints) -> Ints:
+    """Indices start … start + length − 1 of each range, one range after another."""
+    offset_X1 = offsets(length_X)
+    return np.repeat(start_X - offset_X1[:-1], length_X) + np.arange(offset_X1[-1])

@@ -1,6 +1,6 @@
-"""`Histories`: what is known of B users when a list is asked for. Evaluation, engine and baselines all start here.
+"""`Histories`: past events of B users at a request. Evaluation, engine and baselines all start from them.
 
-Legend: B users, N events of all of them together, X some of the users.
+Legend: B users, N events of all of them end to end, X some of the users or items.
 """
 
 from __future__ import annotations
@@ -10,31 +10,31 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from bert4rec.data.arrays import Ints, offsets, stretches
+from bert4rec.data.arrays import Ints, offsets, range_indices
 from bert4rec.ids import NO_TIME
 
 
 @dataclass(frozen=True)
 class Histories:
-    """B users' past events, one user after another, oldest first.
+    """Past events of B users, one user after another, oldest first.
 
-    User b's events are `item_N[start_B1[b] : start_B1[b + 1]]`. A history may be empty.
+    User b has the events `item_N[start_B1[b] : start_B1[b + 1]]`. A history may be empty.
     """
 
     user_B: Ints
-    """User rows; UNKNOWN for people the model never saw."""
+    """User rows; UNKNOWN for cold-start users."""
     start_B1: Ints
-    """B + 1 offsets into the events."""
+    """Offsets into the events, `[B + 1]`."""
     item_N: Ints
     """Item rows, never PAD or MASK."""
     time_N: Ints
-    """Seconds since 1970 (int64), NO_TIME where unknown."""
+    """Seconds since 1970 (int64); NO_TIME where unknown."""
     rating_N: Ints
-    """Rating rows, NO_RATING where unknown."""
+    """Rating rows; NO_RATING where unknown."""
     request_time_B: Ints
-    """When the list is asked for, NO_TIME where unknown."""
+    """Request times in seconds; NO_TIME where unknown."""
     user_features: Mapping[str, Ints] = field(default_factory=dict)
-    """Value rows `[B]` by feature name, in place of the ones stored for `user_B`."""
+    """Value rows `[B]` by feature name; they replace the stored ones of `user_B`."""
 
     def __len__(self) -> int:
         return len(self.user_B)
@@ -46,13 +46,13 @@ class Histories:
 
     @property
     def row_N(self) -> Ints:
-        """The place in the batch, 0 … B − 1, of each event's user."""
+        """Index of each event's user, from 0 to B − 1."""
         return np.repeat(np.arange(len(self)), self.length_B)
 
     def take(self, row_X: Ints) -> Histories:
-        """The histories of some users, in the order asked for; a user may be taken more than once."""
+        """Histories of some users, in the given order; a user may be taken more than once."""
         length_X = self.length_B[row_X]
-        event_N = stretches(self.start_B1[:-1][row_X], length_X)
+        event_N = range_indices(self.start_B1[:-1][row_X], length_X)
         return Histories(
             user_B=self.user_B[row_X],
             start_B1=offsets(length_X),
@@ -60,20 +60,21 @@ class Histories:
             time_N=self.time_N[event_N],
             rating_N=self.rating_N[event_N],
             request_time_B=self.request_time_B[row_X],
-            user_features={name: row_B[row_X] for name, row_B in self.user_features.items()},
+            user_features={name: value_B[row_X] for name, value_B in self.user_features.items()},
         )
 
     def without_items(self, item_X: Ints) -> Histories:
-        """The same people, as if events of these items had never been."""
+        """Histories without the events of these items."""
         kept_N = ~np.isin(self.item_N, item_X)
+        length_B = np.bincount(self.row_N[kept_N], minlength=len(self))
         return replace(
             self,
-            start_B1=offsets(np.bincount(self.row_N[kept_N], minlength=len(self))),
+            start_B1=offsets(length_B),
             item_N=self.item_N[kept_N],
             time_N=self.time_N[kept_N],
             rating_N=self.rating_N[kept_N],
         )
 
     def without_request_time(self) -> Histories:
-        """The same, asked at an unknown time."""
+        """Histories with an unknown request time."""
         return replace(self, request_time_B=np.full(len(self), NO_TIME, dtype=np.int64))

@@ -20,8 +20,8 @@ import numpy as np
 
 from bert4rec.config import FOLDED, FOLDS, SplitConfig
 from bert4rec.data.arrays import Ints, Mask, offsets
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.histories import Histories
-from bert4rec.data.prepared import PreparedDataset
 from bert4rec.errors import ConfigError, DataError
 from bert4rec.ids import FIRST_ITEM, NO_TIME
 
@@ -47,7 +47,7 @@ class Cases:
     """Index of the first event that is visible."""
     target_C: Ints
     """Index of the event asked for; what is visible ends just before it."""
-    cold_user_C: Mask
+    is_cold_start_C: Mask
     """Whether no event of the user trains."""
 
     def __len__(self) -> int:
@@ -55,10 +55,10 @@ class Cases:
 
     def __getitem__(self, part: slice | Mask | Ints) -> Cases:
         return Cases(
-            self.user_C[part], self.start_C[part], self.target_C[part], self.cold_user_C[part]
+            self.user_C[part], self.start_C[part], self.target_C[part], self.is_cold_start_C[part]
         )
 
-    def pieces(self, size: int) -> Iterator[Cases]:
+    def batches(self, size: int) -> Iterator[Cases]:
         """The cases in order, `size` at a time."""
         for first in range(0, len(self), size):
             yield self[first : first + size]
@@ -67,10 +67,10 @@ class Cases:
         """What is known when the cases are asked, with or without the time of the request (the target's)."""
         asked_at_C = dataset.time_N[self.target_C] if request_time else np.full(len(self), NO_TIME)
         return dataset.histories(
-            self.user_C, self.target_C, asked_at_C, self.start_C, self.cold_user_C
+            self.user_C, self.target_C, asked_at_C, self.start_C, self.is_cold_start_C
         )
 
-    def seeing(self, events: int) -> Cases:
+    def with_last_events(self, events: int) -> Cases:
         """The same questions with only the last so many events before the target visible."""
         return replace(self, start_C=np.maximum(self.start_C, self.target_C - events))
 
@@ -140,7 +140,7 @@ class _Parts(NamedTuple):
 def _cases(dataset: PreparedDataset, known_U: Mask, user_C: Ints, target_C: Ints) -> Cases:
     """The questions, everything before the target visible."""
     return Cases(
-        user_C, np.asarray(dataset.start_U1)[user_C], target_C, cold_user_C=~known_U[user_C]
+        user_C, np.asarray(dataset.start_U1)[user_C], target_C, is_cold_start_C=~known_U[user_C]
     )
 
 

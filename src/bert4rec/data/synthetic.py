@@ -1,9 +1,9 @@
-"""A world with a known answer, for tests and examples: what happens next is nearly always a rule that can be learned.
+"""A synthetic world with a known answer, for tests and examples. Needs numpy alone.
 
-Items form groups (their genres); within a group they follow one another in a fixed circle. A user likes one group,
-which demographics hint at, walks its circle, now and then jumps, and rates liked groups high. Needs numpy alone.
+Items form groups, which are their genres. Within a group they follow one another in a fixed circle. A user prefers
+one group, which demographics hint at. The user walks its circle, jumps now and then, and rates its items high.
 
-Legend: N events, G groups.
+Legend: N events, M values per row, U user rows, V item rows.
 """
 
 from __future__ import annotations
@@ -12,16 +12,21 @@ from pathlib import Path
 
 import numpy as np
 
-from bert4rec.data.prepared import Feature, Kind, PreparedDataset
-from bert4rec.data.prepared_writer import Content, in_memory, write_prepared
+from bert4rec.data.arrays import Ints
+from bert4rec.data.dataset import PreparedDataset
+from bert4rec.data.dataset_builder import FeatureTable, NumberedTables, build_dataset
+from bert4rec.data.features import Feature, Kind
 from bert4rec.errors import UsageError
 from bert4rec.ids import FIRST_ITEM, FIRST_USER
 
 GROUPS = 4
 FOLLOWS = 0.9
-"""How often the next item is the circle's next one: the most that any Hit@1 can reach, but for luck."""
-FIRST_ITEM_ID, FIRST_USER_ID = 101, 1
-_START, _DAY = 978_307_200, 86_400  # 1 January 2001
+"""Probability that the next item is the circle's next one: the ceiling of Hit@1, up to chance."""
+FIRST_ITEM_ID = 101
+FIRST_USER_ID = 1
+_START = 978_307_200  # 1 January 2001
+_DAY = 86_400
+_HONEST = 0.9  # probability that a user's gender hints at the preferred group
 
 
 def synthetic_dataset(
@@ -31,96 +36,102 @@ def synthetic_dataset(
     events_per_user: int = 30,
     folder: Path | None = None,
 ) -> PreparedDataset:
-    """The world, in memory or as a prepared folder: items 101, 102, …, users 1, 2, …; item 101 + i has genre i mod 4.
+    """The synthetic world, in memory or as a prepared folder.
 
-    Histories hold `events_per_user` events, or half as many for every other user. After item 101 + i usually comes
-    the next one of its genre, 101 + i + 4, after the last the first.
+    Users are 1, 2, … and items 101, 102, …; item 101 + i has genre i mod 4. The next item after 101 + i is usually
+    101 + i + 4, the next of its genre, and after the last one the first.
+
+    Args:
+        seed: Seed of all random draws.
+        num_users: Number of users.
+        num_items: Number of items, at least one per group.
+        events_per_user: Events of every second user; the others have half as many.
+        folder: Prepared folder to write; by default the dataset stays in memory.
     """
     if num_items < GROUPS:
         raise UsageError(
             f"num_items is {num_items}: it must be {GROUPS} or more, one for each group"
         )
     random = np.random.default_rng(seed)
-    user_N, item_N, time_N, rating_N = [], [], [], []
-    liked_B = np.arange(num_users) % GROUPS
-    for user in range(num_users):
+    group_of_user = np.arange(num_users) % GROUPS
+    users, items, times, ratings = [], [], [], []
+    for user, group in enumerate(group_of_user):
         events = events_per_user if user % 2 else max(3, events_per_user // 2)
-        items = _walk(random, liked_B[user], events, num_items)
-        loved = items % GROUPS == liked_B[user]
-        user_N += [user] * events
-        item_N += items.tolist()
-        time_N += (_START + user * _DAY + np.cumsum(random.integers(60, _DAY, events))).tolist()
-        rating_N += (np.where(loved, 4, 1) + random.integers(0, 2, events)).tolist()
-    content = Content(
+        item_N = _walk(random, group, events, num_items)
+        gap_N = random.integers(60, _DAY, events)
+        base_rating_N = np.where(item_N % GROUPS == group, 4, 1)
+        users.append(np.full(events, user))
+        items.append(item_N)
+        times.append(_START + user * _DAY + np.cumsum(gap_N))
+        ratings.append(base_rating_N + random.integers(0, 2, events))
+    tables = NumberedTables(
         name="synthetic",
-        user_N=np.array(user_N, dtype=np.int64) + FIRST_USER,
-        item_N=np.array(item_N, dtype=np.int64) + FIRST_ITEM,
-        time_N=np.array(time_N, dtype=np.int64),
-        rating_N=np.array(rating_N, dtype=np.int64),
+        user_N=np.concatenate(users) + FIRST_USER,
+        item_N=np.concatenate(items) + FIRST_ITEM,
+        time_N=np.concatenate(times),
+        rating_N=np.concatenate(ratings),
         rating_levels=[1.0, 2.0, 3.0, 4.0, 5.0],
         user_ids=list(range(FIRST_USER_ID, FIRST_USER_ID + num_users)),
         item_ids=list(range(FIRST_ITEM_ID, FIRST_ITEM_ID + num_items)),
         titles=[f"Item {number}" for number in range(num_items)],
         item_features=_item_features(num_items),
-        user_features=_user_features(random, liked_B),
+        user_features=_user_features(random, group_of_user),
         notes={"source": f"synthetic, seed {seed}", "cleaning": {}},
     )
-    return in_memory(content) if folder is None else write_prepared(folder, content)
+    dataset = build_dataset(tables)
+    return dataset if folder is None else dataset.save(folder)
 
 
-def _walk(random: np.random.Generator, liked: int, events: int, num_items: int) -> np.ndarray:
-    """Items along the liked group's circle; a jump goes anywhere, the walk goes on from there and then returns."""
-    circle = len(range(liked, num_items, GROUPS))
-    place, items = int(random.integers(circle)), []
+def _walk(random: np.random.Generator, group: int, events: int, num_items: int) -> Ints:
+    """Items along the group's circle. A jump goes to any item; the walk goes on from its position in the circle."""
+    circle = len(range(group, num_items, GROUPS))
+    position = int(random.integers(circle))
+    items = []
     for _ in range(events):
         if random.random() < FOLLOWS:
-            place = (place + 1) % circle
-            items.append(place * GROUPS + liked)
+            position = (position + 1) % circle
+            items.append(position * GROUPS + group)
         else:
-            items.append(int(random.integers(num_items)))
-            place = items[-1] // GROUPS
-    return np.array(items)
+            item = int(random.integers(num_items))
+            position = item // GROUPS
+            items.append(item)
+    return np.array(items, dtype=np.int64)
 
 
-def _item_features(num_items: int) -> list[tuple[Feature, np.ndarray]]:
-    """Each item's genre, a second one for every third item; the year; a price."""
-    genres_VM = np.zeros((FIRST_ITEM + num_items, 2), dtype=np.int32)
+def _item_features(num_items: int) -> list[FeatureTable]:
+    """Genres (a second one for every third item), year and price."""
     item = np.arange(num_items)
+    genres_VM = np.zeros((FIRST_ITEM + num_items, 2), dtype=np.int32)
     genres_VM[FIRST_ITEM:, 0] = item % GROUPS + 1
     genres_VM[FIRST_ITEM:, 1] = np.where(item % 3 == 0, GROUPS + 1, 0)
     year_V = np.concatenate([np.zeros(FIRST_ITEM), item % 5 + 1]).astype(np.int32)
     price_V = np.concatenate([np.full(FIRST_ITEM, np.nan), (item % 7 - 3) / 2]).astype(np.float32)
-    names = ["Circle", "Square", "Star", "Wave", "Sparkling"]
+    genres = ["Circle", "Square", "Star", "Wave", "Sparkling"]
     return [
-        (Feature("genres", Kind.MULTI, names), genres_VM),
+        (Feature("genres", Kind.MULTI, genres), genres_VM),
         (Feature("year", Kind.CATEGORICAL, [1991, 1992, 1993, 1994, 1995]), year_V),
         (Feature("price", Kind.NUMERIC, mean=10.0, scale=2.0), price_V),
     ]
 
 
-def _user_features(
-    random: np.random.Generator, liked_B: np.ndarray
-) -> list[tuple[Feature, np.ndarray]]:
-    """Gender hints at the liked group (even or odd), age at which of the two; the occupation says nothing."""
-    users = len(liked_B)
-    honest_B = random.random(users) < 0.9
-    gender_B = np.where(honest_B, liked_B % 2, 1 - liked_B % 2) + 1
-    age_B = liked_B // 2 + 1
-    work_B = random.integers(1, 4, users)
+def _user_features(random: np.random.Generator, group_of_user: Ints) -> list[FeatureTable]:
+    """Gender and age, which together hint at the preferred group, and an occupation without information."""
+    users = len(group_of_user)
+    is_honest = random.random(users) < _HONEST
+    gender = np.where(is_honest, group_of_user % 2, 1 - group_of_user % 2) + 1
+    age = group_of_user // 2 + 1
+    occupation = random.integers(1, 4, users)
+    labels = {"0": "other", "1": "educator", "7": "executive"}
     return [
-        (Feature("gender", Kind.CATEGORICAL, ["F", "M"]), _with_unknown(gender_B)),
-        (Feature("age_group", Kind.CATEGORICAL, ["18-24", "25-34"]), _with_unknown(age_B)),
+        (Feature("gender", Kind.CATEGORICAL, ["F", "M"]), _user_table(gender)),
+        (Feature("age_group", Kind.CATEGORICAL, ["18-24", "25-34"]), _user_table(age)),
         (
-            Feature(
-                "occupation_code",
-                Kind.CATEGORICAL,
-                [0, 1, 7],
-                {"0": "other", "1": "educator", "7": "executive"},
-            ),
-            _with_unknown(work_B),
+            Feature("occupation_code", Kind.CATEGORICAL, [0, 1, 7], labels),
+            _user_table(occupation),
         ),
     ]
 
 
-def _with_unknown(value_B: np.ndarray) -> np.ndarray:
-    return np.concatenate([np.zeros(FIRST_USER), value_B]).astype(np.int32)
+def _user_table(value: Ints) -> Ints:
+    """Table over user rows: the unknown user's row first."""
+    return np.concatenate([np.zeros(FIRST_USER), value]).astype(np.int32)

@@ -1,6 +1,6 @@
-"""The stretches of histories that training reads, drawn anew for each epoch; batches are made of them.
+"""Training windows: ranges of a user's training events, drawn anew for each epoch.
 
-Legend: U user rows, W windows.
+Legend: U user rows, W windows, X windows of several users, counted within a user.
 """
 
 from __future__ import annotations
@@ -8,66 +8,68 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bert4rec.config import ModelConfig, TrainingConfig
-from bert4rec.data.arrays import Ints
-from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.arrays import Ints, Mask
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.splits import Split
 
 COLD_START_LENGTH = 32
-"""The most events of a stranger's window; half, a quarter, … as many are as frequent."""
+"""Longest cold-start window, in events. Lengths are log-uniform: short windows are as frequent as long ones."""
 COLD_START_RANGE = 64
-"""A stranger's window begins at any of so many first events: who is new has not been there for long."""
+"""Cold-start windows begin among this many first events: a cold-start user has a short history."""
 
 
 @dataclass(frozen=True)
 class Windows:
-    """Stretches of events to train on: window w is `start_W[w] : stop_W[w]` of user `user_W[w]`."""
+    """Ranges of training events: window w is `start_W[w] : stop_W[w]` of user `user_W[w]`."""
 
     user_W: Ints
     start_W: Ints
     stop_W: Ints
-    cold_user_W: NDArray[np.bool_]
-    """Whether it is read as that of somebody new."""
+    is_cold_start_W: Mask
+    """True for windows that are read as a cold-start user's: without the user's row."""
 
     def __len__(self) -> int:
         return len(self.user_W)
 
-    def take(self, which: Ints) -> Windows:
-        """Some of them, in the order asked for."""
-        return Windows(
-            self.user_W[which], self.start_W[which], self.stop_W[which], self.cold_user_W[which]
-        )
+    @property
+    def length_W(self) -> Ints:
+        """Events of each window."""
+        return self.stop_W - self.start_W
+
+    def take(self, window_X: Ints) -> Windows:
+        """Some of the windows, in the given order."""
+        return Windows(*(getattr(self, column.name)[window_X] for column in fields(self)))
 
     def joined_by(self, others: Windows) -> Windows:
-        """These, then others."""
-        return Windows(
-            *(
-                np.concatenate([getattr(part, of.name) for part in (self, others)])
-                for of in fields(self)
-            )
-        )
+        """These windows, followed by others."""
+        pairs = [
+            (getattr(self, column.name), getattr(others, column.name)) for column in fields(self)
+        ]
+        return Windows(*(np.concatenate(pair) for pair in pairs))
 
 
 def training_windows(
     dataset: PreparedDataset, split: Split, model: ModelConfig, training: TrainingConfig, epoch: int
 ) -> Windows:
-    """Windows of up to seq_length + 1 training events: the inputs and, one further, the targets.
+    """Windows of up to `seq_length` + 1 training events: the inputs and, shifted by one, the targets.
 
-    Users with a single training event take part too: the start token and the user's tokens predict it.
+    Every user with a training event takes part. A single event is predicted from the start token and user tokens.
     """
-    start_U, stop_U = np.asarray(dataset.start_U1[:-1]), np.asarray(split.train_stop_U)
+    start_U = np.asarray(dataset.start_U1[:-1])
+    stop_U = np.asarray(split.train_stop_U)
     user_W: Ints = np.flatnonzero(stop_U > start_U)
     size = model.seq_length + 1
-    first_W, stop_W = start_U[user_W], stop_U[user_W]
+    first_W = start_U[user_W]
+    stop_W = stop_U[user_W]
     spare_W = np.maximum(stop_W - first_W - size, 0)
     if training.windows == "sliding":
         stride = training.window_stride or max(1, model.seq_length // 2)
         count_W = -(-spare_W // stride) + 1
-        back_X = np.arange(count_W.sum()) - np.repeat(np.cumsum(count_W) - count_W, count_W)
+        number_X = np.arange(count_W.sum()) - np.repeat(np.cumsum(count_W) - count_W, count_W)
         user_W, first_W, stop_W = (np.repeat(array, count_W) for array in (user_W, first_W, stop_W))
-        stop_W = np.maximum(stop_W - back_X * stride, np.minimum(stop_W, first_W + size))
+        stop_W = np.maximum(stop_W - number_X * stride, np.minimum(stop_W, first_W + size))
     elif training.windows == "random":
         random = np.random.default_rng((training.seed, epoch, 1))
         stop_W = stop_W - random.integers(0, spare_W + 1)
@@ -83,20 +85,17 @@ def with_cold_start_windows(
     training: TrainingConfig,
     random: np.random.Generator,
 ) -> Windows:
-    """The windows and those of cold_users that they bring: few events from early in the same users' histories.
+    """Windows and `cold_start_windows` more for each, the longest first.
 
-    The longest are first.
+    A cold-start window holds a few events from early in the same user's history.
     """
     user_W = np.repeat(windows.user_W, training.cold_start_windows)
-    first_W, stop_W = (
-        np.asarray(dataset.start_U1[:-1])[user_W],
-        np.asarray(split.train_stop_U)[user_W],
-    )
+    first_W = np.asarray(dataset.start_U1[:-1])[user_W]
+    stop_W = np.asarray(split.train_stop_U)[user_W]
     longest = min(COLD_START_LENGTH, model.seq_length + 1)
     length_W = np.exp2(random.random(len(user_W)) * np.log2(longest + 1)).astype(np.int64)
     start_W = random.integers(first_W, np.minimum(first_W + COLD_START_RANGE, stop_W))
     stop_W = np.minimum(start_W + length_W, stop_W)
-    joined = windows.joined_by(
-        Windows(user_W, start_W, stop_W, np.ones(len(user_W), dtype=np.bool_))
-    )
-    return joined.take(np.argsort(joined.start_W - joined.stop_W, kind="stable"))
+    is_cold_start_W = np.ones(len(user_W), dtype=np.bool_)
+    joined = windows.joined_by(Windows(user_W, start_W, stop_W, is_cold_start_W))
+    return joined.take(np.argsort(-joined.length_W, kind="stable"))

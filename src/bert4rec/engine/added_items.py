@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from bert4rec.artefact import Artefact
-from bert4rec.data.prepared import Feature, Kind, Names, PreparedDataset
+from bert4rec.data.dataset import PreparedDataset, Vocabularies
+from bert4rec.data.features import Feature, Kind
 from bert4rec.engine.request import feature_rows, plain_id
 from bert4rec.errors import UsageError
 from bert4rec.ids import RawId
@@ -68,7 +69,9 @@ def _grown(dataset: PreparedDataset, items: Sequence[Mapping[str, Any]]) -> Prep
         dataset.in_memory(),
         manifest={**dataset.manifest, "num_items": dataset.num_items + len(items)},
         item_features=features,
-        given_names=Names.of([*dataset.items.ids, *ids], dataset.users.ids, titles),
+        stored_vocabularies=Vocabularies.from_lists(
+            [*dataset.items.ids, *ids], dataset.users.ids, titles
+        ),
     )
 
 

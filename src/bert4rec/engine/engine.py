@@ -19,8 +19,8 @@ import torch
 from bert4rec import artefact
 from bert4rec.artefact import Artefact
 from bert4rec.data.arrays import Ints
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.histories import Histories
-from bert4rec.data.prepared import PreparedDataset
 from bert4rec.engine import profile
 from bert4rec.engine.added_items import with_items
 from bert4rec.engine.answers import (

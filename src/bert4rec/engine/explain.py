@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bert4rec.data.arrays import Ints
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.histories import Histories
-from bert4rec.data.prepared import PreparedDataset
 from bert4rec.engine.answers import EventEffect, Explanation, SimilarItem
 from bert4rec.ids import NO_TIME, UNKNOWN
 
@@ -29,7 +29,8 @@ TOLD_EVENTS = 3
 def with_all_features(history: Histories, dataset: PreparedDataset) -> Histories:
     """The same with the stored demographics spelled out, so that each can be hidden alone."""
     return replace(
-        history, user_features={**dataset.values_of_users(history.user_B), **history.user_features}
+        history,
+        user_features={**dataset.user_feature_values(history.user_B), **history.user_features},
     )
 
 

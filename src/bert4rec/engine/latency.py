@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.histories import Histories
-from bert4rec.data.prepared import PreparedDataset
 from bert4rec.ids import FIRST_ITEM, FIRST_USER
 from bert4rec.model.scorer import NetworkScorer
 from bert4rec.retrieval.recommend import best_items

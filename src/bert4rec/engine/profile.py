@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from bert4rec.data.arrays import Ints
+from bert4rec.data.dataset import PreparedDataset
+from bert4rec.data.features import Feature, Kind
 from bert4rec.data.histories import Histories
-from bert4rec.data.prepared import Feature, Kind, PreparedDataset
 from bert4rec.ids import NO_RATING, NO_TIME, UNKNOWN, RawId
 
 SHOWN_VALUES = 5

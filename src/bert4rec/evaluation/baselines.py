@@ -17,10 +17,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bert4rec.data.arrays import Floats, Ints, offsets, stretches
-from bert4rec.data.batches import last_events
+from bert4rec.data.arrays import Floats, Ints, offsets, range_indices
+from bert4rec.data.dataset import PreparedDataset
+from bert4rec.data.features import Feature, Kind
 from bert4rec.data.histories import Histories
-from bert4rec.data.prepared import Feature, Kind, PreparedDataset
+from bert4rec.data.sequences import last_events
 from bert4rec.data.splits import Split, training_counts
 from bert4rec.evaluation.interactions import owned_pairs, training_pairs
 from bert4rec.ids import UNKNOWN
@@ -208,7 +209,7 @@ def _common_users(dataset: PreparedDataset, split: Split) -> Iterator[tuple[int,
     start_U = offsets(length_U)[:-1]
     owners = np.split(user_X[np.argsort(item_X, kind="stable")], np.cumsum(count_V)[:-1])
     for item, owner_X in enumerate(owners):
-        owned = item_X[stretches(start_U[owner_X], length_U[owner_X])]
+        owned = item_X[range_indices(start_U[owner_X], length_U[owner_X])]
         yield item, np.bincount(owned, minlength=rows), count_V
 
 

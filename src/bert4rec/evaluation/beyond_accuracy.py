@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from bert4rec.data.arrays import Floats, Ints
-from bert4rec.data.prepared import Kind, PreparedDataset
+from bert4rec.data.dataset import PreparedDataset
+from bert4rec.data.features import Kind
 from bert4rec.data.splits import Split, training_counts
 from bert4rec.evaluation.interactions import owned_pairs
 from bert4rec.ids import FIRST_ITEM, PAD

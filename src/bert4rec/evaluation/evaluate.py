@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from bert4rec.data.arrays import Floats, Ints
-from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.splits import Cases, Split, Subset
 from bert4rec.errors import DataError
 from bert4rec.evaluation.beyond_accuracy import ItemTraits, beyond_accuracy_metrics, item_traits
@@ -57,7 +57,7 @@ def evaluate(
         )
     traits, listed_V = item_traits(dataset, split), np.zeros(dataset.item_rows, dtype=bool)
     answers = []
-    for piece in cases.pieces(batch_size):
+    for piece in cases.batches(batch_size):
         answers.append(_ask(scorer, dataset, piece, request_time, traits))
         listed_V[answers[-1].listed] = True
     rank_C = np.concatenate([answer.rank_B for answer in answers])

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from bert4rec.data.arrays import Ints
-from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.splits import Split, training_events
 
 

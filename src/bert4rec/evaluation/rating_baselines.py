@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from bert4rec.data.arrays import Floats, Ints
-from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.splits import Cases, Split, training_events
 from bert4rec.evaluation.evaluate import true_ratings
 from bert4rec.evaluation.metrics import mean_of, rating_metrics

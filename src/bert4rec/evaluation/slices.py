@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bert4rec.data.arrays import Ints
-from bert4rec.data.prepared import Feature, Kind, PreparedDataset
+from bert4rec.data.dataset import PreparedDataset
+from bert4rec.data.features import Feature, Kind
 from bert4rec.data.splits import Cases, Split
 from bert4rec.evaluation.beyond_accuracy import item_popularity
 from bert4rec.evaluation.metrics import rank_metrics

@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from bert4rec.data.arrays import Floats, Ints, offsets
-from bert4rec.data.batches import last_events
 from bert4rec.data.histories import Histories
+from bert4rec.data.sequences import last_events
 from bert4rec.retrieval.candidates import Scorer
 from bert4rec.retrieval.ranking import exclude, rank_of
 

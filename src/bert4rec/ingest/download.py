@@ -181,7 +181,7 @@ def _download(url: str, release: Release, log: Log) -> Path:
 
 def _copy(answer: http.client.HTTPResponse, out: BinaryIO, url: str, log: Log) -> None:
     """Copies the answer piece by piece; a line for each tenth of a large one."""
-    size = int(answer.headers.get("Content-Length") or 0)
+    size = int(answer.headers.get("NumberedTables-Length") or 0)
     log(f"downloading {url} ({size / 2**20:.1f} MB)")
     done = shown = 0
     while piece := answer.read(2**18):

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from bert4rec.data.prepared import Feature, Kind
+from bert4rec.data.features import Feature, Kind
 from bert4rec.errors import ConfigError, SourceError
 from bert4rec.ids import RawId
 from bert4rec.ingest.schema import FeatureColumn

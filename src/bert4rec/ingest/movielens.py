@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from bert4rec.data.prepared import Kind
+from bert4rec.data.features import Kind
 from bert4rec.ingest.schema import EventTable, FeatureColumn, Format, Schema, SideTable
 
 _LATIN = "iso-8859-1"

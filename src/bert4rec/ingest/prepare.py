@@ -18,8 +18,10 @@ import numpy as np
 import polars as pl
 
 from bert4rec.config import PrepareConfig
-from bert4rec.data.prepared import MANIFEST, Kind, PreparedDataset, read_manifest
-from bert4rec.data.prepared_writer import Content, refuse_foreign, write_prepared
+from bert4rec.data.dataset import PreparedDataset
+from bert4rec.data.dataset_builder import NumberedTables, build_dataset
+from bert4rec.data.features import Kind
+from bert4rec.data.prepared_folder import MANIFEST, read_manifest, refuse_foreign_folder
 from bert4rec.errors import DataError, PreparedDataError, SourceError, UsageError
 from bert4rec.ids import FIRST_ITEM, FIRST_USER, NO_RATING, NO_TIME
 from bert4rec.ingest.download import Obtained, find_at_hand, md5_of, obtain
@@ -95,12 +97,12 @@ def _already_prepared(
     folder: Path, settings: Mapping[str, Any], overwrite: bool, log: Log
 ) -> PreparedDataset | None:
     """What the folder holds, if it is whole; an error where it was made from something else."""
-    refuse_foreign(folder)
+    refuse_foreign_folder(folder)
     if overwrite or not (folder / MANIFEST).is_file():
         return None
     try:
         _refuse_another(folder, read_manifest(folder).get("settings", {}), settings)
-        return PreparedDataset.open_whole(folder)
+        return PreparedDataset.open(folder, verify=True)
     except PreparedDataError as problem:
         what, _, _ = str(problem).rpartition("; ")
         log(f"note: {what}; it is prepared again")
@@ -161,9 +163,8 @@ def _prepare(
     _check_rows(source, events, log)
     table = [*_event_lines(schema.events, events, numbered), *item_lines, *user_lines]
     _report(log, table, len(frame), events.rows, cleaning)
-    return write_prepared(
-        folder,
-        Content(
+    return build_dataset(
+        NumberedTables(
             name=name,
             user_N=numbered.frame["user"].to_numpy(),
             item_N=numbered.frame["item"].to_numpy(),
@@ -177,14 +178,14 @@ def _prepare(
             titles=titles,
             item_features=[(built.feature, built.table_R) for built in items],
             user_features=[(built.feature, built.table_R) for built in users],
+            ties=config.ties,
             notes={
-                "ties": config.ties,
                 "settings": dict(settings),
                 "source": source.origin,
                 "cleaning": cleaning,
             },
         ),
-    )
+    ).save(folder)
 
 
 def _check_rows(source: Obtained, events: Events, log: Log) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from bert4rec.data.prepared import Kind
+from bert4rec.data.features import Kind
 from bert4rec.errors import ConfigError, SourceError
 
 

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bert4rec.config import ModelConfig
-from bert4rec.data.batches import Sequences
+from bert4rec.data.sequences import Sequences
 from bert4rec.model.temporal import HALF_OCTAVES, half_octave
 
 MASKED_SCORE = -1e4

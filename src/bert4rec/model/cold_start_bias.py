@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bert4rec.data.prepared import Kind
+from bert4rec.data.features import Kind
 from bert4rec.ids import PAD
 from bert4rec.model.table_sizes import FeatureSize
 

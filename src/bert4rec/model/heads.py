@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bert4rec.config import ModelConfig
-from bert4rec.data.prepared import Kind
+from bert4rec.data.features import Kind
 from bert4rec.ids import PAD, UNKNOWN
 from bert4rec.model.dropout import Dropout
 from bert4rec.model.lookup import embed

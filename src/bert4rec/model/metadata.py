@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bert4rec.data.prepared import Feature, Kind
+from bert4rec.data.features import Feature, Kind
 from bert4rec.ids import UNKNOWN
 from bert4rec.model.lookup import embed
 from bert4rec.model.table_sizes import FeatureSize

@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from bert4rec.config import ModelConfig, TaskWeights
-from bert4rec.data.batches import Batch, Sequences, Supervised, UpcomingEvents
-from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.batches import Batch, Supervised, UpcomingEvents
+from bert4rec.data.dataset import PreparedDataset
+from bert4rec.data.sequences import Sequences
 from bert4rec.ids import FIRST_ITEM, NO_RATING, NO_TIME, PAD, UNKNOWN
 from bert4rec.model.attention import AttentionBias, Look, last_look, look
 from bert4rec.model.blocks import BLOCKS
@@ -184,7 +185,7 @@ class Bert4Rec(nn.Module):
         asked = {name: embed(states[name], getattr(batch, name).token_S) for name in states}
         # The rating and the preference are read off the causal states where there are any.
         reading = "causal" if "causal" in states else "masked"
-        preference_BD, values = self._preference(states[reading], batch.coming)
+        preference_BD, values = self._preference(states[reading], batch.upcoming)
         rating_NR, rating_factor_square_norm = self._ratings(
             asked[reading], getattr(batch, reading), item_VD
         )

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from bert4rec.config import RunConfig
-from bert4rec.data.batches import Sequences, causal_sequences, masked_sequences, user_tensors
 from bert4rec.data.histories import Histories
+from bert4rec.data.sequences import Sequences, causal_sequences, masked_sequences, user_tensors
 from bert4rec.errors import ConfigError, DataError
 from bert4rec.ids import FIRST_ITEM
 from bert4rec.model.network import Bert4Rec

@@ -11,7 +11,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from bert4rec.data.prepared import Feature, Kind, PreparedDataset
+from bert4rec.data.dataset import PreparedDataset
+from bert4rec.data.features import Feature, Kind
 
 
 @dataclass(frozen=True)

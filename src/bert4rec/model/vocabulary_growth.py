@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from bert4rec.data.arrays import Ints
-from bert4rec.data.prepared import Feature, Kind, PreparedDataset
+from bert4rec.data.dataset import PreparedDataset
+from bert4rec.data.features import Feature, Kind
 from bert4rec.ids import PAD, UNKNOWN, Vocabulary
 from bert4rec.model.cold_start_bias import ColdStartBias
 from bert4rec.model.metadata import FeatureEncoder

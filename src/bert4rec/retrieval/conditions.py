@@ -24,7 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bert4rec.data.arrays import Mask
-from bert4rec.data.prepared import Kind, PreparedDataset
+from bert4rec.data.dataset import PreparedDataset
+from bert4rec.data.features import Kind
 from bert4rec.errors import UsageError
 from bert4rec.ids import FIRST_ITEM, UNKNOWN
 

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bert4rec.data.arrays import Floats
-from bert4rec.data.prepared import Kind, PreparedDataset
+from bert4rec.data.dataset import PreparedDataset
+from bert4rec.data.features import Kind
 from bert4rec.errors import UnknownItem, UsageError
 from bert4rec.ids import FIRST_ITEM, RawId
 from bert4rec.retrieval.conditions import items_where

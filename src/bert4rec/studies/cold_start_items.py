@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from bert4rec.data.arrays import Floats, Ints
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.histories import Histories
-from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import Cases, Split, Subset
 from bert4rec.errors import DataError
 from bert4rec.evaluation.baselines import ContentNeighbours
@@ -149,7 +149,7 @@ def cold_start_items(
     rows = {MODEL: (scorer, knows), **({NO_TIME_TOLD: (scorer, False)} if knows else {})}
     if dataset.item_features:
         rows[ContentNeighbours.name] = (ContentNeighbours(dataset), knows)
-    pieces = progress(cases.pieces(batch_size), -(-len(cases) // batch_size))
+    pieces = progress(cases.batches(batch_size), -(-len(cases) // batch_size))
     gains = [_gains(rows, dataset, piece, cold_item_V) for piece in pieces]
     gain_C = {
         name: {

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 from bert4rec.data.arrays import Floats, Ints
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.histories import Histories
-from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import COLD_TARGET, Cases, Split, Subset
 from bert4rec.errors import DataError
 from bert4rec.evaluation.baselines import Popularity, PopularityByGroup, SequentialRules
@@ -113,7 +113,7 @@ def cold_start_users(
     not look at it. Raises DataError for a split whose users train, or that has no cases.
     """
     cases = split.cases(subset)
-    if not len(cases) or not cases.cold_user_C.all():
+    if not len(cases) or not cases.is_cold_start_C.all():
         raise DataError(
             f"{dataset.name}: split {split.name!r} asks no cold_users; take split 'cold-start-users'"
         )
@@ -130,7 +130,9 @@ def cold_start_users(
     rows |= {counting.name: (counting, _everything) for counting in counted}
     rank_C: dict[str, dict[int, Ints]] = {name: {} for name in rows}
     for k in progress(iter(SHOTS), len(SHOTS)):
-        for name, found in _places(rows, dataset, cases.seeing(k), knows, batch_size).items():
+        for name, found in _places(
+            rows, dataset, cases.with_last_events(k), knows, batch_size
+        ).items():
             rank_C[name][k] = found
     claims = [
         (MODEL, by_group.name, (0,)),
@@ -209,7 +211,7 @@ def _places(
 ) -> dict[str, Ints]:
     """The place of every target `[C]` in each row."""
     rank_B: dict[str, list[Ints]] = {name: [] for name in rows}
-    for piece in cases.pieces(batch_size):
+    for piece in cases.batches(batch_size):
         histories = piece.histories(dataset, knows)
         target_B = torch.from_numpy(dataset.item_N[piece.target_C].astype(np.int64))
         for name, (scorer, told) in rows.items():

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bert4rec.data.arrays import Floats, Ints
-from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.splits import Cases, Split, Subset
 from bert4rec.errors import UsageError
 from bert4rec.evaluation.beyond_accuracy import ItemTraits, beyond_accuracy_metrics, item_traits
@@ -90,7 +90,7 @@ def diversity_curve(
     vector_VD = F.normalize(scorer.item_VD, dim=1)
     found: dict[float, list[dict[str, Floats]]] = {setting: [] for setting in SETTINGS}
     listed_V = {setting: np.zeros(dataset.item_rows, dtype=bool) for setting in SETTINGS}
-    for piece in progress(cases.pieces(batch_size), -(-len(cases) // batch_size)):
+    for piece in progress(cases.batches(batch_size), -(-len(cases) // batch_size)):
         target_B = torch.from_numpy(dataset.item_N[piece.target_C].astype(np.int64))
         item_BN, score_BN = top_k(
             candidate_scores(scorer, piece.histories(dataset, knows), target_B), CANDIDATES

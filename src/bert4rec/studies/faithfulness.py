@@ -29,8 +29,8 @@ import numpy as np
 import torch
 
 from bert4rec.data.arrays import Floats, Ints
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.histories import Histories
-from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import Split, Subset
 from bert4rec.evaluation.evaluate import can_know_the_time
 from bert4rec.evaluation.intervals import difference_and_interval, mean_and_interval

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from bert4rec.config import FOLDS
-from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.splits import Cases, Split
 from bert4rec.evaluation.evaluate import LISTED, can_know_the_time
 from bert4rec.evaluation.metrics import rank_metrics
@@ -43,7 +43,7 @@ def cold_item_penalty(
     known = known[:: max(1, len(known) // CASES)]
     if not len(known) or not scorer.network.places_cold_start_items or cost >= 1:
         return 0.0
-    pieces = [_of_piece(scorer, dataset, piece, new_V) for piece in known.pieces(BATCH_SIZE)]
+    pieces = [_of_piece(scorer, dataset, piece, new_V) for piece in known.batches(BATCH_SIZE)]
     rank_C, ahead_CFK = (torch.cat(parts) for parts in zip(*pieces, strict=True))
     within, above = (
         0.0,

@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bert4rec.data.arrays import Ints, stretches
-from bert4rec.data.batches import TIMED_SHARE
+from bert4rec.data.arrays import Ints, range_indices
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.histories import Histories
-from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import Split, without_cold_item_events
+from bert4rec.data.training_batches import REQUEST_TIME_SHARE
 from bert4rec.data.windows import COLD_START_RANGE
 from bert4rec.ids import FIRST_ITEM, NO_TIME, UNKNOWN
 from bert4rec.model.cold_start_bias import ITEMS
@@ -45,7 +45,7 @@ def fit_cold_start_bias(scorer: NetworkScorer, dataset: PreparedDataset, split: 
     user_U = np.tile(user_U[:: -(-len(user_U) // USERS)], 2)
     start_U = start_U[user_U]
     length_U = np.minimum(stop_U[user_U] - start_U, COLD_START_RANGE)
-    item_N = dataset.item_N[stretches(start_U, length_U)]
+    item_N = dataset.item_N[range_indices(start_U, length_U)]
     item_X = _most_chosen(item_N)
     asked = _as_newcomers(scorer, dataset, user_U, start_U, length_U)
     score_UX, others_U = _scores(scorer, asked, item_X, new_R)
@@ -73,10 +73,10 @@ def _as_newcomers(
     model, random = scorer.run.model, np.random.default_rng((scorer.run.training.seed, 4))
     asked_at_U = dataset.time_N[random.integers(start_U, start_U + length_U)]
     asked_at_U = np.where(
-        random.random(len(user_U)) < TIMED_SHARE[model.request_time], asked_at_U, NO_TIME
+        random.random(len(user_U)) < REQUEST_TIME_SHARE[model.request_time], asked_at_U, NO_TIME
     )
     histories = dataset.histories(
-        user_U, start_U, asked_at_U, cold_user_B=np.ones(len(user_U), dtype=np.bool_)
+        user_U, start_U, asked_at_U, is_cold_start_B=np.ones(len(user_U), dtype=np.bool_)
     )
     silent_U = np.arange(len(user_U)) >= len(user_U) // 2
     for value_U in histories.user_features.values():

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bert4rec.config import RunConfig
-from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.splits import Split, without_cold_item_events
 from bert4rec.data.windows import training_windows, with_cold_start_windows
 

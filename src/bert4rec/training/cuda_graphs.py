@@ -60,6 +60,6 @@ class _Step(nn.Module):
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """The weighted sum, then each part."""
         given = iter(tensors)
-        losses = self.losses_of(self.like.each(lambda _: next(given)))
+        losses = self.losses_of(self.like.map(lambda _: next(given)))
         self.tasks = list(losses.parts)
         return losses.total, *(part.detach() for part in losses.parts.values())

@@ -19,7 +19,7 @@ from bert4rec import artefact
 from bert4rec.artefact import Artefact
 from bert4rec.config import RunConfig
 from bert4rec.data.batches import Batch, Supervised
-from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.splits import Split
 from bert4rec.errors import ConfigError
 from bert4rec.model.scorer import NetworkScorer

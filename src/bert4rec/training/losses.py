@@ -19,7 +19,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bert4rec.config import TaskWeights
-from bert4rec.data.batches import Batch, Sequences, Supervised
+from bert4rec.data.batches import Batch, Supervised
+from bert4rec.data.sequences import Sequences
 from bert4rec.ids import FIRST_ITEM, NO_RATING, PAD, UNKNOWN
 from bert4rec.model.network import Predictions
 
@@ -143,8 +144,10 @@ def multi_task_loss(
     read = batch.causal or batch.masked
     if predictions.rating_NR is not None and read is not None:
         parts["rating_prediction"] = _rating_loss(predictions.rating_NR, read)
-    if predictions.preference_BD is not None and batch.coming is not None:
-        parts["user_preference"] = _preference_loss(predictions, batch.coming.item_BC, value_tables)
+    if predictions.preference_BD is not None and batch.upcoming is not None:
+        parts["user_preference"] = _preference_loss(
+            predictions, batch.upcoming.item_BA, value_tables
+        )
     total = torch.stack([getattr(weights, task) * loss for task, loss in parts.items()]).sum()
     if predictions.rating_factor_square_norm is not None:
         total = (
@@ -184,26 +187,26 @@ def _rating_loss(logit_NR: Tensor, read: Supervised) -> Tensor:
 
 
 def _preference_loss(
-    predictions: Predictions, item_BC: Tensor, value_tables: Mapping[str, Tensor]
+    predictions: Predictions, item_BA: Tensor, value_tables: Mapping[str, Tensor]
 ) -> Tensor:
     """The coming items, each an equal share of one target; and the coming events' values of each feature likewise.
 
     It teaches its own head alone: neither the states nor the items' vectors (decision 15).
     """
     assert predictions.preference_BD is not None
-    share_BC = _shares((item_BC != PAD).float())
+    share_BC = _shares((item_BA != PAD).float())
     output_VD, bias_V = predictions.output_VD.detach(), predictions.bias_V
     bias_V = None if bias_V is None else bias_V.detach()
     loss = linear_cross_entropy(
         predictions.preference_BD,
         output_VD,
         bias_V,
-        item_BC,
+        item_BA,
         share_BC,
         cold_item_I=predictions.cold_item_I,
     )
     for name, logit_BV in (predictions.values or {}).items():
-        value_BX = value_tables[name][item_BC].flatten(1)
+        value_BX = value_tables[name][item_BA].flatten(1)
         share_BX = _shares((value_BX != UNKNOWN).float())
         log_BX = logit_BV.float().log_softmax(1).gather(1, (value_BX - 1).clamp(min=0))
         loss = loss - (share_BX * log_BX).sum() / _count(share_BC)

@@ -21,10 +21,12 @@ from torch.utils.data import DataLoader, Dataset
 from torchmetrics import MeanSquaredError
 
 from bert4rec.config import RunConfig, TrainingConfig
-from bert4rec.data.batches import Batch, EpochOrder, TrainingBatches
+from bert4rec.data.batches import Batch
+from bert4rec.data.dataset import PreparedDataset
+from bert4rec.data.features import Kind
 from bert4rec.data.histories import Histories
-from bert4rec.data.prepared import Kind, PreparedDataset
 from bert4rec.data.splits import Split
+from bert4rec.data.training_batches import EpochOrder, TrainingBatches
 from bert4rec.evaluation.evaluate import true_ratings
 from bert4rec.evaluation.metrics import summarise
 from bert4rec.model.network import Bert4Rec

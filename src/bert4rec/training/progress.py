@@ -17,7 +17,7 @@ from lightning.pytorch.callbacks import Callback, RichProgressBar
 
 from bert4rec.config import RunConfig
 from bert4rec.data.batches import Batch
-from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.splits import Split
 from bert4rec.presets import read_preset
 from bert4rec.training.cost import arithmetic

@@ -25,7 +25,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from bert4rec import artefact
 from bert4rec.artefact import Artefact
 from bert4rec.config import RunConfig, TrainingConfig
-from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.splits import Split, Subset, make_split, training_counts
 from bert4rec.errors import ArtefactError, Bert4RecError, ConfigError, DataError
 from bert4rec.evaluation.evaluate import evaluate_rows

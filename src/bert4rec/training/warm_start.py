@@ -17,7 +17,8 @@ from bert4rec import artefact
 from bert4rec.artefact import Artefact
 from bert4rec.config import RunConfig
 from bert4rec.data.arrays import Ints
-from bert4rec.data.prepared import Kind, PreparedDataset
+from bert4rec.data.dataset import PreparedDataset
+from bert4rec.data.features import Kind
 from bert4rec.data.splits import Split, make_split, training_events
 from bert4rec.errors import ConfigError
 from bert4rec.evaluation.interactions import training_pairs

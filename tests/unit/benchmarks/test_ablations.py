@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import yaml
 
-from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.splits import Split
 from bert4rec.model.scorer import scoring_passes
 from bert4rec.presets import preset_names, preset_text

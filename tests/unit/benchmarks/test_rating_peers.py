@@ -14,7 +14,7 @@ import pytest
 
 from bert4rec import artefact
 from bert4rec.config import ModelConfig, RunConfig
-from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.splits import Split, make_split
 from bert4rec.evaluation.evaluate import evaluate_rows, true_ratings
 from bert4rec.ids import FIRST_ITEM

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.training import train as fit
 from small_runs import run_of
 from small_worlds import leave_one_out

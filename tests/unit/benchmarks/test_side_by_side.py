@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 import yaml
 
-from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.training import train as fit
 from small_runs import RUN, run_of, same_weights
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from bert4rec.config import RunConfig
-from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.ids import FIRST_ITEM
 from small_worlds import dataset_of, leave_one_out
 

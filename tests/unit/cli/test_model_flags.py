@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bert4rec.cli.model_flags import HistoryFlags, RuleFlags
-from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.errors import UsageError
 
 

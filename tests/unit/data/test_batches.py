@@ -10,20 +10,12 @@ import torch
 from torch import Tensor
 
 from bert4rec.config import RunConfig, SplitConfig
-from bert4rec.data.batches import (
-    UPCOMING_EVENTS,
-    Batch,
-    EpochOrder,
-    Sequences,
-    Supervised,
-    TrainingBatches,
-    UpcomingEvents,
-    causal_sequences,
-    masked_sequences,
-)
+from bert4rec.data.batches import Batch, Supervised, UpcomingEvents
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.histories import Histories
-from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.sequences import Sequences, causal_sequences, masked_sequences
 from bert4rec.data.splits import make_split, training_events
+from bert4rec.data.training_batches import UPCOMING_EVENTS, EpochOrder, TrainingBatches
 from bert4rec.data.windows import (
     COLD_START_LENGTH,
     COLD_START_RANGE,
@@ -65,7 +57,7 @@ def windows_of(dataset: PreparedDataset, epoch: int = 0, **changes: Any) -> Wind
     )
 
 
-def stretches(windows: Windows) -> list[tuple[int, int]]:
+def range_indices(windows: Windows) -> list[tuple[int, int]]:
     return list(zip(windows.start_W.tolist(), windows.stop_W.tolist(), strict=True))
 
 
@@ -158,7 +150,7 @@ def test_sliding_windows_go_back_from_the_last_training_event_by_half_a_length()
     windows = windows_of(
         one_user(12), windows="sliding"
     )  # 10 events train; inputs 4 and, one further, the targets
-    assert stretches(windows) == [(5, 10), (3, 8), (1, 6), (0, 5)]
+    assert range_indices(windows) == [(5, 10), (3, 8), (1, 6), (0, 5)]
 
 
 def test_a_stride_that_skips_events_is_refused() -> None:
@@ -168,22 +160,24 @@ def test_a_stride_that_skips_events_is_refused() -> None:
 
 
 def test_the_stride_can_be_chosen() -> None:
-    assert stretches(windows_of(one_user(12), window_stride=4)) == [(5, 10), (1, 6), (0, 5)]
-    assert stretches(windows_of(one_user(12), window_stride=5)) == [(5, 10), (0, 5)]
+    assert range_indices(windows_of(one_user(12), window_stride=4)) == [(5, 10), (1, 6), (0, 5)]
+    assert range_indices(windows_of(one_user(12), window_stride=5)) == [(5, 10), (0, 5)]
 
 
 def test_a_short_history_is_one_window() -> None:
     for kind in ("sliding", "random", "last"):
-        assert stretches(windows_of(one_user(4), windows=kind)) == [(0, 2)]
+        assert range_indices(windows_of(one_user(4), windows=kind)) == [(0, 2)]
 
 
 def test_last_takes_the_most_recent_events_in_every_epoch() -> None:
     for epoch in range(3):
-        assert stretches(windows_of(one_user(12), epoch, windows="last")) == [(5, 10)]
+        assert range_indices(windows_of(one_user(12), epoch, windows="last")) == [(5, 10)]
 
 
 def test_random_takes_one_window_a_user_and_epoch_and_every_offset_in_time() -> None:
-    drawn = [stretches(windows_of(one_user(12), epoch, windows="random")) for epoch in range(60)]
+    drawn = [
+        range_indices(windows_of(one_user(12), epoch, windows="random")) for epoch in range(60)
+    ]
     assert all(len(windows) == 1 for windows in drawn)
     assert {windows[0] for windows in drawn} == {(first, first + 5) for first in range(6)}
 
@@ -191,7 +185,7 @@ def test_random_takes_one_window_a_user_and_epoch_and_every_offset_in_time() -> 
 def test_random_windows_depend_on_the_seed_and_the_epoch_alone() -> None:
     def drawn(seed: int) -> list[list[tuple[int, int]]]:
         return [
-            stretches(windows_of(one_user(12), epoch, windows="random", seed=seed))
+            range_indices(windows_of(one_user(12), epoch, windows="random", seed=seed))
             for epoch in range(20)
         ]
 
@@ -205,13 +199,13 @@ def strangers_of(dataset: PreparedDataset, windows: int, **changes: Any) -> Wind
     split, random = make_split(dataset, SplitConfig()), np.random.default_rng(0)
     known = training_windows(dataset, split, run.model, run.training, epoch=0)
     joined = with_cold_start_windows(known, dataset, split, run.model, run.training, random)
-    return joined.take(np.flatnonzero(joined.cold_user_W))
+    return joined.take(np.flatnonzero(joined.is_cold_start_W))
 
 
 def test_windows_of_strangers_begin_at_any_training_event_and_are_of_any_length_up_to_the_longest() -> (
     None
 ):
-    drawn = set(stretches(strangers_of(one_user(12), windows=2000, seq_length=3)))
+    drawn = set(range_indices(strangers_of(one_user(12), windows=2000, seq_length=3)))
     assert drawn == {
         (first, stop) for first in range(10) for stop in range(first + 1, min(first + 4, 10) + 1)
     }
@@ -233,12 +227,12 @@ def test_each_window_brings_strangers_who_are_known_by_their_features_alone() ->
     dataset = dataset_of(range(7), range(7), gender=[1, 2])
     batch = batch_of(dataset, seq_length=4, batch_size=2, windows="last", cold_start_windows=3)
     assert batch.causal is not None
-    assert batch.coming is not None
+    assert batch.upcoming is not None
     read = batch.causal.sequences
     assert sorted(read.user_B.tolist()) == [UNKNOWN] * 6 + [1, 2]
     assert sorted(read.user_features["gender"].tolist()) == [1] * 4 + [2] * 4
     assert list(read.lengths) == sorted(read.lengths, reverse=True)
-    assert len(batch.coming.token_B) == 8
+    assert len(batch.upcoming.token_B) == 8
 
 
 def test_windows_stay_where_they_are_beside_those_of_strangers() -> None:
@@ -253,7 +247,7 @@ def test_windows_stay_where_they_are_beside_those_of_strangers() -> None:
 
 def test_a_user_with_one_training_event_takes_part() -> None:
     windows = windows_of(dataset_of([0, 1, 2], [3]))
-    assert (windows.user_W.tolist(), stretches(windows)) == ([1, 2], [(0, 1), (3, 4)])
+    assert (windows.user_W.tolist(), range_indices(windows)) == ([1, 2], [(0, 1), (3, 4)])
 
 
 # The causal reading
@@ -380,9 +374,9 @@ def test_masks_always_include_the_last_event_and_a_share_of_the_others(
 # The coming events
 
 
-def coming_of(batch: Batch) -> UpcomingEvents:
-    assert batch.coming is not None
-    return batch.coming
+def upcoming_of(batch: Batch) -> UpcomingEvents:
+    assert batch.upcoming is not None
+    return batch.upcoming
 
 
 @pytest.mark.parametrize("off", ["item_prediction", "next_item"])
@@ -395,11 +389,11 @@ def test_the_coming_events_are_the_one_asked_for_and_those_after_it_in_training(
         )
         read = batch.causal or batch.masked
         assert read is not None
-        token = coming_of(batch).token_B[0]
+        token = upcoming_of(batch).token_B[0]
         assert token in read.token_S
         asked = items(read.item_S[read.token_S == token])[0]
         left = list(range(asked, 5))  # 5 and 6 validate and test
-        assert items(coming_of(batch).item_BC[0]) == left + [P] * (UPCOMING_EVENTS - len(left))
+        assert items(upcoming_of(batch).item_BA[0]) == left + [P] * (UPCOMING_EVENTS - len(left))
         met.add(asked)
     assert met == set(range(5)) if off == "item_prediction" else met == {4}
 
@@ -416,18 +410,18 @@ def test_what_is_to_come_is_nowhere_in_what_is_read() -> None:
             mask_probability=0.5,
         )
         assert batch.masked is not None
-        assert not set(items(coming_of(batch).item_BC[0])) & set(
+        assert not set(items(upcoming_of(batch).item_BA[0])) & set(
             items(batch.masked.sequences.item_T)
         ) - {P}
 
 
 def test_one_looks_ahead_so_far_and_beyond_the_window() -> None:
     batch = batch_of(one_user(40), seq_length=4, windows="sliding")
-    item_BC = torch.tensor([items(row) for row in coming_of(batch).item_BC])
-    known_BC = item_BC != P
-    assert item_BC.shape[1] == UPCOMING_EVENTS
+    item_BA = torch.tensor([items(row) for row in upcoming_of(batch).item_BA])
+    known_BC = item_BA != P
+    assert item_BA.shape[1] == UPCOMING_EVENTS
     assert (known_BC.sum(1) == UPCOMING_EVENTS).any()
-    assert (item_BC.diff(dim=1)[known_BC[:, 1:]] == 1).all()
+    assert (item_BA.diff(dim=1)[known_BC[:, 1:]] == 1).all()
 
 
 # Batches and epochs
@@ -540,7 +534,7 @@ def test_without_the_rating_task_nobody_is_asked_for_a_rating() -> None:
 def test_what_nobody_learns_from_is_not_made() -> None:
     off = {"item_prediction": 0.0, "user_preference": 0.0}
     batch = batch_of(one_user(), task_weights=off)
-    assert (batch.masked, batch.coming) == (None, None)
+    assert (batch.masked, batch.upcoming) == (None, None)
 
 
 def test_a_batch_moves_as_one() -> None:
@@ -558,9 +552,9 @@ def test_of_cold_items_no_event_is_read_or_asked_for(world: PreparedDataset) -> 
     (batch,) = [batches[number] for number in range(len(batches))]
     assert batch.causal is not None
     assert batch.masked is not None
-    assert batch.coming is not None
+    assert batch.upcoming is not None
     shown = [*batch.causal.sequences.item_T, *batch.masked.sequences.item_T]
-    asked = [*batch.causal.item_S, *batch.masked.item_S, *batch.coming.item_BC.flatten()]
+    asked = [*batch.causal.item_S, *batch.masked.item_S, *batch.upcoming.item_BA.flatten()]
     assert not split.cold_item_V[torch.stack([*shown, *asked])].any()
     trained = {(int(world.time_N[n]), int(world.item_N[n])) for n in training_events(world, split)}
     read = batch.causal.sequences

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bert4rec.config import SplitConfig
-from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.splits import (
     Cases,
     Split,
@@ -127,7 +127,7 @@ def test_each_fold_asks_others_and_the_next_one_validates() -> None:
 def test_only_so_many_events_before_the_target_are_seen() -> None:
     dataset, split = cold()
     for events in (0, 1, 3, 19, 50):
-        seen = asked(dataset, split.test.seeing(events))
+        seen = asked(dataset, split.test.with_last_events(events))
         assert list(seen.values()) == [(list(range(19))[19 - min(events, 19) :], 25)] * 2
 
 
@@ -136,7 +136,7 @@ def test_a_stranger_has_no_row_but_demographics() -> None:
     histories = split.test.histories(dataset, request_time=False)
     assert histories.user_B.tolist() == [UNKNOWN] * 2
     assert histories.user_features["gender"].tolist() == [2, 2]
-    assert split.test[1:].cold_user_C.tolist() == [True]
+    assert split.test[1:].is_cold_start_C.tolist() == [True]
 
 
 def test_who_trains_nothing_is_a_stranger_under_any_split() -> None:
@@ -205,7 +205,7 @@ def test_who_has_cold_events_alone_is_a_stranger() -> None:
     assert split.cold_item_V is not None
     (cold,) = np.flatnonzero(split.cold_item_V) - FIRST_ITEM
     assert split.cold_users(dataset).tolist() == [UNKNOWN, 6 + cold]
-    assert split.test.cold_user_C.tolist() == [user == 6 + cold for user in split.test.user_C]
+    assert split.test.is_cold_start_C.tolist() == [user == 6 + cold for user in split.test.user_C]
 
 
 def test_too_few_items_for_the_folds_are_refused() -> None:
@@ -230,4 +230,4 @@ def test_without_cold_events_what_trains_is_one_stretch() -> None:
 
 def test_pieces_are_the_cases_in_order() -> None:
     cases = leave_one_out(dataset_of([0, 1, 2], [0, 1, 2], [0, 1, 2])).test
-    assert [piece.user_C.tolist() for piece in cases.pieces(2)] == [[1, 2], [3]]
+    assert [piece.user_C.tolist() for piece in cases.batches(2)] == [[1, 2], [3]]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.synthetic import FIRST_ITEM_ID, FIRST_USER_ID, GROUPS, synthetic_dataset
 from bert4rec.errors import UsageError
 from bert4rec.ids import FIRST_ITEM

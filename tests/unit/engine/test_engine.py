@@ -14,8 +14,8 @@ import torch
 from bert4rec import artefact
 from bert4rec.artefact import Artefact
 from bert4rec.config import ModelConfig, RunConfig, TaskWeights
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.histories import Histories
-from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.synthetic import GROUPS
 from bert4rec.engine import engine as engine_module
 from bert4rec.engine.engine import RecommendationEngine

@@ -14,7 +14,7 @@ import torch
 
 from bert4rec.artefact import Artefact
 from bert4rec.config import ModelConfig, RunConfig, TaskWeights
-from bert4rec.data.prepared import Names, PreparedDataset
+from bert4rec.data.dataset import PreparedDataset, Vocabularies
 from bert4rec.data.synthetic import GROUPS
 from bert4rec.engine.answers import EventEffect, Explanation, SimilarItem
 from bert4rec.engine.engine import RecommendationEngine
@@ -393,7 +393,7 @@ def bare_engine(world_folder: Path, config: ModelConfig) -> RecommendationEngine
         rating_N=np.zeros_like(world.rating_N),
         user_features={},
         item_features={},
-        given_names=Names(world.items, world.users, None),
+        stored_vocabularies=Vocabularies(world.items, world.users, None),
     )
     network = Bert4Rec.for_dataset(config, bare, TaskWeights())
     return RecommendationEngine(Artefact(Path("bare"), RunConfig(config), network, bare, {}, {}))

@@ -9,7 +9,7 @@ import torch
 
 from bert4rec import artefact
 from bert4rec.artefact import Artefact
-from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.engine import latency as stopwatch
 from bert4rec.engine.latency import grown, latency
 from bert4rec.ids import FIRST_ITEM

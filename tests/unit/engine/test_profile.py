@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bert4rec.data.prepared import Feature, Kind, PreparedDataset
+from bert4rec.data.dataset import PreparedDataset
+from bert4rec.data.features import Feature, Kind
 from bert4rec.data.synthetic import GROUPS
 from bert4rec.engine import profile
 from bert4rec.engine.engine import RecommendationEngine

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bert4rec.data.prepared import Feature, Kind, PreparedDataset
+from bert4rec.data.dataset import PreparedDataset
+from bert4rec.data.features import Feature, Kind
 from bert4rec.engine.request import feature_rows, given_history, seconds
 from bert4rec.errors import UsageError
 from bert4rec.ids import NO_RATING, NO_TIME

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from bert4rec.config import PrepareConfig, SplitConfig
+from bert4rec.data.dataset import PreparedDataset
+from bert4rec.data.features import Feature, Kind
 from bert4rec.data.histories import Histories
-from bert4rec.data.prepared import Feature, Kind, PreparedDataset
 from bert4rec.data.splits import Split, make_split
 from bert4rec.evaluation import baselines
 from bert4rec.evaluation.baselines import (

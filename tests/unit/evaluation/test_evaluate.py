@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from bert4rec.config import SplitConfig
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.histories import Histories
-from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import Subset, make_split
 from bert4rec.errors import DataError
 from bert4rec.evaluation.baselines import SequentialRules

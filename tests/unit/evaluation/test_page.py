@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bert4rec.config import SplitConfig
-from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.splits import make_split
 from bert4rec.evaluation.baselines import Popularity
 from bert4rec.evaluation.evaluate import evaluate

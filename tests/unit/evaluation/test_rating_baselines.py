@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bert4rec.config import SplitConfig
-from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.splits import make_split
 from bert4rec.evaluation.rating_baselines import rating_baselines, rating_biases
 from bert4rec.ids import FIRST_ITEM

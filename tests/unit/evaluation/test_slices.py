@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bert4rec.config import SplitConfig
-from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.splits import make_split
 from bert4rec.evaluation.slices import PAIRED, POPULARITY, bands, paired_parts, slices
 from small_worlds import dataset_of, leave_one_out

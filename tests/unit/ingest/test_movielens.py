@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bert4rec.config import PrepareConfig
-from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.errors import SourceError
 from bert4rec.ingest.prepare import prepare_dataset
 

@@ -16,8 +16,8 @@ import polars as pl
 import pytest
 
 from bert4rec.config import PrepareConfig
-from bert4rec.data import prepared_writer as writing
-from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data import prepared_folder
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.errors import ConfigError, DataError, PreparedDataError, SourceError, UsageError
 from bert4rec.ingest.prepare import prepare_dataset
 
@@ -249,7 +249,7 @@ def test_a_damaged_folder_is_prepared_again(
     assert own_tables(TWO, log=lines.append).checksum == before.checksum
     assert said in lines[0]
     assert lines[0].endswith("; it is prepared again")
-    assert PreparedDataset.open_whole(before.folder).checksum == before.checksum
+    assert PreparedDataset.open(before.folder, verify=True).checksum == before.checksum
 
 
 def test_a_folder_of_another_version_made_from_something_else_is_not_replaced(own_tables) -> None:
@@ -315,7 +315,7 @@ def test_a_full_disk_or_an_interruption_leaves_nothing(
         path.write_text("half")
         raise problem
 
-    monkeypatch.setattr(writing, "_write", fails)
+    monkeypatch.setattr(prepared_folder, "_write_json", fails)
     with pytest.raises(error) as caught:
         own_tables(TWO)
     assert error is KeyboardInterrupt or "out: cannot be written (No space left" in str(
@@ -329,7 +329,9 @@ def test_a_failed_overwrite_keeps_what_was_there(
 ) -> None:
     before = own_tables(TWO)
     monkeypatch.setattr(
-        writing, "_write", lambda path, content: (_ for _ in ()).throw(OSError(28, "full"))
+        prepared_folder,
+        "_write_json",
+        lambda path, content: (_ for _ in ()).throw(OSError(28, "full")),
     )
     with pytest.raises(DataError):
         own_tables(TWO + "3,5,1,400\n", overwrite=True)

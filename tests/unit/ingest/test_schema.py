@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bert4rec.data.prepared import Kind
+from bert4rec.data.features import Kind
 from bert4rec.errors import Bert4RecError, ConfigError, SourceError
 from bert4rec.ingest.schema import read_schema
 

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.errors import DataError, SourceError
 from bert4rec.ids import NO_RATING, NO_TIME
 from bert4rec.ingest import tables as sources

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bert4rec.data.batches import Sequences
+from bert4rec.data.sequences import Sequences
 from bert4rec.ids import NO_TIME
 from bert4rec.model import attention
 from bert4rec.model.attention import (

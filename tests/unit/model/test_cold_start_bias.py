@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from bert4rec.data.dataset import PreparedDataset
+from bert4rec.data.features import Kind
 from bert4rec.data.histories import Histories
-from bert4rec.data.prepared import Kind, PreparedDataset
 from bert4rec.ids import FIRST_ITEM, NO_TIME, UNKNOWN
 from bert4rec.model.cold_start_bias import ITEMS, VALUES, ColdStartBias
 from bert4rec.model.ensemble import EnsembleScorer

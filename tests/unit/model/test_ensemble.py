@@ -8,8 +8,8 @@ import torch
 
 from bert4rec.artefact import Artefact, scorer_of
 from bert4rec.config import TaskWeights
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.histories import Histories
-from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import make_split
 from bert4rec.data.synthetic import synthetic_dataset
 from bert4rec.errors import DataError, UsageError

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from bert4rec.data.prepared import Kind
+from bert4rec.data.features import Kind
 from bert4rec.model.heads import ItemHead, PreferenceHead, RatingFactors, RatingHead
 from bert4rec.model.table_sizes import FeatureSize, TableSizes
 from small_networks import SMALL
@@ -27,16 +27,23 @@ STATE, ITEMS = drawn(3, D), drawn(7, D, seed=1)
 
 def test_the_cosine_head_scores_the_angle_times_its_factor() -> None:
     head = ItemHead(replace(SMALL, logit_scale=20.0), SPEC)
-    parallel = head.output_states(STATE[:1]) @ head.output_embeddings(torch.stack([STATE[0], -3 * STATE[0]])).T
+    parallel = (
+        head.output_states(STATE[:1])
+        @ head.output_embeddings(torch.stack([STATE[0], -3 * STATE[0]])).T
+    )
     assert parallel[0].tolist() == pytest.approx([20, -20])
     score_NV = head.output_states(STATE) @ head.output_embeddings(ITEMS).T
-    torch.testing.assert_close(head.output_states(5 * STATE) @ head.output_embeddings(ITEMS * 9).T, score_NV)
+    torch.testing.assert_close(
+        head.output_states(5 * STATE) @ head.output_embeddings(ITEMS * 9).T, score_NV
+    )
     assert score_NV.abs().max() < 20
 
 
 def test_the_plain_head_scores_the_dot_product() -> None:
     head = ItemHead(replace(SMALL, cosine_head=False), SPEC)
-    torch.testing.assert_close(head.output_states(STATE) @ head.output_embeddings(ITEMS).T, STATE @ ITEMS.T)
+    torch.testing.assert_close(
+        head.output_states(STATE) @ head.output_embeddings(ITEMS).T, STATE @ ITEMS.T
+    )
 
 
 def test_the_rating_depends_on_the_state_and_on_the_item() -> None:

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from bert4rec.data.prepared import Feature, Kind
+from bert4rec.data.features import Feature, Kind
 from bert4rec.ids import FIRST_ITEM, UNKNOWN
 from bert4rec.model.metadata import FeatureEncoder, ItemMetadata, UserTokens, fill_tables
 from bert4rec.model.table_sizes import FeatureSize

@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from bert4rec.data.batches import Batch, Sequences, causal_sequences
-from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.batches import Batch
+from bert4rec.data.dataset import PreparedDataset
+from bert4rec.data.sequences import Sequences, causal_sequences
 from bert4rec.ids import FIRST_ITEM, MASK, NO_RATING, PAD, UNKNOWN
 from bert4rec.model.network import Bert4Rec, Predictions
 from bert4rec.model.scorer import NetworkScorer

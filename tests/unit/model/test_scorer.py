@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from bert4rec.config import RunConfig, TaskWeights
-from bert4rec.data.batches import causal_sequences, masked_sequences
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.histories import Histories
-from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.sequences import causal_sequences, masked_sequences
 from bert4rec.errors import ConfigError, DataError
 from bert4rec.ids import FIRST_ITEM
 from bert4rec.model.scorer import NetworkScorer, scoring_passes

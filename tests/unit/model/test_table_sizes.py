@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import json
 
-from bert4rec.data.prepared import Kind, PreparedDataset
+from bert4rec.data.dataset import PreparedDataset
+from bert4rec.data.features import Kind
 from bert4rec.model.table_sizes import FeatureSize, TableSizes
 from small_worlds import dataset_of
 

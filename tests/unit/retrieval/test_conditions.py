@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.errors import UsageError
 from bert4rec.ids import FIRST_ITEM
 from bert4rec.retrieval.conditions import items_where

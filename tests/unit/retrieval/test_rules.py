@@ -10,7 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.engine.engine import RecommendationEngine
 from bert4rec.errors import UnknownItem, UsageError
 from bert4rec.ids import FIRST_ITEM

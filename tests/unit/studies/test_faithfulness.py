@@ -12,7 +12,7 @@ import pytest
 from bert4rec import artefact
 from bert4rec.artefact import scorer_of
 from bert4rec.config import RunConfig
-from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.splits import make_split
 from bert4rec.model.scorer import NetworkScorer
 from bert4rec.studies import faithfulness as measures

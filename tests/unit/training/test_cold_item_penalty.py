@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from bert4rec.config import FOLDS, SplitConfig
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.histories import Histories
-from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import Split, make_split
 from bert4rec.ids import FIRST_ITEM
 from bert4rec.model.scorer import NetworkScorer

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from bert4rec.config import SplitConfig
 from bert4rec.data.arrays import Ints
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.histories import Histories
-from bert4rec.data.prepared import PreparedDataset
 from bert4rec.data.splits import Split, make_split
 from bert4rec.data.synthetic import synthetic_dataset
 from bert4rec.data.windows import COLD_START_RANGE
@@ -57,7 +57,7 @@ def biases(scorer: NetworkScorer) -> dict[int, Tensor]:
 def as_newcomers(dataset: PreparedDataset) -> Histories:
     user_B = np.arange(1, dataset.users.rows)
     start_B = np.asarray(dataset.start_U1)[user_B]
-    return dataset.histories(user_B, start_B, cold_user_B=np.ones(len(user_B), dtype=np.bool_))
+    return dataset.histories(user_B, start_B, is_cold_start_B=np.ones(len(user_B), dtype=np.bool_))
 
 
 def loss(scorer: NetworkScorer, dataset: PreparedDataset, split: Split) -> float:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from bert4rec.config import RunConfig, SplitConfig, TaskWeights
-from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.splits import make_split
 from bert4rec.training.cost import arithmetic
 from small_networks import settings

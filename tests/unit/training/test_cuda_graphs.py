@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from bert4rec.config import RunConfig, TaskWeights
-from bert4rec.data.batches import Batch, pad_to_fixed_shape
-from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.batches import Batch
+from bert4rec.data.dataset import PreparedDataset
+from bert4rec.data.padding import pad_to_fixed_shape
 from bert4rec.model.network import Bert4Rec
 from bert4rec.training import cuda_graphs as captured
 from bert4rec.training.cuda_graphs import GraphedStep, uses_cuda_graphs

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from bert4rec import artefact
 from bert4rec.data.batches import Batch
-from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.splits import make_split
 from bert4rec.data.synthetic import synthetic_dataset
 from bert4rec.errors import ArtefactError, ConfigError, UsageError

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bert4rec.config import TaskWeights
 from bert4rec.data.batches import Batch
-from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.ids import FIRST_ITEM, MASK, NO_RATING, PAD
 from bert4rec.model.network import Predictions
 from bert4rec.training import losses
@@ -495,10 +495,10 @@ def test_preferences_are_the_coming_items_and_genres_in_equal_shares() -> None:
         preference_BD=torch.ones(1, 1),
         values={"genres": torch.tensor([[1.0, 4.0]])},
     )
-    coming = batch_of(dataset_of([0, 1, 2])).coming
+    coming = batch_of(dataset_of([0, 1, 2])).upcoming
     assert coming is not None
-    item_BC = torch.tensor([[FIRST_ITEM, FIRST_ITEM + 1, PAD]])
-    batch = Batch(None, None, replace(coming, item_BC=item_BC), events=0)
+    item_BA = torch.tensor([[FIRST_ITEM, FIRST_ITEM + 1, PAD]])
+    batch = Batch(None, None, replace(coming, item_BA=item_BA), events=0)
     tables = {"genres": torch.tensor([[0, 0], [0, 0], [1, 0], [1, 2], [2, 0]])}
     likely_items, likely_genres = (
         output_VD[FIRST_ITEM:, 0].log_softmax(0),
@@ -531,9 +531,9 @@ def test_coming_items_without_genres_ask_for_none() -> None:
         preference_BD=torch.ones(1, 1),
         values={"genres": torch.zeros(1, 4)},
     )
-    coming = batch_of(dataset_of([0, 1, 2])).coming
+    coming = batch_of(dataset_of([0, 1, 2])).upcoming
     assert coming is not None
-    batch = Batch(None, None, replace(coming, item_BC=torch.tensor([[FIRST_ITEM]])), events=0)
+    batch = Batch(None, None, replace(coming, item_BA=torch.tensor([[FIRST_ITEM]])), events=0)
     tables = {"genres": torch.zeros(3, 2, dtype=torch.long)}
     assert (
         multi_task_loss(predictions, batch, ALL_TASKS, tables).total.item() == 0

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.evaluation.evaluate import evaluate
 from bert4rec.training.model_card import model_card
 from small_networks import settings

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from bert4rec.config import SplitConfig, TrainingConfig
-from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.splits import make_split
 from bert4rec.evaluation.evaluate import evaluate
 from bert4rec.ids import NO_TIME, UNKNOWN

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from bert4rec.config import SplitConfig
-from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.splits import make_split
 from bert4rec.training import progress as progress_module
 from bert4rec.training.module import TrainingModule

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from bert4rec.config import RunConfig
-from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.training.train import train
 from small_runs import last_checkpoint, run_of, same_weights, steps
 
@@ -24,7 +24,7 @@ import sys
 import torch
 
 from bert4rec.config import RunConfig
-from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.training.train import train
 
 if __name__ == "__main__":

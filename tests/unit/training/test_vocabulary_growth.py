@@ -15,8 +15,9 @@ import torch
 from bert4rec import artefact
 from bert4rec.cli.main import main
 from bert4rec.config import SplitConfig
-from bert4rec.data.prepared import Feature, Kind, PreparedDataset
-from bert4rec.data.prepared_writer import Content, in_memory, write_prepared
+from bert4rec.data.dataset import PreparedDataset
+from bert4rec.data.dataset_builder import NumberedTables, build_dataset
+from bert4rec.data.features import Feature, Kind
 from bert4rec.data.splits import make_split
 from bert4rec.errors import ConfigError
 from bert4rec.evaluation.report import Comparison
@@ -38,7 +39,7 @@ def content_of(
     items: Sequence[int],
     newest_left: int,
     mean: float,
-) -> Content:
+) -> NumberedTables:
     """The events of these users with these items, in rows of the order given, without the newest ones of each user.
 
     Items have a number as well, 10 for each row of the world, standardised by `mean` and twice as much.
@@ -59,7 +60,7 @@ def content_of(
         Feature("number", Kind.NUMERIC, mean=mean, scale=2 * mean),
         ((number_V - mean) / (2 * mean)).astype("f4"),
     )
-    return Content(
+    return NumberedTables(
         name="grown",
         user_N=user_U[user_N][kept],
         item_N=item_V[world.item_N][kept],
@@ -97,16 +98,16 @@ def old(world: PreparedDataset) -> PreparedDataset:
         range(FIRST_USER, FIRST_USER + OLD_USERS),
         range(FIRST_ITEM, FIRST_ITEM + OLD_ITEMS),
     )
-    return in_memory(content_of(world, list(users), list(items), newest_left=4, mean=50.0))
+    return build_dataset(content_of(world, list(users), list(items), newest_left=4, mean=50.0))
 
 
 @pytest.fixture(scope="module")
 def new(world: PreparedDataset) -> PreparedDataset:
     """Everybody and everything, backwards."""
-    return in_memory(newer(world))
+    return build_dataset(newer(world))
 
 
-def newer(world: PreparedDataset) -> Content:
+def newer(world: PreparedDataset) -> NumberedTables:
     users, items = range(FIRST_USER, world.user_rows), range(FIRST_ITEM, world.item_rows)
     return content_of(world, list(reversed(users)), list(reversed(items)), newest_left=0, mean=80.0)
 
@@ -202,7 +203,7 @@ def test_a_run_is_compared_with_what_it_started_from(
     assert not (eagerly / "comparison.json").exists()
 
 
-def with_events(content: Content, row: int, first: int) -> Content:
+def with_events(content: NumberedTables, row: int, first: int) -> NumberedTables:
     """Of one user no more than the first events."""
     place_N = np.arange(len(content.user_N)) - np.searchsorted(content.user_N, content.user_N)
     kept = (content.user_N != row) | (place_N < first)
@@ -219,9 +220,9 @@ def test_whose_validation_event_was_trained_on_is_not_asked_for_it(
     )
     early = content_of(world, users, items, newest_left=1, mean=50.0)
     start = train(
-        in_memory(with_events(early, row=5, first=2)), run_of(max_epochs=1), tmp_path / "start"
+        build_dataset(with_events(early, row=5, first=2)), run_of(max_epochs=1), tmp_path / "start"
     )
-    later = in_memory(
+    later = build_dataset(
         with_events(content_of(world, users, items, newest_left=0, mean=50.0), row=5, first=3)
     )
     said: list[str] = []
@@ -254,8 +255,8 @@ def test_ids_and_values_that_were_numbers_are_known_as_text(
     as_text = replace(
         as_text, user_ids=[*map(str, as_text.user_ids)], item_ids=[*map(str, as_text.item_ids)]
     )
-    network, said = grown(folder, in_memory(as_text))
-    known, _ = grown(folder, in_memory(newer(world)))
+    network, said = grown(folder, build_dataset(as_text))
+    known, _ = grown(folder, build_dataset(newer(world)))
     assert "grows by 20 users, 4 items" in said
     assert torch.equal(network.item.weight, known.item.weight)
 
@@ -271,7 +272,7 @@ def test_a_new_value_begins_as_the_mean_of_those_known(
     )
     more = replace(genre, values=["never heard of", *genre.values])
     content.item_features[place] = (more, np.where(row_V == UNKNOWN, UNKNOWN, row_V + 1))
-    network, _ = grown(folder, in_memory(content))
+    network, _ = grown(folder, build_dataset(content))
     weight = network.get_parameter(f"metadata.features.{place}.values.weight")
     known = artefact.load(folder).network.get_parameter(f"metadata.features.{place}.values.weight")
     assert torch.equal(weight[2:], known[1:])
@@ -298,7 +299,7 @@ def test_newcomers_biases_go_where_items_and_values_are_now(
         more,
         np.where(row_U == UNKNOWN, UNKNOWN, row_U + 1).astype(row_U.dtype),
     )
-    now = in_memory(content)
+    now = build_dataset(content)
     own = grown(folder, now)[0].cold_start_bias
     known = artefact.load(folder).network.cold_start_bias
 
@@ -371,7 +372,7 @@ def test_a_model_that_was_trained_on_the_answers_is_refused(
     if not timed:  # nobody can tell one event of a pair from another
         content = replace(content, time_N=np.full(len(content.time_N), NO_TIME))
     knows = train(
-        in_memory(content), run_of(max_epochs=1), tmp_path / "knows", log=lambda line: None
+        build_dataset(content), run_of(max_epochs=1), tmp_path / "knows", log=lambda line: None
     )
     with pytest.raises(
         ConfigError,
@@ -385,7 +386,7 @@ def test_a_published_model_goes_on_with_its_own_data_alone(
 ) -> None:
     everybody = list(reversed(range(FIRST_USER, world.user_rows)))
     everything = list(reversed(range(FIRST_ITEM, world.item_rows)))
-    older = in_memory(content_of(world, everybody, everything, newest_left=1, mean=80.0))
+    older = build_dataset(content_of(world, everybody, everything, newest_left=1, mean=80.0))
     model = artefact.load(
         train(older, run_of(max_epochs=1), tmp_path / "whole", log=lambda line: None)
     )
@@ -417,13 +418,13 @@ def test_data_of_another_kind_is_refused(
     )
     content = content_of(world, list(users), list(items), newest_left=3, mean=50.0)
     with pytest.raises(ConfigError, match=f"warm_start_from .*first: {message}"):
-        grown(folder, in_memory(replace(content, **changes)))
+        grown(folder, build_dataset(replace(content, **changes)))
 
 
 def test_the_command_goes_on_with_the_settings_of_the_model(
     folder: Path, world: PreparedDataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_prepared(tmp_path / "newer", newer(world))
+    build_dataset(newer(world)).save(tmp_path / "newer")
     words = [
         "train",
         "--from",

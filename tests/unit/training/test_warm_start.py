@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from bert4rec import artefact
-from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.splits import make_split
 from bert4rec.errors import ArtefactError, ConfigError
 from bert4rec.model.network import Bert4Rec

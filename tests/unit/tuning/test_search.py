@@ -11,7 +11,7 @@ import torch
 import yaml
 
 from bert4rec.config import RunConfig
-from bert4rec.data.prepared import PreparedDataset
+from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.synthetic import synthetic_dataset
 from bert4rec.errors import ConfigError, UsageError
 from bert4rec.training import train as fit

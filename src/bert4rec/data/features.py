@@ -1,0 +1,59 @@
+"""`Feature`: one column of item metadata or user features, and the kind of its values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from numpy.typing import NDArray
+
+from bert4rec.ids import RawId
+
+
+class Kind(StrEnum):
+    """Kind of a feature's values, and the layout of its table. A table has one row per item or user row."""
+
+    CATEGORICAL = "categorical"
+    """One value per row: int32 `[rows]`, 0 where unknown."""
+    MULTI = "multi"
+    """Up to M values per row: int32 `[rows, M]`, filled up with 0."""
+    NUMERIC = "numeric"
+    """One standardised number per row: float32 `[rows]`, NaN where unknown."""
+
+
+@dataclass(frozen=True)
+class Feature:
+    """Description of one feature of items or users."""
+
+    name: str
+    kind: Kind
+    values: Sequence[RawId] = ()
+    """Known values; value v has value row v + 1, and row 0 is unknown. Empty for a numeric feature."""
+    labels: Mapping[str, str] | None = None
+    """Descriptions by the value's text (`{'7': 'executive/managerial'}`)."""
+    mean: float = 0.0
+    scale: float = 1.0
+    """Standardisation of a numeric feature: stored number = (raw − mean) / scale."""
+
+    @property
+    def rows(self) -> int:
+        """Rows of an embedding table of this feature, the unknown one included."""
+        return len(self.values) + 1
+
+    @property
+    def decades(self) -> list[int]:
+        """Decades of the values in ascending order; empty unless every value is a year."""
+        if not all(isinstance(value, int) and 1800 <= value < 2200 for value in self.values):
+            return []
+        return sorted({int(value) // 10 * 10 for value in self.values})
+
+    @classmethod
+    def from_dict(cls, entry: Mapping[str, Any]) -> Feature:
+        """Inverse of `dataclasses.asdict`."""
+        return cls(**{**entry, "kind": Kind(entry["kind"])})
+
+
+FeatureTables = Mapping[str, tuple[Feature, NDArray[Any]]]
+"""Feature and table `[rows]` or `[rows, M]` by feature name; reserved rows are unknown."""
