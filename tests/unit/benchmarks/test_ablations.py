@@ -418,15 +418,15 @@ def test_a_page_takes_the_table_of_every_record_between_its_markers(
     generate = module_from_spec(spec)
     spec.loader.exec_module(generate)
     monkeypatch.setattr(generate, "RESULTS", tmp_path)
-    page = (ROOT / "docs" / "model.md").read_text(encoding="utf-8")
-    assert generate.model_page() == page
+    page = (ROOT / "docs" / "results" / "ablations.md").read_text(encoding="utf-8")
+    assert generate.ablations_page() == page
     (tmp_path / "ablations_x-2026-11.json").write_text(
         json.dumps(record_of(("needed", -0.01, 0.002)))
     )
-    before, after = generate.model_page().split("| needed |")
+    before, after = generate.ablations_page().split("| needed |")
     assert before[: before.index("<!-- ablations -->")] == page[: page.index("<!-- ablations -->")]
     assert after[after.index("<!-- /ablations -->") :] == page[page.index("<!-- /ablations -->") :]
-    assert "(2026-11-25: [record](../benchmarks/results/ablations_x-2026-11.json))" in after
+    assert "(2026-11-25: [record](../../benchmarks/results/ablations_x-2026-11.json))" in after
 
 
 # Runs, shared with variants
