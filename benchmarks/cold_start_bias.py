@@ -30,9 +30,9 @@ from bert4rec.evaluation.baselines import Popularity, PopularityByGroup
 from bert4rec.evaluation.intervals import difference_and_interval, mean_and_interval
 from bert4rec.evaluation.metrics import rank_metrics
 from bert4rec.evaluation.report import COMPARED
-from bert4rec.retrieval.candidates import Scorer
+from bert4rec.retrieval.candidates import candidate_scores
 from bert4rec.retrieval.ranking import rank_of
-from bert4rec.retrieval.recommend import listable_scores
+from bert4rec.retrieval.scorers import Scorer
 from bert4rec.studies.cold_start_users import no_demographics
 from bert4rec.training.cold_start_bias import fit_cold_start_bias
 from folds import parser_of, read
@@ -126,7 +126,7 @@ def ask(
     start_U1 = np.asarray(dataset.start_U1)
     value_C: list[dict[str, float]] = []
     for piece in cases.batches(BATCH_SIZE):
-        score_BV = listable_scores(
+        score_BV = candidate_scores(
             scorer, telling(piece.histories(dataset, request_time=True)), seen=None
         )
         for user, score_V in zip(piece.user_C.tolist(), score_BV, strict=True):

@@ -24,7 +24,7 @@ from bert4rec.ids import FIRST_ITEM, UNKNOWN
 from bert4rec.model.ensemble import EnsembleScorer
 from bert4rec.model.network import Bert4Rec
 from bert4rec.model.scorer import NetworkScorer
-from bert4rec.retrieval.candidates import RatingScorer, Scorer
+from bert4rec.retrieval.scorers import RatingScorer, Scorer
 
 Fit = Callable[[PreparedDataset, Split], Scorer]
 

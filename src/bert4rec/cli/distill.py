@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bert4rec.data.dataset import PreparedDataset
     from bert4rec.data.splits import Split, Subset
     from bert4rec.evaluation.report import Report
-    from bert4rec.retrieval.candidates import Scorer
+    from bert4rec.retrieval.scorers import Scorer
 
 
 def add_flags(parser: ArgumentParser) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from bert4rec.data.dataset import PreparedDataset
     from bert4rec.data.splits import Cases, Split, Subset
     from bert4rec.evaluation.report import Report
-    from bert4rec.retrieval.candidates import Scorer
+    from bert4rec.retrieval.scorers import Scorer
     from bert4rec.studies.cold_start_items import ColdStartItems
     from bert4rec.studies.cold_start_users import ColdStartUsers
     from bert4rec.studies.diversity import DiversityCurve

@@ -115,7 +115,9 @@ def recommend_many(args: Namespace) -> None:
 
 def _moves(item: Recommendation) -> str:
     """`where 14 → 2, diversity 2 → 3`: the rule, the place before it and after it."""
-    return ", ".join(f"{move.rule} {move.before} → {move.after}" for move in item.moves or ())
+    return ", ".join(
+        f"{move.rule} {move.rank_before} → {move.rank_after}" for move in item.moves or ()
+    )
 
 
 def _ids(path: Path, users: Vocabulary) -> list[RawId]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bert4rec.ids import RawId
-from bert4rec.retrieval.rules import Move
+from bert4rec.retrieval.recommend import Move
 
 
 @dataclass(frozen=True)

@@ -53,9 +53,10 @@ from bert4rec.evaluation.calibration import rating_intervals
 from bert4rec.explanation.attribution import attribute, measured
 from bert4rec.explanation.integrated_gradients import integrated_gradients
 from bert4rec.ids import FIRST_ITEM, FIRST_USER, RawId
-from bert4rec.retrieval.ranking import EXCLUDED
-from bert4rec.retrieval.recommend import best_items, listable_scores, ruled_items
-from bert4rec.retrieval.rules import Move, Rules, RulesOfItems
+from bert4rec.retrieval.candidates import EXCLUDED
+from bert4rec.retrieval.item_rules import ItemRules
+from bert4rec.retrieval.recommend import Move, recommend
+from bert4rec.retrieval.rules import Rules
 
 USERS_AT_ONCE = 128
 SCORES_AT_ONCE = 2**22
@@ -148,7 +149,7 @@ class RecommendationEngine:
         )
         seen = history if filter_seen else None
         history = forgotten(self.dataset, history, forget)
-        listed = self._list(history, k, seen, None if rules is None else Rules.of(rules))
+        listed = self._list(history, k, seen, None if rules is None else _as_rules(rules))
         ratings_K = self._ratings(history, [item for item, *_ in listed])
         return Recommendations(
             plain_id(user_id),
@@ -191,7 +192,7 @@ class RecommendationEngine:
         UsageError, UnknownUser and UnknownItem, before the first list.
         """
         k, moment = _count("k", k), seconds(request_time)
-        placing = None if rules is None else self._rules(Rules.of(rules))
+        placing = None if rules is None else self._rules(_as_rules(rules))
         known = range(FIRST_USER, self.dataset.users.rows)
         user_X = np.array(
             known if user_ids is None else [self._row_of_user(user_id) for user_id in user_ids],
@@ -200,7 +201,7 @@ class RecommendationEngine:
         return self._many(user_X, k, filter_seen, moment, placing)
 
     def _many(
-        self, user_X: Ints, k: int, filter_seen: bool, moment: int, rules: RulesOfItems | None
+        self, user_X: Ints, k: int, filter_seen: bool, moment: int, rules: ItemRules | None
     ) -> Iterator[RecommendationTable]:
         users, items = np.asarray(self.dataset.users.ids), np.asarray(self.dataset.items.ids)
         stop_U = np.asarray(self.dataset.start_U1)[1:]
@@ -209,10 +210,8 @@ class RecommendationEngine:
             user_B = user_X[first : first + at_once]
             histories = self.dataset.histories(user_B, stop_U[user_B], np.full(len(user_B), moment))
             seen = histories if filter_seen else None
-            if rules is None:
-                item_BK, score_BK = best_items(self.scorer, histories, k, seen)
-            else:
-                item_BK, score_BK = ruled_items(self.scorer, histories, k, seen, rules)
+            ranking = recommend(self.scorer, histories, k, seen=seen, rules=rules)
+            item_BK, score_BK = ranking.item_BK, ranking.score_BK
             row_L, place_L = np.nonzero(score_BK > EXCLUDED)
             yield RecommendationTable(
                 user_id=users[user_B[row_L] - FIRST_USER],
@@ -392,21 +391,24 @@ class RecommendationEngine:
         self, history: Histories, k: int, seen: Histories | None, rules: Rules | None
     ) -> list[tuple[int, float, Sequence[Move] | None]]:
         """The best item rows, their scores, and what rules did to them."""
+        ready = None if rules is None else self._rules(rules)
+        ranking = recommend(self.scorer, history, k, seen=seen, rules=ready)
+        items, scores = ranking.items(0), ranking.score_BK[0].tolist()
         if rules is None:
-            item_1K, score_1K = best_items(self.scorer, history, k, seen)
-            found = zip(item_1K[0].tolist(), score_1K[0].tolist(), strict=True)
-            return [(item, score, None) for item, score in found if score > EXCLUDED]
-        ready = self._rules(rules)
-        score_V = listable_scores(self.scorer, history, seen)[0].cpu().numpy()
-        placed = ready.place(score_V, k, self.scorer.item_VD.cpu())
-        if ready.filters and not placed and (score_V > EXCLUDED).any():
+            return [(item, score, None) for item, score in zip(items, scores, strict=False)]
+        if rules.filters and not items and (ranking.stages[0].score_BV > EXCLUDED).any():
             raise UsageError(
-                f"{ready.filters}: of what the user has not seen no item is left; loosen the rules"
+                f"{rules.filters}: of what the user has not seen no item is left; loosen the rules"
             )
-        return [(one.item, float(score_V[one.item]), one.moves) for one in placed]
+        return list(zip(items, scores, ranking.moves(0), strict=False))
 
-    def _rules(self, rules: Rules) -> RulesOfItems:
-        return RulesOfItems.of(rules, self.dataset, lambda raw: known_row(self.dataset.items, raw))
+    def _rules(self, rules: Rules) -> ItemRules:
+        return ItemRules.resolve(
+            rules,
+            self.dataset,
+            lambda raw: known_row(self.dataset.items, raw),
+            self.scorer.item_VD.cpu(),
+        )
 
     def _events(self, history: Histories, item: int, method: str) -> list[EventEffect]:
         """What each event that is read does, the most important first."""
@@ -462,6 +464,10 @@ class RecommendationEngine:
 
     def _title(self, item: int) -> str | None:
         return self.dataset.titles[item - FIRST_ITEM] or None if self.dataset.titles else None
+
+
+def _as_rules(rules: Rules | Mapping[str, Any]) -> Rules:
+    return rules if isinstance(rules, Rules) else Rules.from_dict(rules)
 
 
 def _count(name: str, value: Any) -> int:

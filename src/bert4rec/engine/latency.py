@@ -22,7 +22,7 @@ from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.histories import Histories
 from bert4rec.ids import FIRST_ITEM, FIRST_USER
 from bert4rec.model.scorer import NetworkScorer
-from bert4rec.retrieval.recommend import best_items
+from bert4rec.retrieval.recommend import recommend
 
 QUANTILES = (50, 95, 99)
 WARMING_REQUESTS = 10
@@ -68,7 +68,7 @@ def latency(
 
     def seconds(histories: Histories) -> float:
         started = time.perf_counter()
-        best_items(scorer, histories, k, histories)
+        recommend(scorer, histories, k, seen=histories)
         return time.perf_counter() - started
 
     singles = [seconds(some_users(1)) for _ in range(WARMING_REQUESTS + requests)][

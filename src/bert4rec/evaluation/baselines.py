@@ -25,7 +25,7 @@ from bert4rec.data.sequences import last_events
 from bert4rec.data.splits import Split, training_counts
 from bert4rec.evaluation.interactions import owned_pairs, training_pairs
 from bert4rec.ids import UNKNOWN
-from bert4rec.retrieval.candidates import Scorer
+from bert4rec.retrieval.scorers import Scorer
 
 EVENTS_IN_PIECE = 2**18
 """Events whose followers are counted at once; an item with more makes a piece of its own."""

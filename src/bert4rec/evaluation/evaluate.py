@@ -28,8 +28,9 @@ from bert4rec.evaluation.metrics import rank_metrics, rating_metrics
 from bert4rec.evaluation.report import Report
 from bert4rec.evaluation.slices import bands, slices
 from bert4rec.ids import PAD
-from bert4rec.retrieval.candidates import RatingScorer, Scorer, candidate_scores
-from bert4rec.retrieval.ranking import EXCLUDED, rank_of, top_k
+from bert4rec.retrieval.candidates import EXCLUDED, candidate_scores
+from bert4rec.retrieval.ranking import rank_of, top_k
+from bert4rec.retrieval.scorers import RatingScorer, Scorer
 
 LISTED = 10
 ERROR_DIGITS = 6
@@ -130,7 +131,7 @@ def _ask(
 ) -> _Answers:
     histories = piece.histories(dataset, request_time)
     target_B = torch.from_numpy(dataset.item_N[piece.target_C].astype(np.int64))
-    score_BV = candidate_scores(scorer, histories, target_B)
+    score_BV = candidate_scores(scorer, histories, seen=histories, target_B=target_B)
     best_BK, score_BK = top_k(score_BV, min(LISTED, dataset.num_items))
     item_BK: Ints = (
         best_BK.where(score_BK > EXCLUDED, PAD).cpu().numpy()

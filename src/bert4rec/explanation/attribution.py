@@ -21,8 +21,9 @@ from torch import Tensor
 from bert4rec.data.arrays import Floats, Ints, offsets
 from bert4rec.data.histories import Histories
 from bert4rec.data.sequences import last_events
-from bert4rec.retrieval.candidates import Scorer
-from bert4rec.retrieval.ranking import exclude, rank_of
+from bert4rec.retrieval.candidates import exclude
+from bert4rec.retrieval.ranking import rank_of
+from bert4rec.retrieval.scorers import Scorer
 
 VARIANTS_AT_ONCE = 256
 STEPS = 5

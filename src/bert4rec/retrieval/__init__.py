@@ -1,1 +1,1 @@
-"""Scores to ranked items: candidates, top-k, ranks, filters, rules and MMR re-ranking."""
+"""Scores to ranked items: candidates, top-k, ranks, filters, business rules and MMR re-ranking."""

@@ -1,22 +1,24 @@
-"""Conditions on items, like `year >= 1990 and 'Comedy' in genres`: read by Python's parser, and never run.
+"""Conditions on items, like `year >= 1990 and 'Comedy' in genres`.
 
-| form | is true of items |
+Python's parser reads a condition; nothing of it is ever executed.
+
+| form | items that meet it |
 |---|---|
-| `year >= 1990`, `1990 <= year < 2000`, `color == 'red'`, `year in (1994, 1995)` | whose one value compares so |
-| `'Comedy' in genres` | that have the value among several |
-| `'Star' in title` | whose title holds the text |
+| `year >= 1990`, `1990 <= year < 2000`, `color == 'red'`, `year in (1994, 1995)` | by their value |
+| `'Comedy' in genres` | by one of their values |
+| `'Star' in title` | by a part of their title, in capitals or not |
 | `a and b`, `a or b`, `not a`, brackets | as in Python |
 
-Names are the item features, `item_id` and `title`. What is unknown of an item compares as false.
+Names are the item features, `item_id` and `title`. A comparison with an unknown value is false.
 
-Legend: V item rows.
+Legend: V item rows, M values of an item.
 """
 
 from __future__ import annotations
 
 import ast
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,13 +27,16 @@ from numpy.typing import NDArray
 
 from bert4rec.data.arrays import Mask
 from bert4rec.data.dataset import PreparedDataset
-from bert4rec.data.features import Kind
+from bert4rec.data.features import Feature, Kind
 from bert4rec.errors import UsageError
-from bert4rec.ids import FIRST_ITEM, UNKNOWN
+from bert4rec.ids import FIRST_ITEM, UNKNOWN, RawId
 
-SHOWN_VALUES = 30
-"""How many known values an error lists."""
-COMPARE: dict[type, Callable[[Any, Any], Any]] = {
+Comparison = Callable[[Any, Any], Any]
+Value = int | float | str
+
+MOST_LISTED_VALUES = 30
+"""Number of known values that an error lists."""
+COMPARISONS: dict[type[ast.cmpop], Comparison] = {
     ast.Eq: operator.eq,
     ast.NotEq: operator.ne,
     ast.Lt: operator.lt,
@@ -39,141 +44,175 @@ COMPARE: dict[type, Callable[[Any, Any], Any]] = {
     ast.Gt: operator.gt,
     ast.GtE: operator.ge,
 }
-TURNED = {ast.Lt: ast.Gt, ast.LtE: ast.GtE, ast.Gt: ast.Lt, ast.GtE: ast.LtE}
+MIRRORED: dict[type[ast.cmpop], type[ast.cmpop]] = {
+    ast.Lt: ast.Gt,
+    ast.LtE: ast.GtE,
+    ast.Gt: ast.Lt,
+    ast.GtE: ast.LtE,
+}
+"""Comparison after its sides are swapped, where it differs."""
 
 
-def items_where(text: str, dataset: PreparedDataset) -> Mask:
-    """Which item rows meet the condition, `[V]`. Raises UsageError that says what is not understood, and where."""
+def items_where(condition: str, dataset: PreparedDataset) -> Mask:
+    """Mask `[V]` of the items that meet a condition.
+
+    Raises UsageError that names the part that is not understood, and its column.
+
+    >>> items_where("year >= 1990 and 'Comedy' in genres", dataset).sum()
+    """
+    text = condition.strip()
     try:
-        tree = ast.parse(text.strip(), mode="eval").body
+        tree = ast.parse(text, mode="eval").body
     except (SyntaxError, ValueError, RecursionError) as problem:
-        column = getattr(problem, "offset", None) or len(text.strip()) + 1
-        raise UsageError(
-            f"{text!r} is no condition: {getattr(problem, 'msg', problem)} at column {column}"
-        ) from problem
-    found_V = _Reader(text, dataset).mask(tree)
-    found_V[:FIRST_ITEM] = False
-    return found_V
+        reason = getattr(problem, "msg", problem)
+        column = getattr(problem, "offset", None) or len(text) + 1
+        raise UsageError(f"{condition!r} is no condition: {reason} at column {column}") from problem
+    meets_V = _Evaluator(condition, dataset).evaluate(tree)
+    meets_V[:FIRST_ITEM] = False
+    return meets_V
 
 
 @dataclass(frozen=True)
-class _Reader:
-    """Walks a parsed condition."""
+class _Evaluator:
+    """Evaluation of one parsed condition on all items."""
 
-    text: str
+    condition: str
     dataset: PreparedDataset
 
-    def mask(self, node: ast.expr) -> Mask:
-        if isinstance(node, ast.BoolOp):
-            join = np.logical_and if isinstance(node.op, ast.And) else np.logical_or
-            return join.reduce([self.mask(part) for part in node.values])
-        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-            return ~self.mask(node.operand)
-        if isinstance(node, ast.Compare):
-            sides = [node.left, *node.comparators]
-            pairs = zip(sides, node.ops, sides[1:], strict=False)
-            return np.logical_and.reduce(
-                [self.compared(left, op, right) for left, op, right in pairs]
-            )
-        raise self.trouble(node, "compares nothing; write like year >= 1990 or 'Comedy' in genres")
+    def evaluate(self, node: ast.expr) -> Mask:
+        """Items that meet a part of the condition."""
+        match node:
+            case ast.BoolOp(op=ast.And(), values=parts):
+                return np.logical_and.reduce([self.evaluate(part) for part in parts])
+            case ast.BoolOp(op=ast.Or(), values=parts):
+                return np.logical_or.reduce([self.evaluate(part) for part in parts])
+            case ast.UnaryOp(op=ast.Not(), operand=part):
+                return ~self.evaluate(part)
+            case ast.Compare():
+                return self.chain(node)
+        raise self.error(node, "compares nothing; write like year >= 1990 or 'Comedy' in genres")
 
-    def compared(self, left: ast.expr, op: ast.cmpop, right: ast.expr) -> Mask:
-        if isinstance(op, ast.In | ast.NotIn):
-            found_V = self.contained(left, right)
-            return found_V if isinstance(op, ast.In) else ~found_V
-        if type(op) not in COMPARE:
-            raise self.trouble(
-                left,
-                "is compared by a word that is not known; there are == != < <= > >= in and not in",
-            )
+    def chain(self, node: ast.Compare) -> Mask:
+        """Items that meet every comparison of a chain, `1990 <= year < 2000`."""
+        lefts = [node.left, *node.comparators[:-1]]
+        links = zip(lefts, node.ops, node.comparators, strict=True)
+        return np.logical_and.reduce([self.compare(*link) for link in links])
+
+    def compare(self, left: ast.expr, op: ast.cmpop, right: ast.expr) -> Mask:
+        """Items that meet one comparison."""
+        if isinstance(op, ast.In):
+            return self.contains(left, right)
+        if isinstance(op, ast.NotIn):
+            return ~self.contains(left, right)
+        kind = type(op)
+        if kind not in COMPARISONS:
+            known = "there are == != < <= > >= in and not in"
+            raise self.error(left, f"is compared by a word that is not known; {known}")
         if isinstance(right, ast.Name) and not isinstance(left, ast.Name):
-            left, right, op = right, left, TURNED.get(type(op), type(op))()
+            left, right = right, left
+            kind = MIRRORED.get(kind, kind)
         value_V = self.column(left)
-        return self.one_value(value_V, COMPARE[type(op)], self.literal(right), right)
+        return self.compare_column(value_V, COMPARISONS[kind], right)
 
-    def contained(self, left: ast.expr, right: ast.expr) -> Mask:
-        """A value among several, a text in a title, or a feature's value among those of a tuple."""
+    def contains(self, left: ast.expr, right: ast.expr) -> Mask:
+        """Items for which `left in right` holds."""
         if isinstance(right, ast.Tuple | ast.List | ast.Set):
-            value_V = self.column(left)
-            found = [
-                self.one_value(value_V, operator.eq, self.literal(part), part)
-                for part in right.elts
-            ]
-            return (
-                np.logical_or.reduce(found, axis=0)
-                if found
-                else np.zeros(self.dataset.item_rows, dtype=bool)
-            )
-        wanted, name = self.literal(left), self.name(right)
+            return self.is_one_of(left, right.elts)
+        wanted = self.literal(left)
+        name = self.name(right)
         if name == "title":
-            return np.array(
-                [str(wanted).lower() in str(title).lower() for title in self.column(right)]
-            )
+            return self.title_contains(str(wanted))
+        return self.has_value(name, wanted, left, right)
+
+    def is_one_of(self, column: ast.expr, choices: Sequence[ast.expr]) -> Mask:
+        """Items whose value is among several, `year in (1994, 1995)`."""
+        value_V = self.column(column)
+        equal = [self.compare_column(value_V, operator.eq, choice) for choice in choices]
+        nothing_V = np.zeros(self.dataset.item_rows, dtype=bool)
+        return np.logical_or.reduce([nothing_V, *equal])
+
+    def title_contains(self, text: str) -> Mask:
+        """Items whose title contains a text, in capitals or not."""
+        return np.array([text.lower() in title.lower() for title in self.titles()])
+
+    def has_value(self, name: str, wanted: Value, left: ast.expr, right: ast.expr) -> Mask:
+        """Items that have a value among several, `'Comedy' in genres`."""
         feature, table = self.dataset.item_features.get(name, (None, None))
         if feature is None or feature.kind is not Kind.MULTI:
-            raise self.trouble(right, f"has one value; write {name} == {wanted!r}")
+            raise self.error(right, f"has one value; write {name} == {wanted!r}")
         if wanted not in feature.values:
-            shown = ", ".join(map(str, feature.values[:SHOWN_VALUES])) + ", …" * (
-                len(feature.values) > SHOWN_VALUES
-            )
-            raise self.trouble(left, f"is no value of {name}; known are {shown}")
-        return (np.asarray(table) == feature.values.index(wanted) + 1).any(1)
+            raise self.error(left, f"is no value of {name}; known are {_listed(feature.values)}")
+        row_VM = np.asarray(table)
+        return (row_VM == feature.values.index(wanted) + 1).any(1)
 
-    def one_value(
-        self, value_V: NDArray[Any], compare: Callable[[Any, Any], Any], wanted: Any, node: ast.expr
-    ) -> Mask:
-        are_numbers = value_V.dtype.kind == "f"
-        if are_numbers != isinstance(wanted, int | float):
-            kind = "numbers" if are_numbers else "texts"
-            raise self.trouble(node, f"is compared with {kind}")
-        known_V = ~np.isnan(value_V) if are_numbers else value_V != ""
-        return known_V & compare(value_V, wanted)
+    def compare_column(self, value_V: NDArray[Any], comparison: Comparison, node: ast.expr) -> Mask:
+        """Items whose value is known and compares so with a literal."""
+        wanted = self.literal(node)
+        has_numbers = value_V.dtype.kind == "f"
+        if has_numbers != isinstance(wanted, int | float):
+            raise self.error(node, f"is compared with {'numbers' if has_numbers else 'texts'}")
+        is_known_V = ~np.isnan(value_V) if has_numbers else value_V != ""
+        return is_known_V & comparison(value_V, wanted)
 
     def column(self, node: ast.expr) -> NDArray[Any]:
-        """The one value of each item row: numbers, NaN where unknown, or texts, empty where unknown."""
-        name, reserved = self.name(node), [None] * FIRST_ITEM
+        """Value of each item: numbers, NaN if unknown, or texts, empty if unknown."""
+        name = self.name(node)
         if name == "item_id":
-            return _column([*reserved, *self.dataset.items.ids])
+            return _as_column([*[None] * FIRST_ITEM, *self.dataset.items.ids])
         if name == "title":
-            return _column([*reserved, *(self.dataset.titles or [""] * self.dataset.num_items)])
+            return np.array(self.titles())
         feature, table = self.dataset.item_features[name]
         if feature.kind is Kind.MULTI:
-            raise self.trouble(node, f"has several values; write {feature.values[0]!r} in {name}")
+            raise self.error(node, f"has several values; write {feature.values[0]!r} in {name}")
         if feature.kind is Kind.NUMERIC:
             return np.asarray(table, dtype=float) * feature.scale + feature.mean
-        return _column(
-            [
-                None if row == UNKNOWN else feature.values[row - 1]
-                for row in np.asarray(table).tolist()
-            ]
-        )
+        return _as_column(_raw_values(feature, table))
+
+    def titles(self) -> list[str]:
+        """Title of each item row, empty if unknown."""
+        titles = self.dataset.titles or [""] * self.dataset.num_items
+        return [*[""] * FIRST_ITEM, *(title or "" for title in titles)]
 
     def name(self, node: ast.expr) -> str:
-        known = [
-            "item_id",
-            *(["title"] if self.dataset.titles else []),
-            *self.dataset.item_features,
-        ]
-        if not isinstance(node, ast.Name) or node.id not in known:
-            raise self.trouble(node, f"is no name of what is known of items: {', '.join(known)}")
-        return node.id
+        """Name of an item feature, `item_id` or `title`."""
+        title = ["title"] if self.dataset.titles else []
+        known = ["item_id", *title, *self.dataset.item_features]
+        if isinstance(node, ast.Name) and node.id in known:
+            return node.id
+        raise self.error(node, f"is no name of what is known of items: {', '.join(known)}")
 
-    def literal(self, node: ast.expr) -> Any:
-        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-            value = self.literal(node.operand)
-            if isinstance(value, int | float):
-                return -value
-        if isinstance(node, ast.Constant) and type(node.value) in (int, float, str):
-            return node.value
-        raise self.trouble(node, "is no number and no text in quotes")
+    def literal(self, node: ast.expr) -> Value:
+        """Number or text, as written."""
+        match node:
+            case ast.UnaryOp(op=ast.USub(), operand=part):
+                value = self.literal(part)
+                if isinstance(value, int | float):
+                    return -value
+            case ast.Constant(value=value) if type(value) in (int, float, str):
+                return value
+        raise self.error(node, "is no number and no text in quotes")
 
-    def trouble(self, node: ast.expr, what: str) -> UsageError:
-        said = ast.get_source_segment(self.text.strip(), node) or ast.unparse(node)
-        return UsageError(f"{self.text!r}: {said} at column {node.col_offset + 1} {what}")
+    def error(self, node: ast.expr, problem: str) -> UsageError:
+        """Error that names the condition, the part and its column."""
+        part = ast.get_source_segment(self.condition.strip(), node) or ast.unparse(node)
+        return UsageError(f"{self.condition!r}: {part} at column {node.col_offset + 1} {problem}")
 
 
-def _column(values: list[Any]) -> NDArray[Any]:
+def _raw_values(feature: Feature, table: NDArray[Any]) -> list[RawId | None]:
+    """Raw value of each row of a categorical table, None if unknown."""
+    rows = np.asarray(table).tolist()
+    return [None if row == UNKNOWN else feature.values[row - 1] for row in rows]
+
+
+def _as_column(values: Sequence[RawId | None]) -> NDArray[Any]:
+    """Numbers if all known values are numbers, else texts."""
     known = [value for value in values if value is not None]
     if known and all(isinstance(value, int | float) for value in known):
         return np.array([np.nan if value is None else value for value in values], dtype=float)
     return np.array(["" if value is None else str(value) for value in values])
+
+
+def _listed(values: Sequence[object]) -> str:
+    """Known values for an error, the first ones of many."""
+    shown = ", ".join(map(str, values[:MOST_LISTED_VALUES]))
+    return f"{shown}, …" if len(values) > MOST_LISTED_VALUES else shown

@@ -1,53 +1,145 @@
-"""The best items of some users: scores of the model, made into lists by `ranking`.
+"""Top-k recommendations of each user: the one path from scores to lists, with rules or without.
 
-Legend: B users, K list length, V item rows.
+    scores ─► filters ─► boosts ─► top-k, or MMR re-ranking under caps
+
+Legend: B users, V item rows, K items of a list, I candidates.
 """
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from typing import Any, NamedTuple
+
 import torch
 from torch import Tensor
 
 from bert4rec.data.arrays import Floats, Ints
 from bert4rec.data.histories import Histories
 from bert4rec.ids import PAD
-from bert4rec.model.scorer import NetworkScorer
-from bert4rec.retrieval.candidates import Scorer
-from bert4rec.retrieval.ranking import EXCLUDED, exclude, top_k
-from bert4rec.retrieval.rules import RulesOfItems
+from bert4rec.retrieval.candidates import EXCLUDED, candidate_scores
+from bert4rec.retrieval.item_rules import ItemRules
+from bert4rec.retrieval.mmr import MMR_CANDIDATES, mmr_rerank
+from bert4rec.retrieval.ranking import list_rank, top_k
+from bert4rec.retrieval.scorers import Scorer
 
 
-def best_items(
-    scorer: Scorer, histories: Histories, k: int, seen: Histories | None = None
-) -> tuple[Ints, Floats]:
-    """The best item rows of each user and their scores, `[B, K]`; EXCLUDED where nothing is left to list."""
-    item_BK, best_BK = top_k(listable_scores(scorer, histories, seen), k)
-    return item_BK.cpu().numpy(), best_BK.cpu().numpy()
+@dataclass(frozen=True)
+class Move:
+    """Change of an item's rank by a rule."""
+
+    rule: str
+    """Name of the rule; rules that act together are named together, as in `allow and where`."""
+    rank_before: int
+    """Rank without this rule, under the rules applied before it."""
+    rank_after: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
 
 
-def ruled_items(
-    scorer: NetworkScorer, histories: Histories, k: int, seen: Histories | None, rules: RulesOfItems
-) -> tuple[Ints, Floats]:
-    """The same under rules; PAD and EXCLUDED where a list ends early."""
-    score_BV, item_VD = listable_scores(scorer, histories, seen).cpu().numpy(), scorer.item_VD.cpu()
-    shape = len(score_BV), min(k, score_BV.shape[1])
-    item_BK, best_BK = np.full(shape, PAD), np.full(shape, EXCLUDED, dtype=np.float32)
-    for row, score_V in enumerate(score_BV):
-        placed = [one.item for one in rules.place(score_V, k, item_VD)]
-        item_BK[row, : len(placed)] = placed
-        best_BK[row, : len(placed)] = score_V[placed]
-    return item_BK, best_BK
+class Stage(NamedTuple):
+    """Scores after a rule has been applied."""
+
+    rule: str
+    score_BV: Tensor
 
 
-def listable_scores(scorer: Scorer, histories: Histories, seen: Histories | None) -> Tensor:
-    """The scores `[B, V]` of who has these histories, EXCLUDED for what may not be listed: what is in `seen` of each."""
-    score_BV = scorer.score(histories)
-    row_N, item_N = (
-        (np.empty(0, np.int64),) * 2 if seen is None else (seen.row_N, seen.item_N.astype(np.int64))
-    )
-    return exclude(
-        score_BV,
-        torch.from_numpy(row_N).to(score_BV.device),
-        torch.from_numpy(item_N).to(score_BV.device),
-    )
+@dataclass(frozen=True)
+class Ranking:
+    """Top-k items of each user, best first."""
+
+    item_BK: Ints
+    """Item rows; PAD where a list ends early."""
+    score_BK: Floats
+    """Scores before boosts; EXCLUDED where a list ends early."""
+    stages: Sequence[Stage] = ()
+    """Scores before the rules, then after each rule; empty for a ranking without rules."""
+    reranked_by: str = ""
+    """Names of the rules that re-ranked the last stage."""
+
+    def items(self, user: int) -> list[int]:
+        """Item rows of one user's list."""
+        return self.item_BK[user][self.score_BK[user] > EXCLUDED].tolist()
+
+    def moves(self, user: int) -> list[list[Move]]:
+        """Moves of each item of one user's list, in the order of the rules; empty if none moved it."""
+        items = self.items(user)
+        item_1K = torch.tensor([items], dtype=torch.long)
+        ranks = {
+            stage.rule: list_rank(stage.score_BV[user : user + 1], item_1K)[0].tolist()
+            for stage in self.stages
+        }
+        if self.reranked_by:
+            ranks[self.reranked_by] = list(range(1, len(items) + 1))
+        return [list(_moves(ranks, place)) for place in range(len(items))]
+
+
+def _moves(ranks: dict[str, list[int]], position: int) -> Iterator[Move]:
+    """Moves of the item at one position of the list."""
+    for (_, before), (rule, after) in pairwise(ranks.items()):
+        if before[position] != after[position]:
+            yield Move(rule, before[position], after[position])
+
+
+def recommend(
+    scorer: Scorer,
+    histories: Histories,
+    k: int,
+    *,
+    seen: Histories | None,
+    rules: ItemRules | None = None,
+) -> Ranking:
+    """Top-k recommendations of each user; items of `seen` are filtered, None filters none."""
+    score_BV = candidate_scores(scorer, histories, seen=seen)
+    return rank_items(score_BV, k, rules)
+
+
+def rank_items(score_BV: Tensor, k: int, rules: ItemRules | None = None) -> Ranking:
+    """Top-k items of given scores; EXCLUDED items are never ranked, ties go to the lower item row."""
+    if rules is None:
+        item_BK, score_BK = top_k(score_BV, k)
+        item_BK = item_BK.where(score_BK > EXCLUDED, PAD)
+        return Ranking(item_BK.cpu().numpy(), score_BK.cpu().numpy())
+    stages = [*_stages(score_BV.cpu(), rules)]
+    item_BK = _top_items(stages[-1].score_BV, k, rules)
+    score_BK = stages[0].score_BV.gather(1, item_BK).where(item_BK != PAD, EXCLUDED)
+    return Ranking(item_BK.numpy(), score_BK.numpy(), stages, rules.rules.rerankers)
+
+
+def _stages(score_BV: Tensor, rules: ItemRules) -> Iterator[Stage]:
+    """Scores before the rules, after the filters and after the boosts."""
+    yield Stage("", score_BV)
+    if rules.rules.filters:
+        score_BV = score_BV.masked_fill(~rules.allowed_V, EXCLUDED)
+        yield Stage(rules.rules.filters, score_BV)
+    if rules.rules.boosts:
+        # In float64, the precision of the boosts: a small boost of a large score must not be lost.
+        score_BV = score_BV + rules.boost_V
+        yield Stage("boosts", score_BV)
+
+
+def _top_items(score_BV: Tensor, k: int, rules: ItemRules) -> Tensor:
+    """Item rows `[B, K]` of the lists, re-ranked if the rules say so; PAD where a list ends early."""
+    if rules.rules.rerankers:
+        return _reranked(score_BV, k, rules, max(MMR_CANDIDATES, 10 * k))
+    item_BK, score_BK = top_k(score_BV, k)
+    return item_BK.where(score_BK > EXCLUDED, PAD)
+
+
+def _reranked(score_BV: Tensor, k: int, rules: ItemRules, candidates: int) -> Tensor:
+    """Item rows `[B, K]` chosen by MMR from the best candidates.
+
+    Lists that the caps leave short are chosen again from four times as many candidates.
+    """
+    item_BI, score_BI = top_k(score_BV, candidates)
+    item_BK = mmr_rerank(item_BI, score_BI, rules.item_VD, k, rules.rules.diversity, rules.caps)
+    left_B = (score_BV > EXCLUDED).sum(1)
+    length_B = (item_BK != PAD).sum(1)
+    is_short_B = (length_B < left_B.clamp(max=k)) & (candidates < left_B)
+    # One user at a time: the vectors of thousands of candidates of all users may not fit.
+    for user in is_short_B.nonzero()[:, 0].tolist():
+        item_BK[user] = _reranked(score_BV[user : user + 1], k, rules, 4 * candidates)[0]
+    return item_BK

@@ -30,8 +30,9 @@ from bert4rec.evaluation.intervals import (
 )
 from bert4rec.evaluation.metrics import rank_metrics
 from bert4rec.evaluation.report import COMPARED, protocol_line
-from bert4rec.retrieval.candidates import Scorer, candidate_scores
-from bert4rec.retrieval.ranking import EXCLUDED, rank_of
+from bert4rec.retrieval.candidates import EXCLUDED, candidate_scores
+from bert4rec.retrieval.ranking import rank_of
+from bert4rec.retrieval.scorers import Scorer
 from bert4rec.studies.folds import protocol_of_folds
 
 MODEL, NO_TIME_TOLD, RANDOM = "model", "model, request time unknown", "random"
@@ -231,7 +232,7 @@ def _gains(
     found: dict[str, Gains] = {}
     for name, (scorer, request_time) in rows.items():
         histories: Histories = piece.histories(dataset, request_time)
-        score_BV = candidate_scores(scorer, histories, target_B).cpu()
+        score_BV = candidate_scores(scorer, histories, seen=histories, target_B=target_B).cpu()
         like_BV = score_BV.masked_fill(cold_item_V != cold_item_V[target_B][:, None], EXCLUDED)
         found[name] = _by_kind(
             cold_B,

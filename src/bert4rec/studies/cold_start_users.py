@@ -25,7 +25,8 @@ from bert4rec.evaluation.evaluate import can_know_the_time, protocol_of
 from bert4rec.evaluation.intervals import difference_and_interval, mean_and_interval
 from bert4rec.evaluation.metrics import rank_metrics
 from bert4rec.evaluation.report import COMPARED, protocol_line, sign_flip_p_value
-from bert4rec.retrieval.candidates import Scorer, target_rank
+from bert4rec.retrieval.ranking import target_rank
+from bert4rec.retrieval.scorers import Scorer
 from bert4rec.studies.folds import protocol_of_folds
 
 SHOTS = (0, 1, 3, 5, 10, COLD_TARGET - 1)

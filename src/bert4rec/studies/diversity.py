@@ -1,6 +1,6 @@
 """What the diversity dial costs and gives: how right and how varied the lists are at each of its settings.
 
-Legend: B users of a piece, C cases, K list length, N candidates, D width, V item rows, W values.
+Legend: B users of a piece, C cases, K list length, I candidates, D width, V item rows.
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ from bert4rec.evaluation.beyond_accuracy import ItemTraits, beyond_accuracy_metr
 from bert4rec.evaluation.evaluate import LISTED, can_know_the_time
 from bert4rec.evaluation.intervals import mean_and_interval
 from bert4rec.ids import PAD
-from bert4rec.retrieval.candidates import Scorer, candidate_scores
-from bert4rec.retrieval.ranking import CANDIDATES, EXCLUDED, mmr_rerank, top_k
+from bert4rec.retrieval.candidates import candidate_scores
+from bert4rec.retrieval.mmr import MMR_CANDIDATES, mmr_rerank
+from bert4rec.retrieval.ranking import top_k
+from bert4rec.retrieval.scorers import Scorer
 
 SETTINGS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
 ACCURACY = ("ndcg@10", "hit@10")
@@ -92,11 +94,11 @@ def diversity_curve(
     listed_V = {setting: np.zeros(dataset.item_rows, dtype=bool) for setting in SETTINGS}
     for piece in progress(cases.batches(batch_size), -(-len(cases) // batch_size)):
         target_B = torch.from_numpy(dataset.item_N[piece.target_C].astype(np.int64))
-        item_BN, score_BN = top_k(
-            candidate_scores(scorer, piece.histories(dataset, knows), target_B), CANDIDATES
-        )
+        histories = piece.histories(dataset, knows)
+        score_BV = candidate_scores(scorer, histories, seen=histories, target_B=target_B)
+        item_BI, score_BI = top_k(score_BV, MMR_CANDIDATES)
         for setting in SETTINGS:
-            item_BK = _lists(item_BN, score_BN, vector_VD, setting)
+            item_BK = mmr_rerank(item_BI, score_BI, vector_VD, LISTED, setting).numpy()
             found[setting].append(_metrics(item_BK, target_B.numpy(), vector_VD, traits))
             listed_V[setting][item_BK[item_BK != PAD]] = True
     return DiversityCurve(
@@ -109,21 +111,6 @@ def diversity_curve(
             setting: float(listed.sum() / dataset.num_items) for setting, listed in listed_V.items()
         },
     )
-
-
-def _lists(item_BN: Tensor, score_BN: Tensor, vector_VD: Tensor, setting: float) -> Ints:
-    """The items of the lists `[B, K]`, PAD where nothing is left."""
-    none_BNW, no_caps_W = (
-        torch.zeros(*item_BN.shape, 0, dtype=torch.bool),
-        torch.zeros(0, dtype=torch.long),
-    )
-    place_BK = mmr_rerank(
-        score_BN.cpu(), vector_VD[item_BN].cpu(), LISTED, setting, none_BNW, no_caps_W
-    )
-    item_BK = item_BN.cpu().gather(1, place_BK.clamp(min=0))
-    return item_BK.where(
-        (place_BK >= 0) & (score_BN.cpu().gather(1, place_BK.clamp(min=0)) > EXCLUDED), PAD
-    ).numpy()
 
 
 def _metrics(

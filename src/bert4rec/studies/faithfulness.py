@@ -37,8 +37,9 @@ from bert4rec.evaluation.intervals import difference_and_interval, mean_and_inte
 from bert4rec.explanation.attribution import Reader, attribute, kept, left_out, measured
 from bert4rec.explanation.integrated_gradients import integrated_gradients
 from bert4rec.model.scorer import NetworkScorer
-from bert4rec.retrieval.candidates import Scorer
-from bert4rec.retrieval.ranking import exclude, top_k
+from bert4rec.retrieval.candidates import exclude
+from bert4rec.retrieval.ranking import top_k
+from bert4rec.retrieval.scorers import Scorer
 
 KS = (1, 2, 3, 4, 5)
 LISTED = 5

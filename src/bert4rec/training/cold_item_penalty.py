@@ -21,8 +21,8 @@ from bert4rec.evaluation.metrics import rank_metrics
 from bert4rec.evaluation.report import COMPARED
 from bert4rec.ids import FIRST_ITEM
 from bert4rec.model.scorer import NetworkScorer
-from bert4rec.retrieval.candidates import candidate_scores
-from bert4rec.retrieval.ranking import EXCLUDED, rank_of
+from bert4rec.retrieval.candidates import EXCLUDED, candidate_scores
+from bert4rec.retrieval.ranking import rank_of
 
 BATCH_SIZE = 64
 CASES = 10_000
@@ -67,7 +67,8 @@ def _of_piece(
     """
     histories = piece.histories(dataset, can_know_the_time(scorer, dataset))
     target_B = torch.from_numpy(dataset.item_N[piece.target_C].astype(np.int64))
-    score_BV = candidate_scores(scorer, histories, target_B).cpu().masked_fill(new_V, EXCLUDED)
+    score_BV = candidate_scores(scorer, histories, seen=histories, target_B=target_B)
+    score_BV = score_BV.cpu().masked_fill(new_V, EXCLUDED)
     own_B1 = score_BV.gather(1, target_B[:, None])
     nameless_BV = (
         scorer.score_by_metadata(histories).cpu().masked_fill(score_BV == EXCLUDED, EXCLUDED)

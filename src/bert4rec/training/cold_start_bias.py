@@ -22,8 +22,7 @@ from bert4rec.data.windows import COLD_START_RANGE
 from bert4rec.ids import FIRST_ITEM, NO_TIME, UNKNOWN
 from bert4rec.model.cold_start_bias import ITEMS
 from bert4rec.model.scorer import NetworkScorer
-from bert4rec.retrieval.candidates import finite_scores
-from bert4rec.retrieval.ranking import EXCLUDED
+from bert4rec.retrieval.candidates import EXCLUDED, valid_scores
 
 BATCH_SIZE = 64
 USERS = 10_000
@@ -94,7 +93,7 @@ def _scores(
     own, others = [], []
     for first in range(0, len(histories), BATCH_SIZE):
         piece = histories.take(np.arange(first, min(first + BATCH_SIZE, len(histories))))
-        score_BV = finite_scores(scorer, piece).cpu()
+        score_BV = valid_scores(scorer, piece).cpu()
         own.append(score_BV[:, item_X])
         score_BV[:, np.concatenate([item_X, new_R])] = EXCLUDED
         others.append(score_BV[:, FIRST_ITEM:].logsumexp(1))

@@ -31,7 +31,7 @@ from bert4rec.evaluation.evaluate import true_ratings
 from bert4rec.evaluation.metrics import summarise
 from bert4rec.model.network import Bert4Rec
 from bert4rec.model.scorer import NetworkScorer
-from bert4rec.retrieval.candidates import target_rank
+from bert4rec.retrieval.ranking import target_rank
 from bert4rec.training.cuda_graphs import GraphedStep, uses_cuda_graphs
 from bert4rec.training.distillation import Teacher
 from bert4rec.training.losses import Losses, multi_task_loss

@@ -23,7 +23,8 @@ from bert4rec.errors import UnknownItem, UnknownUser, UsageError
 from bert4rec.evaluation.calibration import rating_intervals
 from bert4rec.ids import NO_RATING, NO_TIME, UNKNOWN
 from bert4rec.model.network import Bert4Rec
-from bert4rec.retrieval.ranking import exclude, top_k
+from bert4rec.retrieval.candidates import exclude
+from bert4rec.retrieval.ranking import top_k
 
 USER, NEW_USER = 2, 9999
 ALL_ITEMS = 24

@@ -29,7 +29,7 @@ from bert4rec.evaluation.baselines import (
 from bert4rec.evaluation.evaluate import evaluate
 from bert4rec.ids import FIRST_ITEM
 from bert4rec.ingest.prepare import prepare_dataset
-from bert4rec.retrieval.candidates import Scorer
+from bert4rec.retrieval.scorers import Scorer
 from small_worlds import dataset_of, leave_one_out, random_world
 
 SEEDS = range(5)

@@ -16,7 +16,7 @@ from bert4rec.errors import DataError, UsageError
 from bert4rec.evaluation.evaluate import evaluate
 from bert4rec.model.ensemble import EnsembleScorer
 from bert4rec.model.scorer import NetworkScorer
-from bert4rec.retrieval.candidates import RatingScorer
+from bert4rec.retrieval.scorers import RatingScorer
 from small_networks import network_of, settings
 from small_worlds import dataset_of
 

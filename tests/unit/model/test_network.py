@@ -13,7 +13,8 @@ from bert4rec.data.sequences import Sequences, causal_sequences
 from bert4rec.ids import FIRST_ITEM, MASK, NO_RATING, PAD, UNKNOWN
 from bert4rec.model.network import Bert4Rec, Predictions
 from bert4rec.model.scorer import NetworkScorer
-from bert4rec.retrieval.ranking import exclude, top_k
+from bert4rec.retrieval.candidates import exclude
+from bert4rec.retrieval.ranking import top_k
 from bert4rec.training.losses import multi_task_loss
 from bert4rec.training.module import value_tables
 from small_networks import ALL_TASKS, SMALL, batch_of, network_of, settings

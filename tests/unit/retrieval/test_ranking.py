@@ -1,7 +1,8 @@
 import torch
 
 from bert4rec.ids import FIRST_ITEM, MASK, PAD
-from bert4rec.retrieval.ranking import EXCLUDED, exclude, rank_of, top_k
+from bert4rec.retrieval.candidates import EXCLUDED, exclude
+from bert4rec.retrieval.ranking import rank_of, top_k
 
 
 def test_the_best_come_first_and_ties_go_to_the_lower_row() -> None:

@@ -14,8 +14,11 @@ from bert4rec.data.dataset import PreparedDataset
 from bert4rec.engine.engine import RecommendationEngine
 from bert4rec.errors import UnknownItem, UsageError
 from bert4rec.ids import FIRST_ITEM
-from bert4rec.retrieval.ranking import CANDIDATES, EXCLUDED
-from bert4rec.retrieval.rules import Rules, RulesOfItems
+from bert4rec.retrieval.candidates import EXCLUDED
+from bert4rec.retrieval.item_rules import ItemRules
+from bert4rec.retrieval.mmr import MMR_CANDIDATES
+from bert4rec.retrieval.recommend import rank_items
+from bert4rec.retrieval.rules import Rules
 from small_worlds import dataset_of
 
 USER = 2
@@ -59,11 +62,11 @@ def test_each_item_says_what_moved_it_and_from_where(engine: RecommendationEngin
     )
     assert first.item_id == every[5]
     assert [move.to_dict() for move in first.moves or ()] == [
-        {"rule": "deny", "before": 6, "after": 3},
-        {"rule": "boosts", "before": 3, "after": 1},
+        {"rule": "deny", "rank_before": 6, "rank_after": 3},
+        {"rule": "boosts", "rank_before": 3, "rank_after": 1},
     ]
     assert second.item_id == every[3]
-    assert [(move.rule, move.before, move.after) for move in second.moves or ()] == [
+    assert [(move.rule, move.rank_before, move.rank_after) for move in second.moves or ()] == [
         ("deny", 4, 1),
         ("boosts", 1, 2),
     ]
@@ -99,7 +102,7 @@ def test_a_cap_is_met_by_the_best_that_meet_it() -> None:
 
 
 def test_a_list_is_full_though_what_meets_a_cap_stands_far_below() -> None:
-    number = 5 * CANDIDATES
+    number = 5 * MMR_CANDIDATES
     genres = [[1]] * (number - 2) + [[2], [3]]
     dataset = dataset_of(list(range(number)), genres=genres)
     assert placed(dataset, at_most={"genres": 1}, k=3) == [0, number - 2, number - 1]
@@ -122,9 +125,11 @@ def placed(
     )
     own = torch.eye(4)[torch.arange(dataset.num_items) % 4] if vectors is None else vectors
     vector_VD = torch.cat([torch.zeros(FIRST_ITEM, own.shape[1]), own])
-    ready = RulesOfItems.of(Rules(**rules), dataset, lambda item: int(str(item)) + FIRST_ITEM)
-    chosen = ready.place(score_V, k, vector_VD)
-    return [one.item - FIRST_ITEM for one in chosen]
+    ready = ItemRules.resolve(
+        Rules(**rules), dataset, lambda item: int(str(item)) + FIRST_ITEM, vector_VD
+    )
+    ranking = rank_items(torch.from_numpy(score_V)[None], k, ready)
+    return [item - FIRST_ITEM for item in ranking.items(0)]
 
 
 def test_what_is_seen_stays_out_whatever_is_allowed(engine: RecommendationEngine) -> None:
