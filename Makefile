@@ -54,7 +54,7 @@ site: dev  ## The documentation site, in site/
 
 dist: dev  ## A wheel and a source distribution, in dist/
 	rm -rf build dist
-	$(BIN)/python -m build
+	$(BIN)/python -m build --no-isolation
 
 peers: $(VENV)-peers/.installed  ## A separate environment for the systems that benchmarks compare with
 $(VENV)-peers/.installed: benchmarks/peers/requirements.txt

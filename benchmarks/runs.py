@@ -19,7 +19,7 @@ def train(data: Path, preset: Path, output: Path, flags: Sequence[str]) -> dict[
     command = [
         sys.executable,
         "-m",
-        "bert4rec.cli.main",
+        "bert4rec",
         "train",
         f"--data={data}",
         preset_flag(preset),

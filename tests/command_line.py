@@ -75,7 +75,7 @@ def settings(**more: object) -> list[object]:
 
 
 def process(
-    *words: object, script: Sequence[str] = ("-m", "bert4rec.cli.main"), **options: Any
+    *words: object, script: Sequence[str] = ("-m", "bert4rec"), **options: Any
 ) -> subprocess.Popen[str]:
     """A command in a process of its own; its streams are text."""
     command = [sys.executable, *script, *map(str, words)]

@@ -442,7 +442,7 @@ def test_a_run_goes_on_where_it_was_and_gives_its_figures(
         benchmarks.runs.subprocess, "run", lambda command, check: asked.append(command) or done
     )
     assert benchmarks.runs.train(Path("d"), Path("c"), tmp_path, ["--seed=1"]) == {"epochs": 3}
-    train = [sys.executable, "-m", "bert4rec.cli.main", "train", "--data=d", "--preset=c"]
+    train = [sys.executable, "-m", "bert4rec", "train", "--data=d", "--preset=c"]
     assert asked == [[*train, f"--output={tmp_path}", "--resume", "--seed=1"]]
     done.returncode = 2
     with pytest.raises(SystemExit, match="training stopped with exit code 2"):
