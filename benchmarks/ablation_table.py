@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bert4rec.evaluation.report import protocol_line
-from bert4rec.files import write_picture
+from bert4rec.files import write_figure
 
 Record = Mapping[str, Any]
 Column = tuple[str, str, str, str]
@@ -148,7 +148,7 @@ def draw(record: Record, path: Path) -> None:
     panels[0].set_yticks(range(len(elements)), [element["row"] for element in elements])
     panels[0].set_ylim(len(elements) - 0.4, -0.6)
     figure.supxlabel(_caption(record), fontsize=8, color=_PALE)
-    write_picture(path, figure, dpi=130)
+    write_figure(path, figure, dpi=130)
 
 
 def _panel(axis: Axes, record: Record, elements: Sequence[Record], column: Column) -> None:

@@ -21,7 +21,7 @@ from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.splits import Split
 from bert4rec.evaluation.evaluate import evaluate_rows
 from bert4rec.evaluation.report import Report
-from bert4rec.files import write_whole
+from bert4rec.files import write_atomically
 
 
 @dataclass(frozen=True)
@@ -74,4 +74,4 @@ def keep(path: Path, rows: Mapping[str, Answers]) -> None:
     }
     content = io.BytesIO()
     np.savez(content, **arrays)
-    write_whole(path, content.getbuffer())
+    write_atomically(path, content.getbuffer())

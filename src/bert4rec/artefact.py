@@ -34,7 +34,7 @@ from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.dataset_in_model_folder import dataset_from, dataset_metadata, dataset_tensors
 from bert4rec.data.splits import Split
 from bert4rec.errors import ArtefactError, ConfigError, DataError, UsageError
-from bert4rec.files import write_whole
+from bert4rec.files import write_atomically
 from bert4rec.model.ensemble import EnsembleScorer
 from bert4rec.model.network import Bert4Rec
 from bert4rec.model.scorer import NetworkScorer
@@ -174,8 +174,8 @@ def save(
         for name in set(_OF_DATA) - files.keys():  # of a model that was there before
             (folder / name).unlink(missing_ok=True)
         for name, content in files.items():
-            write_whole(folder / name, content)
-        write_whole(folder / CONFIG_FILE, _json(config))
+            write_atomically(folder / name, content)
+        write_atomically(folder / CONFIG_FILE, _json(config))
 
 
 def round_to_half_precision(network: Bert4Rec) -> None:
@@ -331,7 +331,7 @@ def save_pair(source: Artefact, model_path: Path, metadata_path: Path) -> None:
     for path, content in ((metadata_path, metadata), (model_path, model.getvalue())):
         with _writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, content)
+            write_atomically(path, content)
 
 
 def load_pair(model_path: str | Path, metadata_path: str | Path) -> Artefact:

@@ -1,4 +1,4 @@
-"""Files that are whole or not there. What is in them is left to whoever writes them."""
+"""Atomic writes: a file is complete or not there. Its content is left to the caller."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """Another name to write to, which becomes `path` in the end; it goes if it cannot be finished.
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Temporary path to write to, which replaces `path` at the end.
 
-    Raises OSError that names `path`, and then leaves what was there before.
+    Raises:
+        OSError: The file cannot be written. The error names `path`, and an older file is kept.
     """
     unfinished = path.with_name(f".{path.name}.unfinished")
     try:
@@ -31,21 +32,20 @@ def whole(path: Path) -> Iterator[Path]:
         finally:
             unfinished.unlink(missing_ok=True)
     except OSError as problem:
-        what = (
-            problem.errno or errno.EIO,
-            problem.strerror or str(problem),
-        )  # not every library says it in two parts
-        raise OSError(*what, str(path)) from problem  # a full disk names no file
+        # A full disk names no file, and some libraries give neither a number nor a reason.
+        number = problem.errno or errno.EIO
+        reason = problem.strerror or str(problem)
+        raise OSError(number, reason, str(path)) from problem
 
 
-def write_whole(path: Path, content: bytes | memoryview) -> None:
-    """The whole file or nothing, as `whole` has it."""
-    with whole(path) as unfinished:
+def write_atomically(path: Path, content: bytes | memoryview) -> None:
+    """Write a file completely or not at all; errors are those of `atomic_path`."""
+    with atomic_path(path) as unfinished:
         unfinished.write_bytes(content)
 
 
-def write_picture(path: Path, figure: Figure, dpi: int = 120) -> None:
-    """A figure as a PNG, as `write_whole` writes it."""
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=dpi)
-    write_whole(path, picture.getbuffer())
+def write_figure(path: Path, figure: Figure, dpi: int = 120) -> None:
+    """Write a figure as a PNG file, atomically."""
+    png = io.BytesIO()
+    figure.savefig(png, format="png", dpi=dpi)
+    write_atomically(path, png.getbuffer())

@@ -1,7 +1,7 @@
 """Raw ids and row numbers: the only place where one becomes the other.
 
-Items: row 0 is PAD (no item), row 1 is MASK (an item to be guessed), real items follow.
-Users and feature values: row 0 is UNKNOWN, real ones follow.
+Items: row 0 is PAD (no item), row 1 is MASK (an item to be predicted), and real items follow.
+Users and feature values: row 0 is UNKNOWN, and real ones follow.
 Raw ids are all integers or all strings, and come back as they were given.
 """
 
@@ -21,20 +21,27 @@ UNKNOWN = 0
 FIRST_USER = 1
 
 NO_TIME = -1
-"""The time of an event or request that is not known; real times are seconds, never negative."""
+"""Unknown time of an event or request; real times are seconds and never negative."""
 YEAR_3000 = 32_503_680_000
-"""Seconds; a time from here on is a mistake, or milliseconds."""
+"""Seconds; a time from here on is a mistake, or in milliseconds."""
 
 NO_RATING = 0
-"""The rating row of an event without a rating; real levels are rows 1, 2, …"""
+"""Rating row of an event without a rating; real levels are rows 1, 2, …"""
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Raw ids in row order; the first has row `first`."""
+    """Raw ids in row order.
+
+    Example:
+        >>> items = Vocabulary(["a", "b"], first=FIRST_ITEM)
+        >>> items.row("b"), items.raw(3), items.row("z")
+        (3, 'b', None)
+    """
 
     ids: Sequence[RawId]
     first: int
+    """Row of the first id; the rows before it are reserved."""
 
     @cached_property
     def _row_of(self) -> dict[RawId, int]:
@@ -52,17 +59,17 @@ class Vocabulary:
         return self.first + len(self.ids)
 
     def row(self, raw: RawId) -> int | None:
-        """The row number of a raw id, None where it is unknown."""
+        """Row number of a raw id; None if it is unknown."""
         return self._row_of.get(raw)
 
     def raw(self, row: int) -> RawId:
-        """The raw id of a row number."""
+        """Raw id of a row number."""
         if row < self.first:
             raise IndexError(f"row {row} is reserved and has no raw id")
         return self.ids[row - self.first]
 
     def parse(self, text: str) -> RawId:
-        """The raw id that a word on a command line means: an integer where the ids are integers."""
+        """Raw id of a word on the command line: an integer if the ids are integers."""
         if self.ids and isinstance(self.ids[0], int):
             try:
                 return int(text)

@@ -1,4 +1,4 @@
-"""Folders that one process at a time trains into."""
+"""Locks on folders: one process at a time trains into a folder."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ from filelock import FileLock, Timeout
 from bert4rec.errors import UsageError
 
 LOCK = ".lock"
-"""The name of the file that is held while a process writes into a folder."""
+"""Name of the file that is locked while a process writes into a folder."""
 
 
 @contextmanager
 def exclusive_folder(folder: Path) -> Iterator[None]:
-    """Makes the folder and keeps every other process out that asks likewise; a killed one holds nothing any more.
+    """Make the folder and lock it against other processes. The lock of a killed process is free.
 
-    Raises UsageError where another one is in it, OSError where nothing can be written.
+    Raises:
+        UsageError: Another process holds the lock.
+        OSError: The folder cannot be written.
     """
-    new = not folder.exists()
+    is_new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / LOCK, timeout=0)
     try:
@@ -32,14 +34,14 @@ def exclusive_folder(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        with suppress(OSError):  # some systems keep a file that is open
+        with suppress(OSError):  # some systems do not delete an open file
             (folder / LOCK).unlink()
         lock.release()
-        if new:
-            with suppress(OSError):  # but what was written into it stays
+        if is_new:
+            with suppress(OSError):  # a folder with files stays
                 folder.rmdir()
 
 
 def holds_files(folder: Path) -> bool:
-    """Whether anything is in a folder or below, besides the locks of `exclusive_folder`."""
+    """True if the folder holds any file, at any depth, besides the locks of `exclusive_folder`."""
     return any(path.is_file() and path.name != LOCK for path in folder.rglob("*"))

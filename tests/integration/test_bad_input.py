@@ -176,7 +176,9 @@ def test_where_nobody_can_be_asked_nothing_is_trained(tmp_path: Path) -> None:
         prepared,
     ).succeeded()
     said = run("train", "--data", prepared, "--output", tmp_path / "model", *settings()).refused(1)
-    assert said == "own: split 'leave-one-out' leaves nobody to ask; it needs users with 3 events"
+    assert (
+        said == "own: split 'leave-one-out' leaves nobody to evaluate; it needs users with 3 events"
+    )
     assert not (tmp_path / "model").exists()
 
 

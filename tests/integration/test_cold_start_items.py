@@ -107,7 +107,7 @@ def test_the_cold_items_of_the_liked_kind_are_before_the_others(
     model: Artefact, split: Split
 ) -> None:
     """User u likes group (u − 1) mod 4, and item i is of group i mod 4."""
-    cold = np.flatnonzero(split.cold_item_V)
+    cold = np.flatnonzero(split.held_out_item_V)
     score_BV = model.scorer().score(split.test.histories(model.dataset, request_time=True)).numpy()
     best_B = cold[score_BV[:, cold].argmax(1)]
     is_liked_B = (best_B - FIRST_ITEM) % GROUPS == (split.test.user_C - 1) % GROUPS
@@ -139,8 +139,8 @@ def test_the_table_is_written_and_shown(answered: dict[str, Any], learned: Path)
 
 def test_nothing_is_known_of_a_new_item_but_its_metadata(model: Artefact, split: Split) -> None:
     network = model.network
-    new = split.cold_items(model.dataset)
-    assert set(np.flatnonzero(split.cold_item_V)) <= set(new)
+    new = split.cold_start_items(model.dataset)
+    assert set(np.flatnonzero(split.held_out_item_V)) <= set(new)
     assert network.rating_head is not None
     assert network.rating_head.factors is not None
     for table in (network.item.weight, network.rating_head.factors.item.weight):
@@ -150,7 +150,7 @@ def test_nothing_is_known_of_a_new_item_but_its_metadata(model: Artefact, split:
 
 def test_items_that_are_added_are_answered_as_the_cold_ones(model: Artefact, split: Split) -> None:
     """The model without the rows of its cold items, to which they are added: every answer is the same."""
-    cold = np.flatnonzero(split.cold_item_V)
+    cold = np.flatnonzero(split.held_out_item_V)
     grown = RecommendationEngine(without_items(model, cold)).add_items(
         [described(model.dataset, row) for row in cold]
     )
@@ -158,8 +158,8 @@ def test_items_that_are_added_are_answered_as_the_cold_ones(model: Artefact, spl
     for user in (1, 2, 3, 4):
         first, stop = model.dataset.start_U1[user : user + 2]
         history = [model.dataset.items.raw(int(row)) for row in model.dataset.item_N[first:stop]]
-        assert split.cold_item_V is not None
-        assert split.cold_item_V[model.dataset.item_N[first:stop]].any()
+        assert split.held_out_item_V is not None
+        assert split.held_out_item_V[model.dataset.item_N[first:stop]].any()
         for items in (history, history[:3], []):
             asked: dict[str, Any] = {
                 "user_id": user,

@@ -137,7 +137,7 @@ def test_training_chose_its_weights_on_people_it_never_saw(learned: Path) -> Non
     assert not np.isin(split.validation.user_C, split.test.user_C).any()
     rows = model.network.user.user.weight  # type: ignore[union-attr]
     same_U = (rows == rows[0]).all(1).numpy()
-    assert np.flatnonzero(same_U).tolist() == split.cold_users(model.dataset).tolist()
+    assert np.flatnonzero(same_U).tolist() == split.cold_start_users(model.dataset).tolist()
 
 
 def test_models_of_different_folds_are_not_mixed(

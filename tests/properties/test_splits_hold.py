@@ -110,12 +110,12 @@ def test_of_cold_items_nothing_trains_and_every_item_is_cold_in_one_fold(
     whole = training_events(dataset, everything)
     assert (
         training_events(dataset, split).tolist()
-        == whole[~split.cold_item_V[dataset.item_N[whole]]].tolist()
+        == whole[~split.held_out_item_V[dataset.item_N[whole]]].tolist()
     )
     assert split.test.target_C.tolist() == everything.test.target_C.tolist()
     assert set(split.validation.target_C) <= set(everything.validation.target_C)
-    assert not split.cold_item_V[dataset.item_N[split.validation.target_C]].any()
-    assert np.sum([each.cold_item_V for each in splits], axis=0).tolist() == [0, 0, *[1] * 7]
+    assert not split.held_out_item_V[dataset.item_N[split.validation.target_C]].any()
+    assert np.sum([each.held_out_item_V for each in splits], axis=0).tolist() == [0, 0, *[1] * 7]
 
 
 @given(users)

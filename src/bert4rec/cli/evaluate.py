@@ -247,7 +247,7 @@ def write_reports(
     """In an existing folder: a JSON file for each report (`compare` reads them), one table, and the pictures."""
     from bert4rec.evaluation.plots import plot_comparison, plot_reliability
     from bert4rec.evaluation.report import save_report, to_markdown
-    from bert4rec.files import write_whole
+    from bert4rec.files import write_atomically
     from bert4rec.studies.plots import plot_cold_start_users, plot_diversity, plot_faithfulness
 
     for name, row in rows.items():
@@ -257,23 +257,27 @@ def write_reports(
     first, *others = rows.values()
     tables = [to_markdown([first, *baselines]), *(to_markdown([row]) for row in others)]
     tables += [more.to_markdown() for more in (few, cold) if more is not None]
-    write_whole(folder / REPORT_FILE, ("\n\n".join(tables) + "\n").encode())
+    write_atomically(folder / REPORT_FILE, ("\n\n".join(tables) + "\n").encode())
     plot_comparison([first, *baselines], folder / "comparison.png")
     if first.reliability:
         plot_reliability(first, folder / "reliability.png")
     if explained is not None:
-        write_whole(
+        write_atomically(
             folder / "explanations.json", json.dumps(explained.to_dict(), indent=1).encode()
         )
         plot_faithfulness(explained, folder / "explanations.png")
     if curve is not None:
-        write_whole(folder / "diversity.json", json.dumps(curve.to_dict(), indent=1).encode())
+        write_atomically(folder / "diversity.json", json.dumps(curve.to_dict(), indent=1).encode())
         plot_diversity(curve, folder / "diversity.png")
     if few is not None:
-        write_whole(folder / "cold_start_users.json", json.dumps(few.to_dict(), indent=1).encode())
+        write_atomically(
+            folder / "cold_start_users.json", json.dumps(few.to_dict(), indent=1).encode()
+        )
         plot_cold_start_users(few, folder / "cold_start_users.png")
     if cold is not None:
-        write_whole(folder / "cold_start_items.json", json.dumps(cold.to_dict(), indent=1).encode())
+        write_atomically(
+            folder / "cold_start_items.json", json.dumps(cold.to_dict(), indent=1).encode()
+        )
 
 
 def _show(

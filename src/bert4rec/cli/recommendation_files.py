@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bert4rec.errors import DataError, UsageError
-from bert4rec.files import whole
+from bert4rec.files import atomic_path
 
 if TYPE_CHECKING:
     import polars as pl
@@ -44,7 +44,7 @@ def write_lists(lists: Iterator[RecommendationTable], dataset: PreparedDataset, 
 
     rows = register_io_source(pieces, schema=schema, is_pure=True)
     try:
-        with whole(path) as unfinished:
+        with atomic_path(path) as unfinished:
             if path.suffix.lower() == ".parquet":
                 rows.sink_parquet(unfinished)
             else:

@@ -1,54 +1,48 @@
-"""Which events train and which are asked for: every protocol is a `Split`.
+"""Splits: training events, and the held-out cases of validation and test. `split_rules` holds the protocols.
 
-A user's events are sorted by time, so what trains is a prefix of them, and what is known at a request is the stretch
-`start : target` before the event asked for. That form holds leave-one-out, global-time and cold users (nothing of
-theirs trains); of cold items no event trains, wherever it stands. Who trains nothing is a stranger to every model,
-under whatever split: the cases say so, and no scorer is told a row that it never learned. An item of which nothing
-trains is a new item, likewise.
+A user's events are sorted by time. The training events are a prefix of them, `start_U1[u] : train_stop_U[u]`, and
+the history of a case is the range `start : target` before its target event. A cold-start-items split also takes the
+events of its held-out items out of training, wherever they stand.
 
-Legend: U user rows, V item rows, N events, C cases, X some rows.
+A user without a training event is a cold-start user under every split. The cases mark it, so no scorer reads a user
+row that was never trained. An item without a training event is a cold-start item.
+
+Legend: C evaluation cases, N events, U user rows, V item rows.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 
-from bert4rec.config import FOLDED, FOLDS, SplitConfig
+from bert4rec.config import FOLDED, SplitConfig
 from bert4rec.data.arrays import Ints, Mask, offsets
 from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.histories import Histories
-from bert4rec.errors import ConfigError, DataError
+from bert4rec.data.split_rules import RULES, SplitParts, Targets
+from bert4rec.errors import DataError
 from bert4rec.ids import FIRST_ITEM, NO_TIME
 
 Subset: TypeAlias = Literal["validation", "test"]
 """Name of one of the two sets of cases that a split holds out."""
 
-COLD_TARGET = 20
-"""cold-start-users: which of a user's events is asked for, counted from 1. It is the same for everybody, however much of what
-came before is shown: a later target is another question (MovieLens users meet the first films on a sign-up page)."""
-COLD_ITEM_EVENTS = 5
-"""cold-start-items: the least events of an item that may be cold. Of fewer a model learns next to nothing anyway."""
-_FOLDS_SEED = 20
-"""Of the shuffle that deals users or items into folds: the same for every run."""
-
 
 @dataclass(frozen=True)
 class Cases:
-    """C questions: given the user's events `start : target`, which item is event `target`?"""
+    """C evaluation cases: a user, the history `start : target`, and the target event."""
 
     user_C: Ints
     """User rows, ascending."""
     start_C: Ints
-    """Index of the first event that is visible."""
+    """Event index of the first visible event."""
     target_C: Ints
-    """Index of the event asked for; what is visible ends just before it."""
+    """Event index of the target; the visible events end just before it."""
     is_cold_start_C: Mask
-    """Whether no event of the user trains."""
+    """True for users without a training event."""
 
     def __len__(self) -> int:
         return len(self.user_C)
@@ -64,251 +58,146 @@ class Cases:
             yield self[first : first + size]
 
     def histories(self, dataset: PreparedDataset, request_time: bool) -> Histories:
-        """What is known when the cases are asked, with or without the time of the request (the target's)."""
-        asked_at_C = dataset.time_N[self.target_C] if request_time else np.full(len(self), NO_TIME)
+        """Visible histories; the request time is the target's, or unknown."""
+        unknown_C = np.full(len(self), NO_TIME)
+        request_time_C = dataset.time_N[self.target_C] if request_time else unknown_C
         return dataset.histories(
-            self.user_C, self.target_C, asked_at_C, self.start_C, self.is_cold_start_C
+            self.user_C, self.target_C, request_time_C, self.start_C, self.is_cold_start_C
         )
 
-    def with_last_events(self, events: int) -> Cases:
-        """The same questions with only the last so many events before the target visible."""
-        return replace(self, start_C=np.maximum(self.start_C, self.target_C - events))
+    def with_last_events(self, count: int) -> Cases:
+        """Cases of which only the last `count` events before the target are visible."""
+        return replace(self, start_C=np.maximum(self.start_C, self.target_C - count))
 
 
 @dataclass(frozen=True)
 class Split:
-    """What trains, and the two sets of cases."""
+    """Training events and the two sets of cases."""
 
     name: str
     train_stop_U: Ints
-    """User row u trains on its events from `start_U1[u]` up to here, but for those of cold items."""
+    """User row u trains on its events from `start_U1[u]` up to here, except those of held-out items."""
     validation: Cases
     test: Cases
     checksum: str
-    cold_item_V: Mask | None = None
-    """The items of which no event trains, for anybody; None where the split makes none cold."""
+    held_out_item_V: Mask | None = None
+    """Items whose events do not train; None if the split holds out none."""
 
     def cases(self, subset: Subset) -> Cases:
         """Cases of one subset."""
         return self.test if subset == "test" else self.validation
 
-    def cold_users(self, dataset: PreparedDataset) -> Ints:
-        """The rows of the users of whom no event trains."""
-        return np.flatnonzero(
-            ~_is_known(dataset, _is_training(dataset, self.train_stop_U, self.cold_item_V))
-        )
+    def cold_start_users(self, dataset: PreparedDataset) -> Ints:
+        """Rows of the users without a training event."""
+        is_training_N = _is_training(dataset, self.train_stop_U, self.held_out_item_V)
+        return np.flatnonzero(~_has_training_events(dataset, is_training_N))
 
-    def cold_items(self, dataset: PreparedDataset) -> Ints:
-        """The rows of the items of which no event trains."""
+    def cold_start_items(self, dataset: PreparedDataset) -> Ints:
+        """Rows of the items without a training event."""
         return FIRST_ITEM + np.flatnonzero(training_counts(dataset, self)[FIRST_ITEM:] == 0)
 
 
 def make_split(dataset: PreparedDataset, config: SplitConfig) -> Split:
-    """The split that the configuration names. A user too short for it trains and is not asked."""
-    parts = _RULES[config.split](dataset, config)
-    trains_N = _is_training(dataset, parts.train_stop_U, parts.cold_item_V)
-    known_U = _is_known(dataset, trains_N)
-    validation, test = (
-        _cases(dataset, known_U, *asked) for asked in (parts.validation, parts.test)
-    )
+    """Split by the rule that the configuration names. Users with too few events for it only train.
+
+    Raises:
+        ConfigError: The rule needs event times, and the dataset has none.
+        DataError: No user is left to evaluate, or no event to train on.
+    """
+    parts = RULES[config.split](dataset, config)
+    is_training_N = _is_training(dataset, parts.train_stop_U, parts.held_out_item_V)
+    is_cold_start_U = ~_has_training_events(dataset, is_training_N)
+    validation = _cases(dataset, is_cold_start_U, parts.validation)
+    test = _cases(dataset, is_cold_start_U, parts.test)
     if not len(test):
         raise DataError(
-            f"{dataset.name}: split {config.split!r} leaves nobody to ask; it needs users with 3 events"
+            f"{dataset.name}: split {config.split!r} leaves nobody to evaluate; it needs users with 3 events"
         )
-    if not trains_N.any():
+    if not is_training_N.any():
         raise DataError(
             f"{dataset.name}: split {config.split!r} leaves nothing to train on; take 'leave-one-out'"
         )
-    name = f"{config.split}, fold {config.fold}" if config.split in FOLDED else config.split
-    checksum = _checksum(dataset, parts, validation, test)
-    return Split(name, parts.train_stop_U, validation, test, checksum, parts.cold_item_V)
-
-
-Targets = tuple[Ints, Ints]
-"""Who is asked, `[C]`, and the index of the event asked for, `[C]`."""
-
-
-class _Parts(NamedTuple):
-    """What a rule makes of a dataset."""
-
-    train_stop_U: Ints
-    validation: Targets
-    test: Targets
-    cold_item_V: Mask | None = None
-
-
-def _cases(dataset: PreparedDataset, known_U: Mask, user_C: Ints, target_C: Ints) -> Cases:
-    """The questions, everything before the target visible."""
-    return Cases(
-        user_C, np.asarray(dataset.start_U1)[user_C], target_C, is_cold_start_C=~known_U[user_C]
+    return Split(
+        name=f"{config.split}, fold {config.fold}" if config.split in FOLDED else config.split,
+        train_stop_U=parts.train_stop_U,
+        validation=validation,
+        test=test,
+        checksum=_checksum(dataset, parts, validation, test),
+        held_out_item_V=parts.held_out_item_V,
     )
 
 
-def _leave_one_out(dataset: PreparedDataset, config: SplitConfig) -> _Parts:
-    """The last event of a user tests, the one before validates, the rest trains; users under 3 events only train."""
-    start_U, stop_U = np.asarray(dataset.start_U1[:-1]), np.asarray(dataset.start_U1[1:])
-    asked_U = stop_U - start_U >= 3
-    user_C = np.flatnonzero(asked_U)
-    return _Parts(
-        np.where(asked_U, stop_U - 2, stop_U),
-        (user_C, stop_U[user_C] - 2),
-        (user_C, stop_U[user_C] - 1),
-    )
-
-
-def _global_time(dataset: PreparedDataset, config: SplitConfig) -> _Parts:
-    """Before one date everything trains; after it each user's last event tests.
-
-    The last `test_share` of all events lies after the test date, and the same share of what is before it after the
-    validation date; the events between the two dates validate in the same way and do not train.
-    """
-    if not dataset.has_times:
-        raise ConfigError(
-            f"{dataset.name}: split 'global-time' needs event times; take 'leave-one-out'"
-        )
-    sorted_N = np.sort(dataset.time_N)
-    before_test = int(len(sorted_N) * (1 - config.test_share))
-    test_date = sorted_N[before_test]
-    validation_date = sorted_N[int(before_test * (1 - config.test_share))]
-    start_U = np.asarray(dataset.start_U1[:-1])
-    train_stop_U = _first_event_from(dataset, validation_date)
-    test_start_U = _first_event_from(dataset, test_date)
-    return _Parts(
-        train_stop_U,
-        _last_of(start_U, train_stop_U, test_start_U),
-        _last_of(start_U, test_start_U, np.asarray(dataset.start_U1[1:])),
-    )
-
-
-def _first_event_from(dataset: PreparedDataset, date: np.int64) -> Ints:
-    """For each user row the index of its first event at or after the date."""
-    before_N1 = np.concatenate([[0], np.cumsum(dataset.time_N < date)])
-    start_U = np.asarray(dataset.start_U1[:-1])
-    return start_U + before_N1[dataset.start_U1[1:]] - before_N1[start_U]
-
-
-def _last_of(start_U: Ints, from_U: Ints, stop_U: Ints) -> Targets:
-    """For each user with an event in `from : stop` and at least one before it: the last one there."""
-    user_C = np.flatnonzero((stop_U > from_U) & (stop_U - 1 > start_U))
-    return user_C, stop_U[user_C] - 1
-
-
-def _cold_users(dataset: PreparedDataset, config: SplitConfig) -> _Parts:
-    """The users of one fold test and those of the next validate, none of them trains; everybody else does.
-
-    Users with enough events are dealt into folds; those with fewer always train.
-    """
-    start_U, stop_U = np.asarray(dataset.start_U1[:-1]), np.asarray(dataset.start_U1[1:])
-    folds = _dealt(
-        dataset,
-        config,
-        np.flatnonzero(stop_U - start_U >= COLD_TARGET),
-        f"users with {COLD_TARGET}",
-    )
-    test_C, validation_C = (folds[number % FOLDS] for number in (config.fold, config.fold + 1))
-    train_stop_U = stop_U.copy()
-    for user_C in (test_C, validation_C):
-        train_stop_U[user_C] = start_U[user_C]
-    last = COLD_TARGET - 1
-    return _Parts(
-        train_stop_U, (validation_C, start_U[validation_C] + last), (test_C, start_U[test_C] + last)
-    )
-
-
-def _cold_items(dataset: PreparedDataset, config: SplitConfig) -> _Parts:
-    """As leave-one-out, but no event trains of the items of one fold, and none of them validates.
-
-    Items with enough events are dealt into folds; those with fewer always train.
-    """
-    enough_V = np.bincount(dataset.item_N, minlength=dataset.item_rows) >= COLD_ITEM_EVENTS
-    folds = _dealt(dataset, config, np.flatnonzero(enough_V), f"items with {COLD_ITEM_EVENTS}")
-    cold_item_V = np.zeros(dataset.item_rows, dtype=np.bool_)
-    cold_item_V[folds[config.fold]] = True
-    train_stop_U, (user_C, target_C), test, _ = _leave_one_out(dataset, config)
-    warm_C = ~cold_item_V[dataset.item_N[target_C]]
-    return _Parts(train_stop_U, (user_C[warm_C], target_C[warm_C]), test, cold_item_V)
-
-
-def _dealt(dataset: PreparedDataset, config: SplitConfig, row_X: Ints, what: str) -> list[Ints]:
-    """The rows in folds, shuffled the same way for every run; those of a fold ascend."""
-    if len(row_X) < FOLDS:
-        raise DataError(
-            f"{dataset.name}: split {config.split!r} needs {FOLDS} {what} events, one for each fold; "
-            f"it has {len(row_X)}: take 'leave-one-out'"
-        )
-    return [
-        np.sort(fold)
-        for fold in np.array_split(np.random.default_rng(_FOLDS_SEED).permutation(row_X), FOLDS)
-    ]
+def _cases(dataset: PreparedDataset, is_cold_start_U: Mask, targets: Targets) -> Cases:
+    """Cases of the targets, with all earlier events visible."""
+    user_C, event_C = targets
+    start_C = np.asarray(dataset.start_U1)[user_C]
+    return Cases(user_C, start_C, event_C, is_cold_start_U[user_C])
 
 
 def training_counts(dataset: PreparedDataset, split: Split) -> Ints:
-    """Training events of each item row."""
-    trains_N = training_events(dataset, split)
-    return np.bincount(dataset.item_N[trains_N], minlength=dataset.item_rows)
+    """Training events of each item row, `[V]`."""
+    event_N = training_events(dataset, split)
+    return np.bincount(dataset.item_N[event_N], minlength=dataset.item_rows)
 
 
 def training_events(dataset: PreparedDataset, split: Split) -> Ints:
-    """The indices of the events that train."""
-    return np.flatnonzero(_is_training(dataset, split.train_stop_U, split.cold_item_V))
+    """Event indices of the training events."""
+    return np.flatnonzero(_is_training(dataset, split.train_stop_U, split.held_out_item_V))
 
 
-def _is_training(dataset: PreparedDataset, train_stop_U: Ints, cold_item_V: Mask | None) -> Mask:
-    """Whether each event trains, `[N]`."""
-    mark_N1 = np.zeros(len(dataset.item_N) + 1, dtype=np.int64)
-    np.add.at(mark_N1, np.asarray(dataset.start_U1[:-1]), 1)
-    np.add.at(mark_N1, np.asarray(train_stop_U), -1)
-    trains_N = np.cumsum(mark_N1)[:-1] > 0
-    return trains_N if cold_item_V is None else trains_N & ~cold_item_V[dataset.item_N]
+def _is_training(
+    dataset: PreparedDataset, train_stop_U: Ints, held_out_item_V: Mask | None
+) -> Mask:
+    """Mask of the training events, `[N]`."""
+    step_N1 = np.zeros(len(dataset.item_N) + 1, dtype=np.int64)
+    np.add.at(step_N1, np.asarray(dataset.start_U1[:-1]), 1)
+    np.add.at(step_N1, np.asarray(train_stop_U), -1)
+    is_training_N = np.cumsum(step_N1)[:-1] > 0
+    if held_out_item_V is None:
+        return is_training_N
+    return is_training_N & ~held_out_item_V[dataset.item_N]
 
 
-def _is_known(dataset: PreparedDataset, trains_N: Mask) -> Mask:
-    """Whether any event of each user trains, `[U]`."""
-    before_N1 = offsets(trains_N.astype(np.int64))
+def _has_training_events(dataset: PreparedDataset, is_training_N: Mask) -> Mask:
+    """Mask of the users with a training event, `[U]`."""
+    before_N1 = offsets(is_training_N.astype(np.int64))
     return before_N1[dataset.start_U1[1:]] > before_N1[dataset.start_U1[:-1]]
 
 
-def without_cold_item_events(
-    dataset: PreparedDataset, split: Split
-) -> tuple[PreparedDataset, Split]:
-    """Both as if no event of a cold item had ever been, and nobody were asked: what training batches are made of.
+def without_held_out_items(dataset: PreparedDataset, split: Split) -> tuple[PreparedDataset, Split]:
+    """Dataset and split without the events of held-out items and without cases.
 
-    What trains of a user is then one stretch. Where no item is cold, the very same.
+    Each user's training events are then one range, from which training windows are cut.
     """
-    if split.cold_item_V is None:
+    if split.held_out_item_V is None:
         return dataset, split
-    warm_N = ~split.cold_item_V[dataset.item_N]
-    before_N1 = offsets(warm_N.astype(np.int64))
-    return (
-        replace(
-            dataset,
-            start_U1=before_N1[dataset.start_U1],
-            item_N=dataset.item_N[warm_N],
-            time_N=dataset.time_N[warm_N],
-            rating_N=dataset.rating_N[warm_N],
-        ),
-        replace(
-            split,
-            train_stop_U=before_N1[split.train_stop_U],
-            validation=split.validation[:0],
-            test=split.test[:0],
-            cold_item_V=None,
-        ),
+    is_kept_N = ~split.held_out_item_V[dataset.item_N]
+    before_N1 = offsets(is_kept_N.astype(np.int64))
+    kept_dataset = replace(
+        dataset,
+        start_U1=before_N1[dataset.start_U1],
+        item_N=dataset.item_N[is_kept_N],
+        time_N=dataset.time_N[is_kept_N],
+        rating_N=dataset.rating_N[is_kept_N],
     )
+    kept_split = replace(
+        split,
+        train_stop_U=before_N1[split.train_stop_U],
+        validation=split.validation[:0],
+        test=split.test[:0],
+        held_out_item_V=None,
+    )
+    return kept_dataset, kept_split
 
 
-_RULES: dict[str, Callable[[PreparedDataset, SplitConfig], _Parts]] = {
-    "leave-one-out": _leave_one_out,
-    "global-time": _global_time,
-    "cold-start-users": _cold_users,
-    "cold-start-items": _cold_items,
-}
-
-
-def _checksum(dataset: PreparedDataset, parts: _Parts, *sets: Cases) -> str:
+def _checksum(dataset: PreparedDataset, parts: SplitParts, *subsets: Cases) -> str:
+    """Fingerprint of the dataset, the training events and the cases."""
+    arrays = [parts.train_stop_U]
+    for cases in subsets:
+        arrays += [cases.user_C, cases.start_C, cases.target_C]
+    if parts.held_out_item_V is not None:
+        arrays.append(np.flatnonzero(parts.held_out_item_V))
     digest = hashlib.sha256(dataset.checksum.encode())
-    asked = [part for cases in sets for part in (cases.user_C, cases.start_C, cases.target_C)]
-    cold = [] if parts.cold_item_V is None else [np.flatnonzero(parts.cold_item_V)]
-    for array in (parts.train_stop_U, *asked, *cold):
+    for array in arrays:
         digest.update(np.ascontiguousarray(array, dtype=np.int64).tobytes())
     return digest.hexdigest()[:16]

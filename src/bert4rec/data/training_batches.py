@@ -18,7 +18,7 @@ from bert4rec.data.batches import Batch, Supervised, UpcomingEvents
 from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.padding import pad_to_fixed_shape
 from bert4rec.data.sequences import Sequences, causal_sequences, int64_tensor, pack_sequences
-from bert4rec.data.splits import Split, without_cold_item_events
+from bert4rec.data.splits import Split, without_held_out_items
 from bert4rec.data.windows import Windows, training_windows, with_cold_start_windows
 from bert4rec.ids import MASK, NO_RATING, NO_TIME, PAD
 
@@ -50,7 +50,7 @@ class TrainingBatches(Dataset[Batch]):
         shards: int = 1,
         fixed_shape: bool = False,
     ) -> None:
-        self.dataset, self.split = without_cold_item_events(dataset, split)
+        self.dataset, self.split = without_held_out_items(dataset, split)
         self.model = model
         self.training = training
         self.shards = shards

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from bert4rec.data.arrays import Floats
 from bert4rec.engine.answers import AttentionMaps, Explanation
-from bert4rec.files import write_picture
+from bert4rec.files import write_figure
 
 SHOWN_PLACES = 20
 """The most recent places of a long history are drawn; so many can still be read."""
@@ -79,7 +79,7 @@ def plot_explanation(explained: Explanation, path: str | Path) -> None:
         axis.axhline(0, color="#333333", linewidth=0.8) if axis is events else axis.axvline(
             0, color="#333333", linewidth=0.8
         )
-    write_picture(Path(path), figure, dpi=130)
+    write_figure(Path(path), figure, dpi=130)
 
 
 def _colour(effect: float) -> str:
@@ -122,7 +122,7 @@ def plot_attention(maps: AttentionMaps, path: str | Path) -> None:
             range(len(maps.user_tokens)), maps.user_tokens, rotation=30, ha="right", fontsize=7
         )
         axes[-1][0].set_title("the last place asks the user", fontsize=9)
-    write_picture(Path(path), figure, dpi=130)
+    write_figure(Path(path), figure, dpi=130)
 
 
 def _draw(axis: Axes, weight_LL: Floats) -> None:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from bert4rec.evaluation.calibration import BINS, Reliability
 from bert4rec.evaluation.report import Report
-from bert4rec.files import write_picture
+from bert4rec.files import write_figure
 
 _TITLES = {"hit": "Hit", "ndcg": "NDCG", "mrr": "MRR"}
 HIGHLIGHT, MUTED, INK = "#2b6cb0", "#b8c2cc", "#333333"
@@ -32,7 +32,7 @@ def plot_comparison(
     panels[0].set_yticks(range(len(reports)), [report.name for report in reports])
     panels[0].invert_yaxis()
     figure.supxlabel(_caption(reports), fontsize=8, color="#666666")
-    write_picture(path, figure, dpi=130)
+    write_figure(path, figure, dpi=130)
 
 
 def _bars(axis: Axes, reports: Sequence[Report], metric: str) -> None:
@@ -104,7 +104,7 @@ def plot_reliability(report: Report, path: Path) -> None:
     shares.text(0.97, 0.04, summary, transform=shares.transAxes, ha="right", fontsize=9, color=INK)
     remark = f"whiskers: 95 % of what chance does; points of {FEWEST_SHOWN} cases and more, larger for more"
     figure.supxlabel(f"{_asked(report)}\n{remark}", fontsize=8, color="#666666")
-    write_picture(path, figure, dpi=130)
+    write_figure(path, figure, dpi=130)
 
 
 def _by_level(table: Reliability) -> dict[float, Reliability]:

@@ -23,7 +23,7 @@ from bert4rec.evaluation.calibration import Reliability
 from bert4rec.evaluation.intervals import difference_and_interval
 from bert4rec.evaluation.metrics import rank_metrics
 from bert4rec.evaluation.slices import paired_parts
-from bert4rec.files import write_whole
+from bert4rec.files import write_atomically
 
 COMPARED = ("hit@10", "ndcg@10")
 MUST_AGREE = (
@@ -142,7 +142,7 @@ def with_interval(report: Report, metric: str) -> str:
 
 def save_report(report: Report, path: Path) -> None:
     """The report as a JSON file that `load_report` reads: some 30 bytes a user, little else."""
-    write_whole(path, json.dumps(report.to_dict(places=True), indent=1).encode())
+    write_atomically(path, json.dumps(report.to_dict(places=True), indent=1).encode())
 
 
 def load_report(path: Path) -> Report:

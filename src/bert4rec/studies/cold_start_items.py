@@ -141,7 +141,7 @@ def cold_start_items(
             f"{dataset.name}: split {split.name!r} has no {subset} cases; nobody can be asked"
         )
     cold_item_V = torch.zeros(dataset.item_rows, dtype=torch.bool)
-    cold_item_V[torch.from_numpy(split.cold_items(dataset))] = True
+    cold_item_V[torch.from_numpy(split.cold_start_items(dataset))] = True
     if not cold_item_V.any():
         raise DataError(
             f"{dataset.name}: of every item something trains under {split.name!r}; take split 'cold-start-items'"

@@ -18,7 +18,8 @@ import torch
 from bert4rec.data.arrays import Floats, Ints
 from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.histories import Histories
-from bert4rec.data.splits import COLD_TARGET, Cases, Split, Subset
+from bert4rec.data.split_rules import COLD_START_TARGET
+from bert4rec.data.splits import Cases, Split, Subset
 from bert4rec.errors import DataError
 from bert4rec.evaluation.baselines import Popularity, PopularityByGroup, SequentialRules
 from bert4rec.evaluation.evaluate import can_know_the_time, protocol_of
@@ -29,7 +30,7 @@ from bert4rec.retrieval.ranking import target_rank
 from bert4rec.retrieval.scorers import Scorer
 from bert4rec.studies.folds import protocol_of_folds
 
-SHOTS = (0, 1, 3, 5, 10, COLD_TARGET - 1)
+SHOTS = (0, 1, 3, 5, 10, COLD_START_TARGET - 1)
 MODEL, NO_DEMOGRAPHICS, NO_TIME_TOLD = (
     "model",
     "model without demographics",

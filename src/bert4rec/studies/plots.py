@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from bert4rec.evaluation.plots import HIGHLIGHT, INK, MUTED, plain_axis, whiskers
-from bert4rec.files import write_picture
+from bert4rec.files import write_figure
 from bert4rec.studies.cold_start_users import MODEL, SHOTS, ColdStartUsers
 from bert4rec.studies.diversity import DiversityCurve
 from bert4rec.studies.faithfulness import KS, MEASURES, Faithfulness
@@ -39,7 +39,7 @@ def plot_faithfulness(explained: Faithfulness, path: Path) -> None:
     known = "known" if explained.request_time else "unknown"
     remark = f"{explained.users:,} users, request time {known}; bands: 95 % bootstrap over users"
     figure.supxlabel(f"number of events K\n{remark}", fontsize=8, color="#666666")
-    write_picture(path, figure, dpi=130)
+    write_figure(path, figure, dpi=130)
 
 
 def plot_diversity(curve: DiversityCurve, path: Path) -> None:
@@ -84,7 +84,7 @@ def plot_diversity(curve: DiversityCurve, path: Path) -> None:
     known = "known" if curve.request_time else "unknown"
     remark = f"numbers: the dial; {curve.users:,} users, request time {known}; whiskers: 95 % bootstrap over users"
     figure.supxlabel(remark, fontsize=8, color="#666666")
-    write_picture(path, figure, dpi=130)
+    write_figure(path, figure, dpi=130)
 
 
 def plot_cold_start_users(curve: ColdStartUsers, path: Path) -> None:
@@ -133,4 +133,4 @@ def plot_cold_start_users(curve: ColdStartUsers, path: Path) -> None:
     figure.supxlabel(
         f"events shown before the one asked for\n{remark}", fontsize=8, color="#666666"
     )
-    write_picture(path, figure, dpi=130)
+    write_figure(path, figure, dpi=130)

@@ -14,7 +14,7 @@ import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
 from bert4rec.errors import DataError
-from bert4rec.files import write_whole
+from bert4rec.files import write_atomically
 
 
 class WholeCheckpoints(TorchCheckpointIO):
@@ -27,7 +27,7 @@ class WholeCheckpoints(TorchCheckpointIO):
         content = io.BytesIO()  # torch hides why a file could not be written
         torch.save(checkpoint, content)
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        write_whole(Path(path), content.getbuffer())
+        write_atomically(Path(path), content.getbuffer())
 
     def load_checkpoint(
         self, path: Any, map_location: Any = None, weights_only: bool | None = True

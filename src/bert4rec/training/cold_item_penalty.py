@@ -38,7 +38,7 @@ def cold_item_penalty(
     """
     new_V = torch.zeros(dataset.item_rows, dtype=torch.bool)
     new_V[:FIRST_ITEM] = True
-    new_V[torch.from_numpy(split.cold_items(dataset))] = True
+    new_V[torch.from_numpy(split.cold_start_items(dataset))] = True
     known = split.validation[~new_V.numpy()[dataset.item_N[split.validation.target_C]]]
     known = known[:: max(1, len(known) // CASES)]
     if not len(known) or not scorer.network.places_cold_start_items or cost >= 1:

@@ -16,7 +16,7 @@ from torch import Tensor
 from bert4rec.data.arrays import Ints, range_indices
 from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.histories import Histories
-from bert4rec.data.splits import Split, without_cold_item_events
+from bert4rec.data.splits import Split, without_held_out_items
 from bert4rec.data.training_batches import REQUEST_TIME_SHARE
 from bert4rec.data.windows import COLD_START_RANGE
 from bert4rec.ids import FIRST_ITEM, NO_TIME, UNKNOWN
@@ -37,8 +37,8 @@ def fit_cold_start_bias(scorer: NetworkScorer, dataset: PreparedDataset, split: 
     """Gives the scorer's network the biases with which its scores of cold_start_bias fit the first events of training."""
     cold_start_bias = scorer.network.cold_start_bias
     cold_start_bias.reset()
-    new_R = split.cold_items(dataset)
-    dataset, split = without_cold_item_events(dataset, split)
+    new_R = split.cold_start_items(dataset)
+    dataset, split = without_held_out_items(dataset, split)
     start_U, stop_U = np.asarray(dataset.start_U1[:-1]), np.asarray(split.train_stop_U)
     user_U: Ints = np.flatnonzero(stop_U > start_U)
     user_U = np.tile(user_U[:: -(-len(user_U) // USERS)], 2)

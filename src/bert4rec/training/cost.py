@@ -11,7 +11,7 @@ import numpy as np
 
 from bert4rec.config import RunConfig
 from bert4rec.data.dataset import PreparedDataset
-from bert4rec.data.splits import Split, without_cold_item_events
+from bert4rec.data.splits import Split, without_held_out_items
 from bert4rec.data.windows import training_windows, with_cold_start_windows
 
 
@@ -36,7 +36,7 @@ def arithmetic(dataset: PreparedDataset, split: Split, run: RunConfig) -> Arithm
 
     A causal token sees what came before it and itself, a masked one its whole window.
     """
-    dataset, split = without_cold_item_events(dataset, split)
+    dataset, split = without_held_out_items(dataset, split)
     windows = training_windows(dataset, split, run.model, run.training, epoch=0)
     random = np.random.default_rng(run.training.seed)
     windows = with_cold_start_windows(windows, dataset, split, run.model, run.training, random)

@@ -9,7 +9,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bert4rec.files import write_picture
+from bert4rec.files import write_figure
 
 
 def plot_losses(epochs: Sequence[Mapping[str, Any]], path: Path) -> None:
@@ -30,7 +30,7 @@ def plot_losses(epochs: Sequence[Mapping[str, Any]], path: Path) -> None:
     axes[-1].set_ylim(bottom=0)
     axes[-1].legend(frameon=False)
     _label(axes[-1], "validation", "")
-    write_picture(path, figure)
+    write_figure(path, figure)
 
 
 def _label(axis: Axes, title: str, unit: str) -> None:

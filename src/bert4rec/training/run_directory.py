@@ -19,7 +19,7 @@ from typing import Any, Literal
 from bert4rec import artefact
 from bert4rec.config import RunConfig
 from bert4rec.errors import UsageError
-from bert4rec.files import write_whole
+from bert4rec.files import write_atomically
 from bert4rec.locks import holds_files
 
 RUN_FILE = "run.json"
@@ -124,4 +124,4 @@ def drop_checkpoints(folder: Path) -> None:
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Writes a file of a run, whole or not at all."""
-    write_whole(path, json.dumps(content, indent=1).encode())
+    write_atomically(path, json.dumps(content, indent=1).encode())

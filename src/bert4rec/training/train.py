@@ -165,7 +165,7 @@ def _forget(network: Bert4Rec, dataset: PreparedDataset, split: Split) -> None:
     network.reset_cold_rows(
         *(
             torch.from_numpy(row_X)
-            for row_X in (split.cold_users(dataset), split.cold_items(dataset))
+            for row_X in (split.cold_start_users(dataset), split.cold_start_items(dataset))
         )
     )
 

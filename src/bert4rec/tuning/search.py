@@ -33,7 +33,7 @@ from bert4rec.config import RunConfig
 from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.splits import make_split
 from bert4rec.errors import ConfigError, Diverged, UsageError
-from bert4rec.files import write_whole
+from bert4rec.files import write_atomically
 from bert4rec.locks import exclusive_folder, holds_files
 from bert4rec.training.run_directory import differing_settings
 from bert4rec.training.train import train
@@ -126,7 +126,7 @@ def _start_folder(output: Path, identity: dict[str, Any], resume: bool) -> None:
             raise UsageError(
                 f"{output}: holds something that is no search; choose another --output"
             )
-        write_whole(output / SEARCH_FILE, json.dumps(identity, indent=1).encode())
+        write_atomically(output / SEARCH_FILE, json.dumps(identity, indent=1).encode())
         return
     if not resume:
         raise UsageError(
@@ -168,7 +168,7 @@ def _write(output: Path, run: RunConfig, results: Sequence[TrialResult]) -> None
         "best": None if best is None else best.number,
         "trials": [{**asdict(result), "folder": folder_of(result.number)} for result in results],
     }
-    write_whole(output / TRIALS_FILE, json.dumps(record, indent=1).encode())
+    write_atomically(output / TRIALS_FILE, json.dumps(record, indent=1).encode())
     if best is None:
         return
     head = (
@@ -176,7 +176,7 @@ def _write(output: Path, run: RunConfig, results: Sequence[TrialResult]) -> None
         f"NDCG@10 {best.figures[OBJECTIVE]:.4f} on validation.\n"
     )
     settings = yaml.safe_dump(with_parameters(run, best.parameters).changes(), sort_keys=False)
-    write_whole(output / BEST_FILE, (head + settings).encode())
+    write_atomically(output / BEST_FILE, (head + settings).encode())
 
 
 # Optuna
@@ -211,7 +211,7 @@ def _drop_torn_line(journal: Path) -> None:
     """What a full disk or a killed process cut off was not recorded; a line added to it would damage the journal."""
     content = journal.read_bytes()
     if not content.endswith(b"\n"):
-        write_whole(journal, content[: content.rfind(b"\n") + 1])
+        write_atomically(journal, content[: content.rfind(b"\n") + 1])
 
 
 def _ask(study: Study, number: int, space: Space, seed: int) -> tuple[Trial, dict[str, Value]]:

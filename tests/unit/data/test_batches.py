@@ -546,7 +546,7 @@ def test_a_batch_moves_as_one() -> None:
 
 def test_of_cold_items_no_event_is_read_or_asked_for(world: PreparedDataset) -> None:
     split = make_split(world, SplitConfig("cold-start-items"))
-    assert split.cold_item_V is not None
+    assert split.held_out_item_V is not None
     batches = TrainingBatches(world, split, settings().model, settings(batch_size=1000).training)
     assert batches.windows.user_W.max() < world.user_rows
     (batch,) = [batches[number] for number in range(len(batches))]
@@ -555,7 +555,7 @@ def test_of_cold_items_no_event_is_read_or_asked_for(world: PreparedDataset) -> 
     assert batch.upcoming is not None
     shown = [*batch.causal.sequences.item_T, *batch.masked.sequences.item_T]
     asked = [*batch.causal.item_S, *batch.masked.item_S, *batch.upcoming.item_BA.flatten()]
-    assert not split.cold_item_V[torch.stack([*shown, *asked])].any()
+    assert not split.held_out_item_V[torch.stack([*shown, *asked])].any()
     trained = {(int(world.time_N[n]), int(world.item_N[n])) for n in training_events(world, split)}
     read = batch.causal.sequences
     assert {

@@ -11,7 +11,7 @@ from bert4rec.data.splits import (
     make_split,
     training_counts,
     training_events,
-    without_cold_item_events,
+    without_held_out_items,
 )
 from bert4rec.errors import ConfigError, DataError
 from bert4rec.ids import FIRST_ITEM, NO_TIME, UNKNOWN
@@ -146,7 +146,7 @@ def test_who_trains_nothing_is_a_stranger_under_any_split() -> None:
     assert split.test.user_C.tolist() == [1, 3]  # the third user's first event is of after the date
     assert histories.user_B.tolist() == [1, UNKNOWN]
     assert histories.user_features["gender"].tolist() == [1, 1]
-    assert split.cold_users(dataset).tolist() == [UNKNOWN, 3]
+    assert split.cold_start_users(dataset).tolist() == [UNKNOWN, 3]
     everybody = leave_one_out(dataset).test.histories(dataset, request_time=False)
     assert everybody.user_B.tolist() == [1, 2, 3, 4]
     assert not everybody.user_features
@@ -177,14 +177,14 @@ def test_of_cold_items_nothing_trains_and_nothing_validates_but_they_are_asked_f
     dataset = dataset_of(*[[0, 1, 2, 3, 4], [4, 3, 2, 1, 0], [2, 0, 4, 1, 3], [5, 0]] * 5)
     split = make_split(dataset, SplitConfig("cold-start-items", fold=2))
     assert split.name == "cold-start-items, fold 2"
-    assert split.cold_item_V is not None
-    (cold,) = np.flatnonzero(split.cold_item_V)
+    assert split.held_out_item_V is not None
+    (cold,) = np.flatnonzero(split.held_out_item_V)
     everything, whole = leave_one_out(dataset), training_events(dataset, leave_one_out(dataset))
     assert training_events(dataset, split).tolist() == [
         event for event in whole if dataset.item_N[event] != cold
     ]
     assert training_counts(dataset, split)[cold] == 0
-    assert split.cold_items(dataset).tolist() == [cold]
+    assert split.cold_start_items(dataset).tolist() == [cold]
     assert split.test.target_C.tolist() == everything.test.target_C.tolist()
     warm = [target for target in everything.validation.target_C if dataset.item_N[target] != cold]
     assert split.validation.target_C.tolist() == warm
@@ -194,7 +194,7 @@ def test_of_cold_items_nothing_trains_and_nothing_validates_but_they_are_asked_f
 def test_each_item_of_five_events_is_cold_in_one_fold() -> None:
     dataset = dataset_of(*[[0, 1, 2, 3, 4, 5, 6]] * 5, [7] * 4)
     splits = [make_split(dataset, SplitConfig("cold-start-items", fold=fold)) for fold in range(5)]
-    cold = [item for split in splits for item in np.flatnonzero(split.cold_item_V)]
+    cold = [item for split in splits for item in np.flatnonzero(split.held_out_item_V)]
     assert sorted(cold) == list(range(FIRST_ITEM, FIRST_ITEM + 7))
     assert len({split.checksum for split in splits}) == 5
 
@@ -202,9 +202,9 @@ def test_each_item_of_five_events_is_cold_in_one_fold() -> None:
 def test_who_has_cold_events_alone_is_a_stranger() -> None:
     dataset = dataset_of(*[[0, 1, 2, 3, 4]] * 5, *[[item, 0, 1] for item in range(5)])
     split = make_split(dataset, SplitConfig("cold-start-items"))
-    assert split.cold_item_V is not None
-    (cold,) = np.flatnonzero(split.cold_item_V) - FIRST_ITEM
-    assert split.cold_users(dataset).tolist() == [UNKNOWN, 6 + cold]
+    assert split.held_out_item_V is not None
+    (cold,) = np.flatnonzero(split.held_out_item_V) - FIRST_ITEM
+    assert split.cold_start_users(dataset).tolist() == [UNKNOWN, 6 + cold]
     assert split.test.is_cold_start_C.tolist() == [user == 6 + cold for user in split.test.user_C]
 
 
@@ -219,13 +219,13 @@ def test_too_few_items_for_the_folds_are_refused() -> None:
 def test_without_cold_events_what_trains_is_one_stretch() -> None:
     dataset = dataset_of(*[[0, 1, 2, 3, 4], [4, 3, 2, 1, 0]] * 5, ratings=[[1, 2, 3, 4, 5]] * 10)
     split = make_split(dataset, SplitConfig("cold-start-items"))
-    warm, view = without_cold_item_events(dataset, split)
+    warm, view = without_held_out_items(dataset, split)
     trains, seen = training_events(dataset, split), training_events(warm, view)
-    assert split.cold_items(dataset)[0] not in warm.item_N
+    assert split.cold_start_items(dataset)[0] not in warm.item_N
     for name in ("item_N", "rating_N", "time_N"):
         assert getattr(warm, name)[seen].tolist() == getattr(dataset, name)[trains].tolist()
     same = make_split(dataset, SplitConfig())
-    assert without_cold_item_events(dataset, same) == (dataset, same)
+    assert without_held_out_items(dataset, same) == (dataset, same)
 
 
 def test_pieces_are_the_cases_in_order() -> None:
