@@ -15,7 +15,7 @@ from bert4rec.config import PrepareConfig
 from bert4rec.ingest.prepare import prepare_dataset
 
 ROOT = Path(__file__).parents[2]
-PAGES = ["README.md", "docs/quickstart.md"]
+PAGES = ["docs/quickstart.md", "README.md"]
 
 
 def blocks(page: str, language: str) -> list[str]:
