@@ -285,7 +285,8 @@ def measured_exponentials(seconds: float) -> float:
 def best_seconds(work: Callable[[], object], budget: float) -> float:
     """The shortest time of a piece of work that is repeated until the budget is spent; the first time warms up."""
     work()
-    times, end = [], time.perf_counter() + budget
+    times: list[float] = []
+    end = time.perf_counter() + budget
     while not times or time.perf_counter() < end:
         start = time.perf_counter()
         work()

@@ -75,8 +75,8 @@ def neighbours_by_hand(dataset: PreparedDataset, split: Split, past: list[int]) 
     def likeness(one: int, other: int) -> float:
         return len(owners[one] & owners[other]) / (sqrt(len(owners[one]) * len(owners[other])) + 20)
 
-    items = range(FIRST_ITEM, dataset.item_rows)
-    return [sum(likeness(seen, item) for seen in past if seen != item) for item in items]
+    candidates = range(FIRST_ITEM, dataset.item_rows)
+    return [sum(likeness(seen, item) for seen in past if seen != item) for item in candidates]
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -185,12 +185,12 @@ def test_every_one_of_several_is_checked(folder: Path, trained: Train, tmp_path:
     with pytest.raises(
         ConfigError, match=f"^teacher {other}: was trained with request_time 'never'"
     ):
-        trained(teacher=[str(folder), str(other)], report=pytest.fail)
+        trained(teacher=[str(folder), str(other)], log=pytest.fail)
 
 
 def test_nobody_teaches_twice(folder: Path, trained: Train) -> None:
     with pytest.raises(UsageError, match="named twice"):
-        trained(teacher=[str(folder), str(folder / ".." / folder.name)], report=pytest.fail)
+        trained(teacher=[str(folder), str(folder / ".." / folder.name)], log=pytest.fail)
 
 
 def test_one_teacher_may_be_written_as_a_word_and_none_as_nothing() -> None:
@@ -391,7 +391,7 @@ def test_a_model_of_other_data_is_refused_by_both_names(
     with pytest.raises(
         ConfigError, match=f"{world.checksum}.+{other.checksum}.+same prepared folder"
     ):
-        train(other, run_of(teacher=str(folder)), tmp_path / "run", report=pytest.fail)
+        train(other, run_of(teacher=str(folder)), tmp_path / "run", log=pytest.fail)
 
 
 def test_a_teacher_that_is_not_there_is_named(trained: Train, tmp_path: Path) -> None:

@@ -407,7 +407,8 @@ def computed(world: PreparedDataset) -> tuple[Predictions, Batch, Mapping[str, T
 
 
 def test_the_loss_is_the_weighted_sum_of_its_parts(computed: tuple) -> None:
-    found = multi_task_loss(*computed[:2], WEIGHTS, computed[2])
+    predictions, batch, tables = computed
+    found = multi_task_loss(predictions, batch, WEIGHTS, tables)
     assert set(found.parts) == {
         "item_prediction",
         "next_item",
@@ -418,7 +419,7 @@ def test_the_loss_is_the_weighted_sum_of_its_parts(computed: tuple) -> None:
         getattr(WEIGHTS, task) * float(loss.detach()) for task, loss in found.parts.items()
     )
     assert float(found.total.detach()) == pytest.approx(by_hand)
-    again = multi_task_loss(*computed[:2], ALL_TASKS, computed[2])
+    again = multi_task_loss(predictions, batch, ALL_TASKS, tables)
     assert all(
         torch.equal(found.parts[task], again.parts[task]) for task in found.parts
     )  # parts are unweighted

@@ -128,14 +128,14 @@ def test_a_folder_of_other_settings_is_refused_by_the_settings_name(
     with pytest.raises(
         UsageError, match=r"was trained with patience 15, not 4; choose another --output"
     ):
-        train(world, run_of(patience=4), complete, resume=resume, report=print)
+        train(world, run_of(patience=4), complete, resume=resume, log=print)
 
 
 def test_why_a_run_cannot_be_prolonged_is_said(complete: Path, world: PreparedDataset) -> None:
     with pytest.raises(
         UsageError, match=r"max_epochs 3, not 4 \(the learning rate was planned for it\); choose"
     ):
-        train(world, run_of(max_epochs=4), complete, resume=True, report=print)
+        train(world, run_of(max_epochs=4), complete, resume=True, log=print)
 
 
 def test_settings_that_change_no_weight_may_differ(complete: Path, world: PreparedDataset) -> None:
@@ -153,7 +153,7 @@ def test_a_folder_of_other_data_or_another_split_is_refused(
     for part in ("dataset", "split"):
         (copy / "training" / "run.json").write_text(json.dumps({**identity, part: "other"}))
         with pytest.raises(UsageError, match=f"was trained on another {part}"):
-            train(world, RUN, copy, report=print)
+            train(world, RUN, copy, log=print)
 
 
 def test_a_foreign_folder_is_refused_and_left_alone(trained: Train, tmp_path: Path) -> None:
@@ -466,7 +466,7 @@ def test_every_kind_of_window_and_schedule_trains(
 
 def test_a_scoring_that_no_task_trains_is_refused_before_training(trained: Train) -> None:
     with pytest.raises(ConfigError, match="scoring 'mask'"):
-        trained(scoring="mask", task_weights={"item_prediction": 0.0}, report=pytest.fail)
+        trained(scoring="mask", task_weights={"item_prediction": 0.0}, log=pytest.fail)
 
 
 def test_a_device_that_is_not_there_is_refused_in_one_line(trained: Train) -> None:

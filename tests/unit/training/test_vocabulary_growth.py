@@ -234,7 +234,7 @@ def test_whose_validation_event_was_trained_on_is_not_asked_for_it(
 
     run = run_of(**{**GENTLY, "max_epochs": 2}, warm_start_from=str(start))
     with pytest.raises(KeyboardInterrupt):
-        train(later, run, tmp_path / "grown", report=stop)
+        train(later, run, tmp_path / "grown", log=stop)
     assert (
         f"not asked for validation, for {start} was trained on the answer: 1 of {len(users)} users"
         in said
