@@ -16,7 +16,7 @@ from typing import Any
 from bert4rec.artefact import Artefact
 from bert4rec.cli.evaluate import data_of
 from bert4rec.evaluation.report import COMPARED
-from bert4rec.model.network import COLD_ITEM_PENALTY
+from bert4rec.model.cold_start_rows import COLD_ITEM_PENALTY
 from bert4rec.studies.cold_start_items import COLD, COST, MODEL, WARM, cold_start_items, pooled
 from bert4rec.training.cold_item_penalty import cold_item_penalty
 from folds import models_of_folds

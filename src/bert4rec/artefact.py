@@ -376,7 +376,7 @@ def _assemble(
         network = Bert4Rec(
             run.model, TableSizes.from_dict(config["table_sizes"]), run.training.task_weights
         )
-        network.read_features(dataset)
+        network.load_features(dataset)
         network.load_state_dict({**_not_trained(network), **_learned(weights)})
         trained_on, split = dict(config["dataset"]), dict(config["split"])
     return Artefact(source, run, network.eval(), dataset, trained_on, split, metrics)

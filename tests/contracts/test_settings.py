@@ -27,7 +27,8 @@ from bert4rec.data.synthetic import synthetic_dataset
 from bert4rec.data.training_batches import TrainingBatches
 from bert4rec.errors import Bert4RecError
 from bert4rec.ingest.prepare import prepare_dataset
-from bert4rec.model.network import COLD_ITEM_PENALTY, Bert4Rec
+from bert4rec.model.cold_start_rows import COLD_ITEM_PENALTY
+from bert4rec.model.network import Bert4Rec
 from bert4rec.model.scorer import NetworkScorer
 from bert4rec.training import lightning_trainer as trainer_of
 from bert4rec.training import train as fit

@@ -20,7 +20,8 @@ from bert4rec.data.splits import Split, make_split
 from bert4rec.data.synthetic import GROUPS, synthetic_dataset
 from bert4rec.engine.engine import RecommendationEngine
 from bert4rec.ids import FIRST_ITEM
-from bert4rec.model.network import COLD_ITEM_PENALTY, Bert4Rec
+from bert4rec.model.cold_start_rows import COLD_ITEM_PENALTY
+from bert4rec.model.network import Bert4Rec
 from bert4rec.studies.cold_start_items import (
     AMONG_COLD,
     AMONG_WARM,

@@ -16,7 +16,7 @@ from bert4rec.data.sequences import causal_sequences, last_events, masked_sequen
 from bert4rec.data.splits import make_split, training_events
 from bert4rec.data.windows import training_windows
 from bert4rec.ids import MASK
-from bert4rec.model.attention import SMALL_PIECES, make_grids
+from bert4rec.model.packing import CPU_LIMITS, padded_rectangles
 from small_networks import packed
 from small_worlds import dataset_of
 
@@ -29,18 +29,21 @@ histories = st.lists(st.lists(st.integers(0, 9), max_size=12), min_size=1, max_s
 @quick
 def test_every_token_has_one_slot_and_comes_back_from_it(lengths: list[int], scores: int) -> None:
     sequences = packed(*lengths)
-    grids = make_grids(sequences, replace(SMALL_PIECES, scores=scores))
+    rectangles = padded_rectangles(sequences, replace(CPU_LIMITS, max_scores=scores))
     x_TD = torch.arange(1.0, sum(lengths) + 1)[:, None].repeat(1, 3)
     assert torch.equal(
-        torch.cat([grid.collect(grid.spread(x_TD[grid.tokens])) for grid in grids]), x_TD
+        torch.cat(
+            [rectangle.unpad(rectangle.pad(x_TD[rectangle.tokens])) for rectangle in rectangles]
+        ),
+        x_TD,
     )
-    assert [row for grid in grids for row in range(grid.rows.start, grid.rows.stop)] == list(
-        range(len(lengths))
-    )
-    for grid in grids:
-        laid_bL = grid.spread(x_TD[grid.tokens])[..., 0]
-        assert laid_bL.shape[1] == max(lengths[grid.rows])
-        for row, length in enumerate(lengths[grid.rows]):
+    assert [
+        row for rectangle in rectangles for row in range(rectangle.rows.start, rectangle.rows.stop)
+    ] == list(range(len(lengths)))
+    for rectangle in rectangles:
+        laid_bL = rectangle.pad(x_TD[rectangle.tokens])[..., 0]
+        assert laid_bL.shape[1] == max(lengths[rectangle.rows])
+        for row, length in enumerate(lengths[rectangle.rows]):
             assert (laid_bL[row, :length].diff() == 1).all()
             assert not laid_bL[row, length:].any()
 
@@ -50,10 +53,10 @@ def test_every_token_has_one_slot_and_comes_back_from_it(lengths: list[int], sco
 def test_a_rectangle_holds_no_more_scores_than_allowed_unless_for_one_sequence(
     lengths: list[int], most: int
 ) -> None:
-    grids = make_grids(packed(*lengths), replace(SMALL_PIECES, scores=most))
+    rectangles = padded_rectangles(packed(*lengths), replace(CPU_LIMITS, max_scores=most))
     assert all(
         rows == 1 or rows * places * places <= most
-        for rows, places in (grid.shape for grid in grids)
+        for rows, places in (rectangle.shape for rectangle in rectangles)
     )
 
 

@@ -1,10 +1,12 @@
-"""What is added to the scores of people of whom no event is known: all of them are asked from one and the same place.
+"""Item biases for users without events: their scores all come from nearly the same state.
 
-A state of width D orders thousands of items for every history at once, and so orders the most popular ones of nobody's
-history less exactly than counting does. Here each of these items has a bias of its own for cold_start_bias, and one for each
-value of their features. It is found after training (`training.cold_start_bias`); until then it is zero.
+A state of width D orders thousands of items for every history at once. It therefore orders the most
+popular ones of an empty history less exactly than counting does. Here each of these items has a bias
+for all cold-start users, and one for each value of their features. It is fitted after training
+(`training.cold_start_bias`); until then it is zero.
 
-Legend: B users, X the items that have a bias, P columns: everybody's, and one for each value of each feature.
+Legend: B users, V item rows, I items that have a bias, X users without events,
+F columns: one for all cold-start users, then one for each value of each feature.
 """
 
 from __future__ import annotations
@@ -19,42 +21,49 @@ from bert4rec.data.features import Kind
 from bert4rec.ids import PAD
 from bert4rec.model.table_sizes import FeatureSize
 
-ITEMS = 1000
-"""So many items have a bias; where there are fewer, the rest are of PAD. A saved model has as many places."""
-VALUES = 100
-"""A feature with more values speaks through its vectors alone. What is saved has its shape by this."""
+MAX_ITEMS = 1000
+"""Items that have a bias; unused entries are of PAD. Shapes of a saved model depend on it."""
+MAX_VALUES = 100
+"""Features with more values have no biases. Shapes of a saved model depend on it."""
 
 
 class ColdStartBias(nn.Module):
-    """A bias of the most chosen items for everybody new, and for each value of their categorical features."""
+    """Biases of the most popular items for cold-start users, by value of categorical features."""
 
     def __init__(self, features: Sequence[FeatureSize]) -> None:
         super().__init__()
-        self.features = [of for of in features if of.kind is Kind.CATEGORICAL and of.rows <= VALUES]
-        columns = 1 + sum(of.rows for of in self.features)
-        self.register_buffer("item_I", torch.full((ITEMS,), PAD))
-        self.register_buffer("bias_FI", torch.zeros(columns, ITEMS))
+        self.features = [feature for feature in features if _has_biases(feature)]
+        columns = 1 + sum(feature.rows for feature in self.features)
+        self.register_buffer("item_I", torch.full((MAX_ITEMS,), PAD))
+        self.register_buffer("bias_FI", torch.zeros(columns, MAX_ITEMS))
 
     def first_column_of_features(self) -> dict[str, int]:
-        """The column of each feature's first value, the unknown one; that of everybody is 0."""
-        found, column = {}, 1
-        for of in self.features:
-            found[of.name] = column
-            column += of.rows
-        return found
+        """Column of each feature's first value, the unknown one. Column 0 is of all users."""
+        columns, column = {}, 1
+        for feature in self.features:
+            columns[feature.name] = column
+            column += feature.rows
+        return columns
 
-    def columns(self, values: Mapping[str, Tensor], rows: int) -> Tensor:
-        """Which columns speak for each of so many users, `[B, P]`, 1 or 0, by the value rows of their features."""
-        everybody_B1 = torch.ones(rows, 1, device=self.get_buffer("bias_FI").device)
-        own = [F.one_hot(values[of.name].to(everybody_B1.device), of.rows) for of in self.features]
-        return torch.cat([everybody_B1, *own], dim=1)
+    def indicators(self, values: Mapping[str, Tensor], users: int) -> Tensor:
+        """Columns that apply to each user, `[users, F]` of 1 and 0, by the rows of their values."""
+        device = self.get_buffer("bias_FI").device
+        all_users = torch.ones(users, 1, device=device)
+        by_feature = [
+            F.one_hot(values[feature.name].to(device), feature.rows) for feature in self.features
+        ]
+        return torch.cat([all_users, *by_feature], dim=1)
 
-    def add_to(self, score_BV: Tensor, of_B: Tensor, values: Mapping[str, Tensor]) -> None:
-        """Adds the biases, in place, to the scores of some users, who have these value rows."""
+    def add_to(self, score_BV: Tensor, user_X: Tensor, values: Mapping[str, Tensor]) -> None:
+        """Add the biases, in place, to the scores of some of the users, who have these values."""
         item_I, bias_FI = self.get_buffer("item_I"), self.get_buffer("bias_FI")
-        score_BV[of_B[:, None], item_I] += self.columns(values, len(of_B)) @ bias_FI
+        score_BV[user_X[:, None], item_I] += self.indicators(values, len(user_X)) @ bias_FI
 
     def reset(self) -> None:
-        """As before training: nothing is added."""
+        """Restore the untrained state, in which nothing is added."""
         self.get_buffer("item_I").fill_(PAD)
         self.get_buffer("bias_FI").zero_()
+
+
+def _has_biases(feature: FeatureSize) -> bool:
+    return feature.kind is Kind.CATEGORICAL and feature.rows <= MAX_VALUES

@@ -1,6 +1,10 @@
-"""`NetworkScorer`: answers about any `Histories`. The one path on which a network's scores reach anybody.
+"""`NetworkScorer`: scores, ratings and preferences of a trained network for any `Histories`.
 
-Legend: B users, T tokens, V item rows, D width, R rating levels.
+Every score of a network that is reported or served passes through here. Ranking is left to
+`retrieval`.
+
+Legend: B users, T tokens, V item rows, D width, R rating levels, I cold-start or chosen items,
+N events of one user's history, J user tokens, H attention heads, L positions, X item features.
 """
 
 from __future__ import annotations
@@ -18,52 +22,67 @@ from bert4rec.data.histories import Histories
 from bert4rec.data.sequences import Sequences, causal_sequences, masked_sequences, user_tensors
 from bert4rec.errors import ConfigError, DataError
 from bert4rec.ids import FIRST_ITEM
-from bert4rec.model.network import Bert4Rec
+from bert4rec.model.cold_start_rows import score_offset
+from bert4rec.model.network import AttentionRecord, Bert4Rec
 
-_PASSES = {"causal": (causal_sequences, True), "mask": (masked_sequences, False)}
+_MAKE_SEQUENCES = {"causal": causal_sequences, "mask": masked_sequences}
 
 
 def scoring_passes(run: RunConfig) -> tuple[str, ...]:
-    """The passes whose scores are averaged; what was not trained is not asked."""
+    """Passes whose scores are averaged: "causal", "mask", or both.
+
+    Raises ConfigError for a pass that was not trained.
+    """
     scoring, tasks = run.model.scoring, run.training.task_weights
     if scoring == "auto":
         return ("causal",) if tasks.next_item else ("mask",)
     passes = ("causal", "mask") if scoring == "average" else (scoring,)
-    for scoring_pass, weight in (("causal", tasks.next_item), ("mask", tasks.item_prediction)):
-        if scoring_pass in passes and not weight:
+    weight_of = {"causal": tasks.next_item, "mask": tasks.item_prediction}
+    for name in passes:
+        if not weight_of[name]:
             raise ConfigError(
-                f"scoring {scoring!r} needs the {scoring_pass} pass, whose task has weight 0; take 'auto'"
+                f"scoring {scoring!r} needs the {name} pass, whose task has weight 0; take 'auto'"
             )
     return passes
 
 
 class NetworkScorer:
-    """A trained network, ready to be asked. Weights must not change while it lives: item vectors are computed once."""
+    """Scores of a trained network.
+
+    Item embeddings are computed once: the network's weights must not change while it is in use.
+
+        scorer = NetworkScorer(network, run)
+        score_BV = scorer.score(dataset.histories(user_B, stop_B))
+    """
 
     def __init__(self, network: Bert4Rec, run: RunConfig, name: str = "bert4rec") -> None:
-        self.network, self.run = network.eval(), run
+        self.network = network.eval()
+        self.run = run
         self.passes = scoring_passes(run)
         self.name = name
         self._latest: tuple[Histories | None, list[Tensor]] = (None, [])
 
     @property
     def reads_request_time(self) -> bool:
-        """Whether it was ever told when it is asked."""
+        """True if the network was trained with request times."""
         return self.network.config.request_time != "never"
 
     @property
     def seq_length(self) -> int:
-        """How many events of a history are read, the last ones."""
+        """Number of most recent events of a history that are read."""
         return self.network.config.seq_length
 
     @property
     def predicts_ratings(self) -> bool:
-        """Whether it was trained to predict ratings."""
+        """True if the network was trained to predict ratings."""
         return self.network.rating_head is not None
 
     @torch.no_grad()
     def with_shuffled_weights(self, seed: int) -> NetworkScorer:
-        """Another one that has learned nothing: the entries of each weight stand in another order."""
+        """Scorer of a network without knowledge: the entries of each weight are permuted.
+
+        It is the control of model parameter randomisation (Adebayo et al. 2018).
+        """
         network, generator = deepcopy(self.network), torch.Generator().manual_seed(seed)
         for weight in network.parameters():
             order = torch.randperm(weight.numel(), generator=generator).to(weight.device)
@@ -74,25 +93,25 @@ class NetworkScorer:
     @cached_property
     @torch.no_grad()
     def item_VD(self) -> Tensor:
-        """The vectors of all item rows."""
+        """Embeddings of all item rows."""
         return self.network.item_embeddings().detach()
 
     @cached_property
     @torch.no_grad()
     def output_VD(self) -> Tensor:
-        """The items' side of every score."""
+        """Items' factor of every score."""
         return self.network.item_head.output_embeddings(self.item_VD)
 
     @cached_property
     @torch.no_grad()
     def score_offset_V(self) -> Tensor | None:
-        """What is added to every score of an item."""
-        return self.network.score_offset_V()
+        """Score offset of each item: item bias, less the penalty of a cold-start item."""
+        return score_offset(self.network)
 
     @cached_property
     @torch.no_grad()
     def metadata_output_VD(self) -> Tensor:
-        """The items' side of every score if their metadata alone were known."""
+        """Items' factor of every score if all were cold-start items."""
         if self.network.metadata is None:
             raise DataError(
                 f"{self.name}: reads no item features; without its id it knows nothing of an item"
@@ -101,77 +120,92 @@ class NetworkScorer:
 
     @torch.no_grad()
     def user_states(self, histories: Histories) -> list[Tensor]:
-        """The state `[B, D]` that answers for each user, one for each scoring_pass of the history; both share the heads.
+        """State of each user's last token, `[B, D]`, one tensor for each scoring pass.
 
-        The same histories are not read twice in a row: who asks for scores often asks for ratings next.
+        States of the latest histories are kept: ratings are often asked for right after scores.
         """
-        read, found = self._latest
-        if read is not histories:
-            found = [self._read(histories, scoring_pass) for scoring_pass in self.passes]
-            self._latest = histories, found
-        return found
+        latest, states = self._latest
+        if latest is not histories:
+            states = [self._encode_last(histories, name) for name in self.passes]
+            self._latest = histories, states
+        return states
 
     @torch.no_grad()
     def score(self, histories: Histories) -> Tensor:
-        """Scores of every item row, `[B, V]`; PAD and MASK have a column that means nothing."""
+        """Scores of every item row, `[B, V]`; the columns of PAD and MASK mean nothing."""
         score_BV = self.score_without_cold_start_bias(histories)
-        new_B = np.flatnonzero(histories.length_B == 0)
-        if len(new_B):
-            values = self.user_feature_values(histories.take(new_B))
-            self.network.cold_start_bias.add_to(
-                score_BV, torch.from_numpy(new_B).to(score_BV.device), values
-            )
+        without_events = np.flatnonzero(histories.length_B == 0)
+        if len(without_events):
+            values = self.user_feature_values(histories.take(without_events))
+            rows = torch.from_numpy(without_events).to(score_BV.device)
+            self.network.cold_start_bias.add_to(score_BV, rows, values)
         return score_BV
 
     @torch.no_grad()
     def score_without_cold_start_bias(self, histories: Histories) -> Tensor:
-        """Likewise, without the biases of cold_start_bias: a history without events is answered as any other is, `[B, V]`."""
-        return self._scores(
-            self.user_states(histories), self.output_VD, self.score_offset_V
-        ).float()
-
-    def user_feature_values(self, histories: Histories) -> dict[str, Tensor]:
-        """The users' value rows (or numbers) by feature, of those features that the network reads."""
-        if self.network.user is None:
-            return {}
-        user_B, given = user_tensors(histories)
-        device = self.item_VD.device
-        return self.network.user.values(
-            user_B.to(device), {name: value.to(device) for name, value in given.items()}
-        )
+        """Scores `[B, V]` in which a history without events is scored as any other is."""
+        states = self.user_states(histories)
+        return self._scores(states, self.output_VD, self.score_offset_V).float()
 
     @torch.no_grad()
     def score_by_metadata(self, histories: Histories) -> Tensor:
-        """What each item row would score if its metadata alone were known, without the penalty, `[B, V]`.
+        """Scores `[B, V]` of the items as if all were cold-start items, without the penalty.
 
         Raises DataError for a network that reads no metadata.
         """
         return self._scores(self.user_states(histories), self.metadata_output_VD, None).float()
 
+    def score_with_event_weights(self, histories: Histories, item: int, weight_N: Tensor) -> Tensor:
+        """One user's score of an item with each event's token scaled by a weight from 0 to 1.
+
+        `weight_N` is of the whole history, oldest first. The score can be differentiated by it.
+        """
+        states = []
+        for name in self.passes:
+            sequences, causal = self._sequences(histories, name)
+            is_event_T = sequences.item_T >= FIRST_ITEM
+            read = len(weight_N) - int(is_event_T.sum())
+            weight_T = torch.ones(len(is_event_T), device=is_event_T.device)
+            weight_T = weight_T.masked_scatter(is_event_T, weight_N[read:])
+            state_BD = self.network.encode(
+                sequences, self.item_VD, causal, token_weight_T=weight_T, last=True
+            )
+            states.append(state_BD)
+        return self._scores(states, self.output_VD, self.score_offset_V)[0, item]
+
+    def user_feature_values(self, histories: Histories) -> dict[str, Tensor]:
+        """Users' value rows, or numbers, of each feature that the network reads, by name."""
+        if self.network.user is None:
+            return {}
+        user_B, given = user_tensors(histories)
+        device = self.item_VD.device
+        given = {name: value.to(device) for name, value in given.items()}
+        return self.network.user.feature_values(user_B.to(device), given)
+
     @torch.no_grad()
     def rating_distribution(self, histories: Histories, item_B: Tensor) -> Tensor:
-        """How likely each rating level is when each user rates the item next, `[B, R]`.
+        """Probability of each rating level if each user rates the item next, `[B, R]`.
 
-        A single history may be asked about any number of items at once.
+        A single history may be combined with any number of items.
         """
         head = self.network.rating_head
         if head is None:
             raise DataError("this model was trained without ratings and predicts none")
         item_B = item_B.to(self.item_VD.device)
-        user_B = (
-            torch.from_numpy(histories.user_B.astype(np.int64))
-            .to(item_B.device)
-            .expand(len(item_B))
-        )
-        likely = [
-            head(state_BD.expand(len(item_B), -1), self.item_VD[item_B], user_B, item_B).softmax(1)
-            for state_BD in self.user_states(histories)
-        ]
-        return torch.stack(likely).mean(0).float()
+        rows = torch.from_numpy(histories.user_B.astype(np.int64))
+        user_B = rows.to(item_B.device).expand(len(item_B))
+        probabilities = []
+        for state_BD in self.user_states(histories):
+            state_BD = state_BD.expand(len(item_B), -1)
+            probabilities.append(head(state_BD, self.item_VD[item_B], user_B, item_B).softmax(1))
+        return torch.stack(probabilities).mean(0).float()
 
     @torch.no_grad()
     def feature_preferences(self, histories: Histories) -> dict[str, Tensor]:
-        """How likely each value of each multi-valued item feature is in the coming events, `[B, values]`, by name."""
+        """Probability of each feature value in the upcoming events, `[B, values]`, by feature.
+
+        Only multi-valued item features have them; a network without a preference head has none.
+        """
         if self.network.preference_head is None:
             return {}
         _, values = self.network.preference_head(self.user_states(histories)[0])
@@ -179,44 +213,35 @@ class NetworkScorer:
 
     @torch.no_grad()
     def item_feature_effects(self, histories: Histories, item: int) -> dict[str, float]:
-        """What each known feature of an item adds to its score, by name: the score minus that of the item without it.
+        """Ablation effect of each known feature of an item on one user's score, by name.
 
-        One user at a time. A network that reads no item features has none.
+        An effect is the score minus the score of the item without that feature.
         """
         metadata = self.network.metadata
         if metadata is None:
             return {}
-        head, own_1D = self.network.item_head, self.network.item.weight[item]
-        without = {
-            name: own_1D + vector_1D for name, vector_1D in metadata.without_each(item).items()
-        }
+        without = metadata.without_each_feature(item)
         if not without:
             return {}
-        key_FD = self.output_VD[item] - head.keys(torch.cat(list(without.values())))
-        worth_F = torch.stack(
-            [head.output_states(state_1D)[0] @ key_FD.T for state_1D in self.user_states(histories)]
-        ).mean(0)
-        return dict(zip(without, worth_F.tolist(), strict=True))
-
-    def score_with_event_weights(self, histories: Histories, item: int, shown_E: Tensor) -> Tensor:
-        """One user's score of an item when of each event that is read a part is shown; it can be differentiated."""
-        states = []
-        for scoring_pass in self.passes:
-            sequences, causal = self._sequences(histories, scoring_pass)
-            event_T = sequences.item_T >= FIRST_ITEM
-            shown_T = torch.ones(len(event_T), device=event_T.device)
-            shown_T = shown_T.masked_scatter(event_T, shown_E[len(shown_E) - int(event_T.sum()) :])
-            states.append(
-                self.network.encode(sequences, self.item_VD, causal, shown_T=shown_T, last=True)
-            )
-        return self._scores(states, self.output_VD, self.score_offset_V)[0, item]
+        head, id_1D = self.network.item_head, self.network.item.weight[item]
+        ablated_XD = torch.cat([id_1D + vector_1D for vector_1D in without.values()])
+        difference_XD = self.output_VD[item] - head.output_embeddings(ablated_XD)
+        effects = [
+            head.output_states(state_BD)[0] @ difference_XD.T
+            for state_BD in self.user_states(histories)
+        ]
+        effect_X = torch.stack(effects).mean(0)
+        return dict(zip(without, effect_X.tolist(), strict=True))
 
     @torch.no_grad()
-    def attention_weights(self, histories: Histories) -> dict[str, list[Tensor]]:
-        """Attention weights: `layers`, one `[1, H, L, L]` a block; `user`, `[L, S + 1, H]`. One user at a time."""
+    def attention_weights(self, histories: Histories) -> AttentionRecord:
+        """Attention weights of the first scoring pass for one user.
+
+        `layers` holds `[1, H, L, L]` for each block; `user` holds `[L, J + 1, H]`.
+        """
         if len(histories) != 1:
             raise ValueError(f"attention is shown for one user at a time, not {len(histories)}")
-        record: dict[str, list[Tensor]] = {}
+        record: AttentionRecord = {}
         sequences, causal = self._sequences(histories, self.passes[0])
         self.network.encode(sequences, self.item_VD, causal, record)
         return record
@@ -224,23 +249,26 @@ class NetworkScorer:
     def _scores(
         self, states: Sequence[Tensor], output_VD: Tensor, score_offset_V: Tensor | None
     ) -> Tensor:
-        """The mean of the passes' scores `[B, V]`; only for as many states as fit in memory with the catalogue."""
-        scores = [
-            self.network.item_head.output_states(state_BD) @ output_VD.T for state_BD in states
-        ]
+        """Mean of the passes' scores, `[B, V]`: callers pass as many users as fit in memory."""
+        head = self.network.item_head
+        scores = [head.output_states(state_BD) @ output_VD.T for state_BD in states]
         score_BV = torch.stack(scores).mean(0) if len(scores) > 1 else scores[0]
         return score_BV if score_offset_V is None else score_BV + score_offset_V
 
-    def _read(self, histories: Histories, scoring_pass: str) -> Tensor:
-        """The state of each history's last token. Histories of similar length go together, for the least padding."""
-        by_length_B = np.argsort(-histories.length_B, kind="stable")
-        sequences, causal = self._sequences(histories.take(by_length_B), scoring_pass)
-        state_BD = self.network.encode(sequences, self.item_VD, causal, last=True)
-        back_B = torch.from_numpy(np.argsort(by_length_B, kind="stable")).to(state_BD.device)
-        return state_BD[back_B]
+    def _encode_last(self, histories: Histories, name: str) -> Tensor:
+        """State of each history's last token in one pass, `[B, D]`.
 
-    def _sequences(self, histories: Histories, scoring_pass: str) -> tuple[Sequences, bool]:
+        Histories are sorted by length for the least padding, and the states put back in order.
+        """
+        by_length_B = np.argsort(-histories.length_B, kind="stable")
+        sequences, causal = self._sequences(histories.take(by_length_B), name)
+        state_BD = self.network.encode(sequences, self.item_VD, causal, last=True)
+        order_B = torch.from_numpy(np.argsort(by_length_B, kind="stable"))
+        return state_BD[order_B.to(state_BD.device)]
+
+    def _sequences(self, histories: Histories, name: str) -> tuple[Sequences, bool]:
+        """Token sequences of one pass, and True if it is the causal one."""
         if not self.reads_request_time:
             histories = histories.without_request_time()
-        make, causal = _PASSES[scoring_pass]
-        return make(histories, self.network.config.seq_length).to(self.item_VD.device), causal
+        sequences = _MAKE_SEQUENCES[name](histories, self.network.config.seq_length)
+        return sequences.to(self.item_VD.device), name == "causal"

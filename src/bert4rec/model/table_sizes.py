@@ -1,6 +1,6 @@
-"""`TableSizes`: what a network must know of its data before it sees any: the sizes of its tables.
+"""Sizes of the tables that a network is built for.
 
-Legend: V item rows, U user rows, M values a row may have.
+Legend: M values of one row of a multi-valued feature.
 """
 
 from __future__ import annotations
@@ -17,36 +17,38 @@ from bert4rec.data.features import Feature, Kind
 
 @dataclass(frozen=True)
 class FeatureSize:
-    """The size of one feature table."""
+    """Size of one feature table."""
 
     name: str
     kind: Kind
     rows: int
-    """Value rows, the unknown one included; 1 for numbers."""
+    """Value rows, the unknown value included; 1 for numbers."""
     width: int = 1
-    """M for multi-valued features."""
+    """M of a multi-valued feature; else 1."""
 
 
 @dataclass(frozen=True)
 class TableSizes:
-    """The sizes of every table."""
+    """Sizes of the item, user and feature tables of a dataset."""
 
     item_rows: int
+    """Item rows, PAD and MASK included."""
     user_rows: int
+    """User rows, the unknown user included."""
     rating_levels: int
-    """0 where there are no ratings."""
+    """Rating levels; 0 for data without ratings."""
     item_features: tuple[FeatureSize, ...] = ()
     user_features: tuple[FeatureSize, ...] = ()
 
     @classmethod
     def of(cls, dataset: PreparedDataset) -> TableSizes:
-        """The sizes of a prepared dataset."""
+        """Sizes of a prepared dataset."""
         return cls(
             item_rows=dataset.item_rows,
             user_rows=dataset.user_rows,
             rating_levels=len(dataset.rating_levels),
-            item_features=_sizes(dataset.item_features),
-            user_features=_sizes(dataset.user_features),
+            item_features=_feature_sizes(dataset.item_features),
+            user_features=_feature_sizes(dataset.user_features),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -55,20 +57,26 @@ class TableSizes:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TableSizes:
-        """The specification that `to_dict` described."""
-        features = {
-            owner: tuple(
-                FeatureSize(**{**entry, "kind": Kind(entry["kind"])}) for entry in values[owner]
-            )
-            for owner in ("item_features", "user_features")
-        }
-        return cls(**{**values, **features})
-
-
-def _sizes(features: Mapping[str, tuple[Feature, NDArray[Any]]]) -> tuple[FeatureSize, ...]:
-    return tuple(
-        FeatureSize(
-            feature.name, feature.kind, feature.rows, table.shape[1] if table.ndim > 1 else 1
+        """Sizes that `to_dict` described."""
+        return cls(
+            item_rows=values["item_rows"],
+            user_rows=values["user_rows"],
+            rating_levels=values["rating_levels"],
+            item_features=tuple(map(_feature_size_from, values["item_features"])),
+            user_features=tuple(map(_feature_size_from, values["user_features"])),
         )
-        for feature, table in features.values()
-    )
+
+
+def _feature_sizes(
+    features: Mapping[str, tuple[Feature, NDArray[Any]]],
+) -> tuple[FeatureSize, ...]:
+    return tuple(_feature_size(feature, table) for feature, table in features.values())
+
+
+def _feature_size(feature: Feature, table: NDArray[Any]) -> FeatureSize:
+    width = table.shape[1] if table.ndim > 1 else 1
+    return FeatureSize(feature.name, feature.kind, feature.rows, width)
+
+
+def _feature_size_from(values: Mapping[str, Any]) -> FeatureSize:
+    return FeatureSize(**{**values, "kind": Kind(values["kind"])})

@@ -1,6 +1,8 @@
-"""Time as the network sees it: calendar rows, logarithmic buckets, and their embedding.
+"""Embedding of time: calendar fields and logarithmic buckets of durations.
 
-Seconds stay int64 until a bucket or a calendar row is known. Legend: T tokens, D width.
+Seconds stay int64 until a bucket or a calendar field is known.
+
+Legend: T tokens, D width.
 """
 
 from __future__ import annotations
@@ -19,12 +21,13 @@ _FIRST_WEEKDAY = 3  # 1 January 1970 was a Thursday; Monday is 0
 
 
 def half_octave(seconds: Tensor) -> Tensor:
-    """The bucket 1 … HALF_OCTAVES − 1 of durations of 0 seconds or more (int64)."""
-    return (1 + (2 * torch.log2(seconds.clamp(min=1).float())).long()).clamp(max=HALF_OCTAVES - 1)
+    """Bucket 1 … HALF_OCTAVES − 1 of durations of 0 seconds or more (int64)."""
+    half_octaves = (2 * torch.log2(seconds.clamp(min=1).float())).long()
+    return (1 + half_octaves).clamp(max=HALF_OCTAVES - 1)
 
 
 class TemporalEmbedding(nn.Module):
-    """Day of year, weekday, hour (UTC) and a gap, each with a vector, summed up. Row 0 of each is "unknown"."""
+    """Sum of the vectors of day of year, weekday, hour (UTC) and gap. Row 0 of each is "unknown"."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -32,27 +35,30 @@ class TemporalEmbedding(nn.Module):
         self.weekday = nn.Embedding(1 + 7, size)
         self.hour = nn.Embedding(1 + 24, size)
         self.gap = nn.Embedding(HALF_OCTAVES, size)
-        years = (
-            np.arange("1970", "3002", dtype="datetime64[Y]")
-            .astype("datetime64[D]")
-            .astype(np.int64)
-        )
-        self.register_buffer("year_start_Y", torch.from_numpy(years), persistent=False)
+        years = np.arange("1970", "3002", dtype="datetime64[Y]")
+        first_days = years.astype("datetime64[D]").astype(np.int64)
+        self.register_buffer("year_start", torch.from_numpy(first_days), persistent=False)
 
     def forward(self, time_T: Tensor, since_T: Tensor) -> Tensor:
-        """The vectors of events at `time_T`, the moment before them being `since_T` (both seconds, below 0 unknown)."""
+        """Vectors `[T, D]` of the times `time_T`; the gap is counted from `since_T`.
+
+        Both are in seconds since 1970, below 0 where unknown.
+        """
         known_T = time_T >= 0
-        day_T = time_T.clamp(min=0) // _DAY
+        second_T = time_T.clamp(min=0)
+        day_T = second_T // _DAY
+        weekday_T = (day_T + _FIRST_WEEKDAY) % 7
+        hour_T = second_T % _DAY // _HOUR
         gap_T = half_octave((time_T - since_T).clamp(min=0)) * (known_T & (since_T >= 0))
         calendar_TD = (
             embed(self.day_of_year.weight, (1 + self._day_of_year(day_T)) * known_T)
-            + embed(self.weekday.weight, (1 + (day_T + _FIRST_WEEKDAY) % 7) * known_T)
-            + embed(self.hour.weight, (1 + time_T.clamp(min=0) % _DAY // _HOUR) * known_T)
+            + embed(self.weekday.weight, (1 + weekday_T) * known_T)
+            + embed(self.hour.weight, (1 + hour_T) * known_T)
         )
         return calendar_TD + embed(self.gap.weight, gap_T)
 
     def _day_of_year(self, day_T: Tensor) -> Tensor:
-        """0 for 1 January … 364, or 365 in leap years, by the true calendar; `day_T` counts from 1970."""
-        starts = self.get_buffer("year_start_Y")
-        year_T = torch.searchsorted(starts, day_T, right=True) - 1
-        return (day_T - starts[year_T]).clamp(max=365)
+        """Day 0 … 364, or 365 in leap years, by the calendar; `day_T` counts from 1 January 1970."""
+        year_start = self.get_buffer("year_start")
+        year_T = torch.searchsorted(year_start, day_T, right=True) - 1
+        return (day_T - year_start[year_T]).clamp(max=365)

@@ -20,7 +20,7 @@ from bert4rec.data.splits import Split, without_held_out_items
 from bert4rec.data.training_batches import REQUEST_TIME_SHARE
 from bert4rec.data.windows import COLD_START_RANGE
 from bert4rec.ids import FIRST_ITEM, NO_TIME, UNKNOWN
-from bert4rec.model.cold_start_bias import ITEMS
+from bert4rec.model.cold_start_bias import MAX_ITEMS
 from bert4rec.model.scorer import NetworkScorer
 from bert4rec.retrieval.candidates import EXCLUDED, valid_scores
 
@@ -49,7 +49,7 @@ def fit_cold_start_bias(scorer: NetworkScorer, dataset: PreparedDataset, split: 
     asked = _as_newcomers(scorer, dataset, user_U, start_U, length_U)
     score_UX, others_U = _scores(scorer, asked, item_X, new_R)
     share_UX = _shares(item_N, length_U, item_X)
-    column_UP = cold_start_bias.columns(scorer.user_feature_values(asked), len(asked)).cpu()
+    column_UP = cold_start_bias.indicators(scorer.user_feature_values(asked), len(asked)).cpu()
     cold_start_bias.get_buffer("item_I")[: len(item_X)] = torch.from_numpy(item_X)
     cold_start_bias.get_buffer("bias_FI")[:, : len(item_X)] = _regression(
         score_UX, others_U, share_UX, column_UP
@@ -59,7 +59,7 @@ def fit_cold_start_bias(scorer: NetworkScorer, dataset: PreparedDataset, split: 
 def _most_chosen(item_N: Ints) -> Ints:
     """The items with most of the events; of equally many the lower rows."""
     count_V = np.bincount(item_N)
-    return np.argsort(-count_V, kind="stable")[: min(ITEMS, np.count_nonzero(count_V))]
+    return np.argsort(-count_V, kind="stable")[: min(MAX_ITEMS, np.count_nonzero(count_V))]
 
 
 def _as_newcomers(

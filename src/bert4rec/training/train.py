@@ -31,7 +31,9 @@ from bert4rec.errors import ArtefactError, Bert4RecError, ConfigError, DataError
 from bert4rec.evaluation.evaluate import evaluate_rows
 from bert4rec.evaluation.report import Report, compare
 from bert4rec.locks import exclusive_folder
-from bert4rec.model.network import COLD_ITEM_PENALTY, Bert4Rec
+from bert4rec.model.cold_start_rows import COLD_ITEM_PENALTY, reset_cold_start_rows
+from bert4rec.model.initialisation import init_item_bias
+from bert4rec.model.network import Bert4Rec
 from bert4rec.model.scorer import NetworkScorer, scoring_passes
 from bert4rec.training.checkpoints import read_checkpoint
 from bert4rec.training.cold_item_penalty import cold_item_penalty
@@ -154,7 +156,7 @@ def _first_network(
     """The network before its first step, and what is to be said of where it starts."""
     seed_epoch(run.training.seed, epoch=0)
     network = Bert4Rec.for_dataset(run.model, dataset, run.training.task_weights)
-    network.init_item_bias(torch.from_numpy(training_counts(dataset, split)).float())
+    init_item_bias(network, torch.from_numpy(training_counts(dataset, split)).float())
     said = [] if start is None else [load_warm_start(network, start, dataset)]
     _forget(network, dataset, split)
     return network, said
@@ -162,11 +164,10 @@ def _first_network(
 
 def _forget(network: Bert4Rec, dataset: PreparedDataset, split: Split) -> None:
     """Rows as they were drawn, or learned elsewhere, answer nobody of whom nothing trains."""
-    network.reset_cold_rows(
-        *(
-            torch.from_numpy(row_X)
-            for row_X in (split.cold_start_users(dataset), split.cold_start_items(dataset))
-        )
+    reset_cold_start_rows(
+        network,
+        torch.from_numpy(split.cold_start_users(dataset)),
+        torch.from_numpy(split.cold_start_items(dataset)),
     )
 
 

@@ -10,7 +10,7 @@ from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.features import Kind
 from bert4rec.data.histories import Histories
 from bert4rec.ids import FIRST_ITEM, NO_TIME, UNKNOWN
-from bert4rec.model.cold_start_bias import ITEMS, VALUES, ColdStartBias
+from bert4rec.model.cold_start_bias import MAX_ITEMS, MAX_VALUES, ColdStartBias
 from bert4rec.model.ensemble import EnsembleScorer
 from bert4rec.model.scorer import NetworkScorer
 from bert4rec.model.table_sizes import FeatureSize
@@ -110,14 +110,14 @@ def test_who_has_learned_nothing_knows_nothing_of_newcomers(
 def test_numbers_and_features_of_many_values_have_no_column() -> None:
     features = [
         FeatureSize("gender", Kind.CATEGORICAL, 3),
-        FeatureSize("town", Kind.CATEGORICAL, VALUES + 1),
+        FeatureSize("town", Kind.CATEGORICAL, MAX_VALUES + 1),
         FeatureSize("age", Kind.NUMERIC, 1),
     ]
     cold_start_bias = ColdStartBias(features)
-    assert cold_start_bias.get_buffer("bias_FI").shape == (1 + 3, ITEMS)
+    assert cold_start_bias.get_buffer("bias_FI").shape == (1 + 3, MAX_ITEMS)
     values = {
         "gender": torch.tensor([0, 2]),
         "town": torch.tensor([5, 6]),
         "age": torch.tensor([1.5, torch.nan]),
     }
-    assert cold_start_bias.columns(values, 2).tolist() == [[1, 1, 0, 0], [1, 0, 0, 1]]
+    assert cold_start_bias.indicators(values, 2).tolist() == [[1, 1, 0, 0], [1, 0, 0, 1]]

@@ -80,11 +80,11 @@ def test_the_factors_are_biases_and_a_product_along_the_learned_direction() -> N
         torch.tensor([4, 0, 4]),
         torch.tensor([True, True, False]),
     )
-    square = factors.square(
+    square = factors.square_norm(
         users, items, rated
     )  # of nobody and nothing: zeros; what has no rating does not count
     assert square.item() == pytest.approx((0.1 * (0.55 + 1) + 2.5**0.5 * (13 + 74)) / 2)
-    assert factors.square(users[:0], items[:0], rated[:0]).item() == 0
+    assert factors.square_norm(users[:0], items[:0], rated[:0]).item() == 0
 
 
 def test_the_penalty_of_the_factors_depends_on_what_they_say_alone() -> None:
@@ -95,12 +95,12 @@ def test_the_penalty_of_the_factors_depends_on_what_they_say_alone() -> None:
         torch.tensor([4]),
         torch.tensor([True]),
     )
-    before = factors(users, items), factors.square(users, items, rated)
+    before = factors(users, items), factors.square_norm(users, items, rated)
     with torch.no_grad():
         for table in (factors.user, factors.item):
             table.weight[:, len(factors.direction_R) :] /= 2
         factors.direction_R *= 4
-    after = factors(users, items), factors.square(users, items, rated)
+    after = factors(users, items), factors.square_norm(users, items, rated)
     torch.testing.assert_close(after, before)
 
 

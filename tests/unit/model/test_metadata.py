@@ -7,7 +7,7 @@ from torch import nn
 
 from bert4rec.data.features import Feature, Kind
 from bert4rec.ids import FIRST_ITEM, UNKNOWN
-from bert4rec.model.metadata import FeatureEncoder, ItemMetadata, UserTokens, fill_tables
+from bert4rec.model.metadata import FeatureEncoder, ItemMetadata, UserTokens, load_feature_tables
 from bert4rec.model.table_sizes import FeatureSize
 
 GENRES = FeatureSize("genres", Kind.MULTI, rows=4, width=3)
@@ -67,20 +67,20 @@ def test_a_missing_number_spoils_no_gradient() -> None:
 
 
 def test_tables_that_nobody_filled_hold_the_unknown_value() -> None:
-    assert encoder(GENRES).value(torch.tensor([4])).tolist() == [[0, 0, 0]]
-    assert encoder(GENDER).value(torch.tensor([4])).tolist() == [0]
-    assert encoder(PRICE).value(torch.tensor([4])).isnan().all()
+    assert encoder(GENRES).stored_values(torch.tensor([4])).tolist() == [[0, 0, 0]]
+    assert encoder(GENDER).stored_values(torch.tensor([4])).tolist() == [0]
+    assert encoder(PRICE).stored_values(torch.tensor([4])).isnan().all()
 
 
 def filled() -> ItemMetadata:
-    metadata = ItemMetadata([GENRES, PRICE], size=2, hidden_size=3, item_rows=4)
+    metadata = ItemMetadata([GENRES, PRICE], feature_width=2, hidden_size=3, item_rows=4)
     genres_VM = np.array([[0, 0, 0], [0, 0, 0], [1, 0, 0], [2, 3, 0]], dtype=np.int32)
     price_V = np.array([np.nan, np.nan, 0.5, -1.0], dtype=np.float32)
     tables = {
         "price": (Feature("price", Kind.NUMERIC), price_V),
         "genres": (Feature("genres", Kind.MULTI, ["a", "b", "c"]), genres_VM),
     }
-    fill_tables(metadata.features, tables)
+    load_feature_tables(metadata.features, tables)
     return metadata
 
 
@@ -88,12 +88,15 @@ def test_tables_are_filled_by_name_whatever_their_order() -> None:
     genres, price = filled().features
     assert isinstance(genres, FeatureEncoder)
     assert isinstance(price, FeatureEncoder)
-    assert genres.value(torch.tensor([3])).tolist() == [[2, 3, 0]]
-    assert price.value(torch.tensor([2, 3])).tolist() == [0.5, -1.0]
+    assert genres.stored_values(torch.tensor([3])).tolist() == [[2, 3, 0]]
+    assert price.stored_values(torch.tensor([2, 3])).tolist() == [0.5, -1.0]
 
 
 def test_a_saved_network_knows_its_metadata() -> None:
-    metadata, fresh = filled(), ItemMetadata([GENRES, PRICE], size=2, hidden_size=3, item_rows=4)
+    metadata, fresh = (
+        filled(),
+        ItemMetadata([GENRES, PRICE], feature_width=2, hidden_size=3, item_rows=4),
+    )
     fresh.load_state_dict(metadata.state_dict())
     assert torch.equal(fresh(), metadata())
 
@@ -102,7 +105,9 @@ def test_item_metadata_is_the_projection_of_all_features_side_by_side() -> None:
     metadata = filled()
     genres, price = metadata.features
     rows = torch.arange(4)
-    beside = torch.cat([genres(genres.value(rows)), price(price.value(rows))], dim=1)  # type: ignore[operator]
+    beside = torch.cat(
+        [genres(genres.stored_values(rows)), price(price.stored_values(rows))], dim=1
+    )  # type: ignore[operator]
     assert metadata().shape == (4, 3)
     torch.testing.assert_close(metadata(), metadata.project(beside))
 
@@ -117,10 +122,10 @@ def test_reserved_rows_have_the_vector_of_an_item_of_which_nothing_is_known() ->
 @pytest.fixture
 def users() -> UserTokens:
     torch.manual_seed(0)
-    tokens = UserTokens([GENDER, PRICE], feature_size=2, user_size=3, hidden_size=4, user_rows=5)
+    tokens = UserTokens([GENDER, PRICE], feature_width=2, id_width=3, hidden_size=4, user_rows=5)
     gender_U = np.array([0, 1, 2, 1, 2], dtype=np.int32)
     price_U = np.array([np.nan, 1, 2, 3, 4], dtype=np.float32)
-    fill_tables(
+    load_feature_tables(
         tokens.features,
         {
             "gender": (Feature("gender", Kind.CATEGORICAL, ["F", "M"]), gender_U),
@@ -131,7 +136,7 @@ def users() -> UserTokens:
 
 
 def test_a_user_is_separate_tokens_and_each_says_one_thing(users: UserTokens) -> None:
-    of_1, of_3 = users(torch.tensor([1, 3]), {}, hide=0.0)
+    of_1, of_3 = users(torch.tensor([1, 3]), {}, dropout=0.0)
     assert (of_1.shape, users.count) == ((3, 4), 3)
     assert [bool((a == b).all()) for a, b in zip(of_1, of_3, strict=True)] == [
         False,
@@ -143,25 +148,27 @@ def test_a_user_is_separate_tokens_and_each_says_one_thing(users: UserTokens) ->
 def test_what_is_given_takes_the_place_of_what_is_stored(users: UserTokens) -> None:
     given = {"gender": torch.tensor([2])}
     told, stored = (
-        users(torch.tensor([1]), given, hide=0.0)[0],
-        users(torch.tensor([1]), {}, hide=0.0)[0],
+        users(torch.tensor([1]), given, dropout=0.0)[0],
+        users(torch.tensor([1]), {}, dropout=0.0)[0],
     )
-    of_2 = users(torch.tensor([2]), {}, hide=0.0)[0]
+    of_2 = users(torch.tensor([2]), {}, dropout=0.0)[0]
     assert torch.equal(told[1], of_2[1])
     assert torch.equal(told[[0, 2]], stored[[0, 2]])
 
 
 def test_a_user_of_whom_all_is_hidden_is_the_unknown_user(users: UserTokens) -> None:
-    unknown = users(torch.tensor([UNKNOWN]), {}, hide=0.0)
-    assert torch.equal(users(torch.tensor([1]), {}, hide=1.0), unknown)
-    assert not torch.equal(users(torch.tensor([1]), {}, hide=0.0), unknown)
+    unknown = users(torch.tensor([UNKNOWN]), {}, dropout=0.0)
+    assert torch.equal(users(torch.tensor([1]), {}, dropout=1.0), unknown)
+    assert not torch.equal(users(torch.tensor([1]), {}, dropout=0.0), unknown)
 
 
 def test_each_token_is_hidden_by_itself_and_as_often_as_asked(users: UserTokens) -> None:
     torch.manual_seed(0)
     many = torch.ones(4000, dtype=torch.long)
     hidden = (
-        (users(many, {}, hide=0.25) == users(torch.tensor([UNKNOWN]), {}, hide=0.0)).all(2).float()
+        (users(many, {}, dropout=0.25) == users(torch.tensor([UNKNOWN]), {}, dropout=0.0))
+        .all(2)
+        .float()
     )
     assert hidden.mean(0).tolist() == pytest.approx([0.25] * 3, abs=0.03)
     assert (hidden[:, 0] * hidden[:, 1]).mean().item() == pytest.approx(0.25**2, abs=0.02)

@@ -11,6 +11,8 @@ from bert4rec.data.batches import Batch
 from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.sequences import Sequences, causal_sequences
 from bert4rec.ids import FIRST_ITEM, MASK, NO_RATING, PAD, UNKNOWN
+from bert4rec.model.cold_start_rows import reset_cold_start_rows
+from bert4rec.model.initialisation import init_item_bias
 from bert4rec.model.network import Bert4Rec, Predictions
 from bert4rec.model.scorer import NetworkScorer
 from bert4rec.retrieval.candidates import exclude
@@ -49,9 +51,9 @@ class Leaky(Bert4Rec):
 
     true_item_T: Tensor
 
-    def _tokens(self, sequences: Sequences, item_VD: Tensor) -> Tensor:
+    def _embed_tokens(self, sequences: Sequences, item_VD: Tensor) -> Tensor:
         assert self.metadata is not None
-        return super()._tokens(sequences, item_VD) + self.metadata()[self.true_item_T]
+        return super()._embed_tokens(sequences, item_VD) + self.metadata()[self.true_item_T]
 
 
 @pytest.mark.parametrize("network_class", [Bert4Rec, Leaky])
@@ -229,16 +231,16 @@ def test_ids_are_hidden_in_training_only_and_only_where_metadata_can_score(
 @pytest.mark.parametrize("counts", [[0, 0, 1, 4, 16, 0], [0, 0, 5, 5, 5, 5]])
 def test_a_fresh_bias_is_the_logarithm_of_how_often_its_item_is_chosen(counts: list[int]) -> None:
     network = network_of(dataset_of([0, 1, 2, 3]), cosine_head=False)
-    network.init_item_bias(torch.tensor(counts).float())
+    init_item_bias(network, torch.tensor(counts).float())
     bias_V = network.item_head.bias_V
     chosen = [row for row, count in enumerate(counts) if count]
     assert bias_V[chosen].mean().item() == pytest.approx(0, abs=1e-6)
     shares = bias_V[chosen].exp() / bias_V[chosen].exp().sum()
     assert shares.tolist() == pytest.approx([counts[row] / sum(counts) for row in chosen])
     assert not bias_V[[row for row, count in enumerate(counts) if not count]].any()
-    network_of(dataset_of([0, 1, 2, 3])).init_item_bias(
-        torch.tensor(counts).float()
-    )  # a cosine has no biases
+    cosine = network_of(dataset_of([0, 1, 2, 3]))
+    init_item_bias(cosine, torch.tensor(counts).float())
+    assert cosine.item_head.bias_V is None
 
 
 def test_an_item_whose_id_is_unknown_is_placed_by_its_metadata(world: PreparedDataset) -> None:
@@ -409,7 +411,7 @@ def test_a_forgotten_item_is_its_metadata_and_no_candidate(
             parameter.add_(0.1)
     before = {name: value.detach().clone() for name, value in network.named_parameters()}
     saved, new = network.state_dict().keys(), torch.tensor([3, 7])
-    network.reset_cold_rows(torch.tensor([], dtype=torch.long), new)
+    reset_cold_start_rows(network, torch.tensor([], dtype=torch.long), new)
     assert network.metadata is not None
     torch.testing.assert_close(network.item_embeddings()[new], network.metadata()[new])
     after = dict(network.named_parameters())
@@ -435,6 +437,6 @@ def test_who_knows_items_by_their_ids_alone_forgets_none(
 ) -> None:
     network = network_of(world, **changes)
     before = network.item.weight.clone()
-    network.reset_cold_rows(torch.tensor([], dtype=torch.long), torch.tensor([3, 7]))
+    reset_cold_start_rows(network, torch.tensor([], dtype=torch.long), torch.tensor([3, 7]))
     assert torch.equal(network.item.weight, before)
     assert network(batch_of(world)).cold_item_I is None

@@ -16,7 +16,7 @@ from bert4rec.data.splits import Split, make_split
 from bert4rec.data.synthetic import synthetic_dataset
 from bert4rec.data.windows import COLD_START_RANGE
 from bert4rec.ids import FIRST_ITEM, NO_TIME, PAD, UNKNOWN
-from bert4rec.model.cold_start_bias import ITEMS
+from bert4rec.model.cold_start_bias import MAX_ITEMS
 from bert4rec.model.scorer import NetworkScorer
 from bert4rec.training import cold_start_bias as newcomers_of_training
 from bert4rec.training.cold_start_bias import SHRINKAGE, fit_cold_start_bias
@@ -78,12 +78,12 @@ def loss(scorer: NetworkScorer, dataset: PreparedDataset, split: Split) -> float
     return total
 
 
-@pytest.mark.parametrize("items", [ITEMS, 10])
+@pytest.mark.parametrize("items", [MAX_ITEMS, 10])
 def test_no_other_biases_fit_better(
     items: int, people: PreparedDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of all items, and of the most chosen ones beside others that have none."""
-    monkeypatch.setattr("bert4rec.training.cold_start_bias.ITEMS", items)
+    monkeypatch.setattr("bert4rec.training.cold_start_bias.MAX_ITEMS", items)
     split = split_of(people)
     scorer = fitted(people, split)
     best = loss(scorer, people, split)
@@ -106,7 +106,7 @@ def test_every_item_of_a_small_catalogue_has_a_bias_and_the_rest_of_the_places_n
     cold_start_bias = fitted(people, split_of(people)).network.cold_start_bias
     item_X = cold_start_bias.get_buffer("item_I")
     assert sorted(item_X[:40].tolist()) == list(range(FIRST_ITEM, people.item_rows))
-    assert item_X.shape == (ITEMS,)
+    assert item_X.shape == (MAX_ITEMS,)
     assert (item_X[40:] == PAD).all()
     assert not cold_start_bias.get_buffer("bias_FI")[:, 40:].any()
 
