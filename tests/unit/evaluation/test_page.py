@@ -1,4 +1,4 @@
-"""The page docs/evaluation.md says what the code does."""
+"""Evaluation pages agree with the code."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ from bert4rec.data.splits import make_split
 from bert4rec.evaluation.baselines import Popularity
 from bert4rec.evaluation.evaluate import evaluate
 
-PAGE = (Path(__file__).parents[3] / "docs" / "evaluation.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).parents[3] / "docs"
 
 
-def test_its_example_runs_as_it_stands(capsys: pytest.CaptureFixture[str]) -> None:
-    (example,) = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
+def test_example_of_the_evaluation_page_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (DOCS / "evaluation.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
     exec(compile(example, "docs/evaluation.md", "exec"), {})
     assert "| sequential rules | " in capsys.readouterr().out
 
 
-def test_every_metric_of_a_report_is_on_it(world: PreparedDataset) -> None:
+def test_every_metric_of_a_report_is_on_the_metrics_page(world: PreparedDataset) -> None:
+    page = (DOCS / "evaluation" / "metrics.md").read_text(encoding="utf-8")
     split = make_split(world, SplitConfig())
     for metric in evaluate(Popularity(world, split), world, split).metrics:
         name, _, k = metric.partition("@")
-        assert re.search(rf"`{name}@.*`@{k}`|`{name}@{k}`|`{name}`", PAGE), metric
+        assert re.search(rf"`{name}@.*`@{k}`|`{name}@{k}`|`{name}`", page), metric
