@@ -129,7 +129,7 @@ def one_configuration(folders: Sequence[Path]) -> RunConfig:
     for folder in folders[1:]:
         for difference in differing_settings({**settings_of(folder), "seed": first["seed"]}, first):
             raise SystemExit(f"seeds: error: {folder} was trained with {difference}")
-    return RunConfig.from_stored(first)
+    return RunConfig.from_dict(first)
 
 
 def settings_of(folder: Path) -> dict[str, Any]:

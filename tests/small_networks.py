@@ -24,8 +24,8 @@ SMALL = ModelConfig(
     num_layers=2,
     seq_length=8,
     dropout=0.0,
-    feature_size=4,
-    user_size=4,
+    feature_embedding_size=4,
+    user_embedding_size=4,
     id_dropout=0.0,
     user_dropout=0.0,
 )

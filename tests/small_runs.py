@@ -22,8 +22,8 @@ RUN = RunConfig(
         num_layers=1,
         seq_length=6,
         dropout=0.1,
-        feature_size=4,
-        user_size=4,
+        feature_embedding_size=4,
+        user_embedding_size=4,
     ),
     TrainingConfig(
         batch_size=20,  # of 80 users: 4 batches an epoch

@@ -249,7 +249,7 @@ def load_for_dataset(folder: str | Path, dataset: PreparedDataset) -> Artefact:
 
 def stored_run_config(folder: str | Path) -> RunConfig:
     """The settings of the run that made a model folder."""
-    return RunConfig.from_stored(_read_config(Path(folder))["settings"])
+    return RunConfig.from_dict(_read_config(Path(folder))["settings"])
 
 
 def training_data_of(folder: str | Path) -> dict[str, str]:
@@ -372,7 +372,7 @@ def _assemble(
     metrics: Mapping[str, Any],
 ) -> Artefact:
     with _putting_together(source):
-        run = RunConfig.from_stored(config["settings"])
+        run = RunConfig.from_dict(config["settings"])
         network = Bert4Rec(
             run.model, TableSizes.from_dict(config["table_sizes"]), run.training.task_weights
         )

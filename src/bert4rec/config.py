@@ -1,8 +1,8 @@
-"""Every setting once: its name, type, default, what it does, and its check.
+"""Settings of preparation and training: name, type, default, help text and check of each.
 
-Frozen dataclasses, one for each step that is configured. Their fields have names of their own, so that a
-configuration file and the flags are flat: `hidden_size: 64` and `--hidden_size 64`.
-Precedence: defaults < file < flags. The docstring below a field is its `--help` text.
+One frozen dataclass for each configured step. Field names are unique across the three classes of a run, so
+configuration files and flags are flat: `hidden_size: 64` and `--hidden_size 64`. The docstring below a field is its
+`--help` text. Presets, files and flags are read by `presets` and `cli.flags`.
 """
 
 from __future__ import annotations
@@ -15,64 +15,68 @@ from typing import Any, Literal
 from bert4rec.errors import ConfigError
 
 FOLDS = 5
-"""Parts that users or items are dealt into, where a split has folds."""
+"""Number of folds of users or items, in splits that have folds."""
 FOLDED = ("cold-start-users", "cold-start-items")
-"""The splits that have folds."""
+"""Splits that have folds."""
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """The network."""
+    """Settings of the network."""
 
     hidden_size: int = 256
-    """Width of every token."""
+    """Hidden width of the network."""
     num_heads: int = 4
-    """Attention heads; must divide hidden_size."""
+    """Number of attention heads; it must divide hidden_size."""
     num_layers: int = 4
-    """Transformer blocks."""
+    """Number of transformer blocks."""
     seq_length: int = 50
-    """The most recent events that the network reads."""
+    """Maximum sequence length, in events; older events are cut off."""
     dropout: float = 0.2
-    """Share of activations dropped in training."""
+    """Dropout rate."""
     block: Literal["transformer", "gated"] = "transformer"
-    """transformer: pre-norm softmax attention and feed-forward; gated: HSTU's SiLU attention with a gate."""
+    """Type of block. transformer: pre-norm softmax attention and feed-forward layer; gated: HSTU's SiLU attention with a
+    gate."""
     feed_forward_factor: int = 4
-    """Width of a transformer block's feed-forward layer, in multiples of hidden_size."""
+    """Width of the feed-forward layer of a transformer block, in multiples of hidden_size."""
     position: Literal["sinusoidal", "learned", "none"] = "sinusoidal"
-    """Absolute position added to each token."""
+    """Absolute position encoding."""
     relative_position: bool = False
-    """A learned attention bias by distance in events."""
+    """Learned attention bias by the distance between events, in positions."""
     relative_time: bool = False
-    """A learned attention bias by the time between request and event, in half-octave buckets."""
+    """Learned attention bias by the time between request and event, in half-octave buckets."""
     temporal_embedding: bool = True
-    """Day of year, weekday, hour and the gap to the event before, added to each token."""
+    """Embed day of year, weekday, hour and the gap to the previous event in each token."""
     item_features: bool = True
-    """Genres, year and whatever else the item table holds, added to each item's vector."""
+    """Add the metadata of the item table (genres, year, ...) to each item's embedding."""
     rating_input: bool = True
-    """Past ratings, added to each token."""
+    """Embed the rating of each past event in its token."""
     user_features: Literal["cross_attention", "sum", "none"] = "cross_attention"
-    """How the user's id and demographics enter: as tokens to attend to, as one added vector, or not at all."""
-    feature_size: int = 32
-    """Width of one item or user feature value before projection."""
-    user_size: int = 64
-    """Width of a user id's vector before projection."""
+    """Input of user id and demographics. cross_attention: tokens that every position attends to; sum: one vector added to
+    each token; none: left out."""
+    feature_embedding_size: int = 32
+    """Embedding width of one item or user feature value, before projection to hidden_size."""
+    user_embedding_size: int = 64
+    """Embedding width of a user id, before projection to hidden_size."""
     cosine_head: bool = True
-    """Score by cosine times logit_scale instead of a dot product plus item bias."""
+    """Score items by cosine similarity times logit_scale; false: by dot product plus item bias."""
     logit_scale: float = 20.0
-    """Factor of the cosine."""
+    """Factor of the cosine similarity (an inverse softmax temperature)."""
     id_dropout: float = 0.1
-    """Share of items whose id vector is hidden in a training step, so that metadata alone must score; and of users whom
-    the rating head's own vectors do not know."""
+    """Share of items scored by metadata only in a training step, as cold-start items are; and of users whose rating factors
+    are dropped in it."""
     user_dropout: float = 0.1
-    """Share of users whose id, and of demographics whose value, is hidden in training."""
+    """Share of user ids, and of demographic values, replaced by unknown in training."""
     request_time: Literal["never", "sometimes", "always"] = "sometimes"
-    """Whether training tells the time of the request: never, for half of the sequences, or always (then name it)."""
+    """Request time in training. never: unknown; sometimes: known for half of the sequences; always: known (requests must
+    then state it)."""
     rating_factor_size: int = 64
-    """Width of the vectors by which the rating head knows users and items beside what the states say; 0: by none."""
+    """Width of the rating head's user and item factors, beside the hidden state; 0: no factors."""
     gradient_checkpointing: bool = False
-    """Compute activations again in the backward pass: less memory, a third more time."""
+    """Recompute activations in the backward pass: less memory, a third more time."""
     scoring: Literal["auto", "causal", "mask", "average"] = "auto"
-    """What scores: the last event's state, an appended MASK's, or their mean; auto: what was trained, causal first."""
+    """State that scores the items. causal: of the last event; mask: of an appended MASK; average: mean of both scores;
+    auto: of the trained task, causal first."""
 
     def __post_init__(self) -> None:
         sizes = (
@@ -80,8 +84,8 @@ class ModelConfig:
             "num_heads",
             "num_layers",
             "seq_length",
-            "feature_size",
-            "user_size",
+            "feature_embedding_size",
+            "user_embedding_size",
         )
         for name in (*sizes, "feed_forward_factor"):
             _require(getattr(self, name) >= 1, self, name, "1 or more")
@@ -99,16 +103,16 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class TaskWeights:
-    """The weight of each task in the loss; a weight of 0 skips its work."""
+    """Weight of each task in the loss; a task of weight 0 is not computed."""
 
     item_prediction: float = 1.0
-    """Guess masked items from both sides."""
+    """Predict masked items from both sides (BERT4Rec)."""
     next_item: float = 1.0
-    """Guess every next item from what came before it."""
+    """Predict the next item at every position (SASRec)."""
     rating_prediction: float = 0.3
-    """Guess the rating of a known next item."""
+    """Predict the rating of a given next item."""
     user_preference: float = 0.2
-    """Guess the items and genres of the coming events."""
+    """Predict the items and genres of the upcoming events."""
 
     def __post_init__(self) -> None:
         for entry in fields(self):
@@ -121,18 +125,19 @@ class TaskWeights:
 
 @dataclass(frozen=True)
 class SplitConfig:
-    """What trains and what is asked for."""
+    """Settings of the split into training, validation and test events."""
 
     split: Literal["leave-one-out", "global-time", "cold-start-users", "cold-start-items"] = (
         "leave-one-out"
     )
-    """leave-one-out: each user's last event tests; global-time: each user's last event after a date; cold-start-users: the
-    20th event of users who do not train; cold-start-items: each user's last event, when a fifth of the items do not train."""
+    """Test events. leave-one-out: last event of each user; global-time: last event of each user after a date;
+    cold-start-users: 20th event of users held out of training; cold-start-items: last event of each user, with a fifth
+    of the items held out of training."""
     test_share: float = 0.1
-    """global-time: the share of all events after the test date (and of the rest after the validation date)."""
+    """Share of all events after the test date of global-time, and of the earlier ones after its validation date."""
     fold: int = 0
-    """cold-start-users: which of the 5 parts of the users tests; the next one validates, the others train. cold-start-items: which
-    of the 5 parts of the items does not train."""
+    """Held-out fold, 0 to 4. cold-start-users: fold of test users; the next fold validates, the others train.
+    cold-start-items: fold of items held out of training."""
 
     def __post_init__(self) -> None:
         _require(0 < self.test_share < 1, self, "test_share", "between 0 and 1")
@@ -146,77 +151,79 @@ class SplitConfig:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How the network is trained."""
+    """Settings of training."""
 
     batch_size: int = 64
-    """The most sequences in a batch (on each device)."""
+    """Maximum number of sequences in a batch, on each device."""
     learning_rate: float = 1e-4
     """Peak learning rate of AdamW."""
     max_epochs: int = 100
-    """The most passes over the training users."""
+    """Maximum number of epochs, passes over the training users."""
     patience: int = 15
-    """Validations without a better NDCG@10 before training stops."""
+    """Epochs without a better validation NDCG@10 before training stops."""
     task_weights: TaskWeights = field(default_factory=TaskWeights)
-    """The weight of each task in the loss."""
+    """Weight of each task in the loss."""
     windows: Literal["sliding", "random", "last"] = "sliding"
-    """sliding: all windows of a history; random: one a user and epoch at a random offset; last: the most recent."""
+    """Training windows of a history. sliding: all, window_stride apart; random: one at a random offset in each epoch; last:
+    the most recent one."""
     window_stride: int = 0
-    """Events between two sliding windows; 0 is half of seq_length."""
+    """Events between the starts of two sliding windows; 0: half of seq_length."""
     cold_start_windows: int = 0
-    """Short windows that each window brings into its batch, of 1 to 32 events that begin among the user's first 64 and
-    are read as if the user were new: so that people of whom little is known are trained for."""
+    """Short extra windows for each training window, to train for cold-start and few-shot users: 1 to 32 events that start
+    among the user's first 64, read without the user id."""
     cold_item_cost: float = 0.005
-    """The share of their Hit@10 and NDCG@10 that known items may lose to new ones, a fifth of the catalogue: after
-    training the scores of new items are lowered until it holds on validation. 1: they are left as they are."""
+    """Share of validation Hit@10 and NDCG@10 that warm items may lose to cold-start items, simulated with a fifth of the
+    catalogue. After training, scores of cold-start items are lowered to meet it; 1: never lowered."""
     mask_probability: float = 0.2
-    """Share of events that are masked for item_prediction; the last one always is."""
+    """Share of events masked for item_prediction; the last event is always masked."""
     exclude_seen: bool = True
-    """Items that a token sees are no candidates of its item task, as they are none in a list."""
+    """Mask the items that a token has seen out of its softmax, as they are filtered from recommendations."""
     teacher: tuple[str, ...] = ()
-    """Model folders to learn from, besides the data; their catalogue must be the same. Several teach their mean."""
+    """Model folders of the teachers in knowledge distillation, on the same catalogue; several teach the mean of their
+    scores."""
     distillation_weight: float = 0.5
-    """The teachers' share of what the item tasks are to answer; the rest is the event that happened."""
+    """Weight of the teachers' soft targets in the item tasks; the rest is the observed item."""
     distillation_temperature: float = 1.0
-    """The teachers' scores are divided by this: above 1 they tell more of the items that they do not put first."""
+    """Softmax temperature of the teachers' scores; above 1 flattens them."""
     warm_start_from: str = ""
-    """A model folder whose weights training starts from, in place of random ones."""
+    """Model folder whose weights initialise training (warm start); empty: random weights."""
     rating_factor_l2: float = 0.012
-    """L2 penalty of the rating head's own vectors, for each rating that uses them; of its biases a tenth."""
+    """L2 penalty of the rating head's factors, for each rating that uses them; a tenth of it for its biases."""
     rating_learning_rate: float = 1e-3
-    """Peak learning rate of these vectors and biases, whatever that of the network is."""
+    """Peak learning rate of the rating head's factors and biases."""
     weight_decay: float = 0.01
-    """AdamW's decoupled weight decay, of matrices only."""
-    beta2: float = 0.98
-    """AdamW's second-moment decay."""
+    """Decoupled weight decay of AdamW, on matrices only."""
+    adam_beta2: float = 0.98
+    """Second-moment decay of AdamW."""
     warmup_steps: int = 200
-    """Optimiser steps until the peak learning rate; at most a tenth of all steps."""
+    """Optimiser steps of linear warm-up; at most a tenth of all steps."""
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
-    """The learning rate after warm-up, down to a hundredth of its peak at max_epochs."""
+    """Learning rate schedule after warm-up, down to a hundredth of the peak at max_epochs."""
     max_grad_norm: float = 1.0
-    """Gradients are clipped to this norm; 0 turns it off."""
+    """Maximum gradient norm; larger gradients are clipped, 0: never."""
     gradient_accumulation_steps: int = 1
-    """Batches summed up before an optimiser step."""
+    """Batches whose gradients are accumulated for one optimiser step."""
     ema_decay: float = 0.0
-    """Decay of the moving average of the weights that is evaluated and saved; 0 turns it off."""
+    """Decay of the exponential moving average of the weights, which is evaluated and saved; 0: no average."""
     cuda_graphs: bool = True
-    """On one GPU, in 32-true: record a step once and replay it; a small network is then several times as fast.
-    Batches are padded; with cold_start_windows, whose lengths differ most, no step is recorded."""
+    """CUDA-graph capture of the training step, on one GPU in 32-true: a small network trains several times as fast. Batches
+    are padded. Not used with cold_start_windows, whose lengths differ too much."""
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
-    """Arithmetic of the forward pass."""
+    """Floating-point precision of training."""
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
-    """What computes; auto: a GPU where there is one."""
+    """Type of device; auto: a GPU if there is one."""
     devices: int = 1
-    """Devices to train on; above 1 each takes its share of the users (DDP)."""
+    """Number of devices; above 1, each trains on its share of the users (DDP)."""
     num_workers: int = 0
-    """Processes that assemble batches; 0 does it in the training process."""
+    """Worker processes that assemble batches; 0: the training process does."""
     pin_memory: bool = False
-    """Page-locked batches for faster copies to a GPU."""
+    """Page-lock batches in memory, for faster copies to a GPU."""
     seed: int = 42
-    """Of weights, masks, windows and dropout: the same seed on the same machine gives the same weights."""
+    """Random seed of weights, masks, windows and dropout; the same seed on the same machine gives the same weights."""
     logger: Literal["csv", "tensorboard", "mlflow"] = "csv"
-    """Where losses and metrics are logged besides metrics.csv."""
+    """Logger of losses and metrics, besides metrics.csv."""
     use_wandb: bool = False
-    """Log to Weights & Biases as well."""
+    """Log to Weights & Biases too."""
 
     def __post_init__(self) -> None:
         named = (
@@ -241,7 +248,7 @@ class TrainingConfig:
             "num_workers",
         ):
             _require(getattr(self, name) >= 0, self, name, "0 or more")
-        for name in ("ema_decay", "beta2"):
+        for name in ("ema_decay", "adam_beta2"):
             _require(0 <= getattr(self, name) < 1, self, name, "0 or more and below 1")
         _require(0 <= self.cold_item_cost <= 1, self, "cold_item_cost", "between 0 and 1")
         _require(0 < self.mask_probability < 1, self, "mask_probability", "between 0 and 1")
@@ -261,7 +268,7 @@ class RunConfig:
     split: SplitConfig = field(default_factory=SplitConfig)
 
     def __post_init__(self) -> None:
-        reach = self.model.seq_length + 1  # the events that a window supervises
+        reach = self.model.seq_length + 1  # events that a window supervises
         if self.training.windows == "sliding" and self.training.window_stride > reach:
             raise ConfigError(
                 f"window_stride {self.training.window_stride} is above seq_length {self.model.seq_length} + 1: "
@@ -269,83 +276,79 @@ class RunConfig:
             )
 
     def to_dict(self) -> dict[str, Any]:
-        """The settings as a flat mapping, the form of a configuration file."""
+        """Flat mapping of all settings, the form of a configuration file."""
         settings = {**asdict(self.model), **asdict(self.training), **asdict(self.split)}
-        return {**settings, "teacher": list(self.training.teacher)}
+        settings["teacher"] = list(self.training.teacher)
+        return settings
 
     def changes(self) -> dict[str, Any]:
-        """The settings that differ from the defaults, in the same form."""
+        """Flat mapping of the settings that differ from the defaults."""
         defaults = RunConfig().to_dict()
         return {name: value for name, value in self.to_dict().items() if value != defaults[name]}
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> RunConfig:
-        """The settings of a flat mapping; what is absent has its default, what is unknown is refused by name."""
-        parts = {"model": ModelConfig, "training": TrainingConfig, "split": SplitConfig}
-        names = {part: {entry.name for entry in fields(of)} for part, of in parts.items()}
-        unknown = set(settings) - set().union(*names.values())
+        """Settings of a flat mapping; absent ones have their defaults.
+
+        Raises ConfigError for an unknown name or a value out of range.
+        """
+        groups = (ModelConfig, TrainingConfig, SplitConfig)
+        unknown = set(settings).difference(*map(_names, groups))
         if unknown:
-            raise ConfigError(
-                f"unknown setting {sorted(unknown)[0]!r}; 'bert4rec train --help' lists them"
-            )
-        chosen: dict[str, dict[str, Any]] = {
-            part: {key: settings[key] for key in settings if key in names[part]} for part in parts
-        }
-        weights = chosen["training"].get("task_weights")
-        if isinstance(weights, Mapping):
-            chosen["training"]["task_weights"] = TaskWeights(**weights)
-        elif not isinstance(weights, TaskWeights | None):
-            raise ConfigError(
-                f"task_weights is {weights!r}: it must be a mapping of tasks to weights"
-            )
-        return cls(
-            ModelConfig(**chosen["model"]),
-            TrainingConfig(**chosen["training"]),
-            SplitConfig(**chosen["split"]),
-        )
-
-    @classmethod
-    def from_stored(cls, settings: Mapping[str, Any]) -> RunConfig:
-        """The settings of a run that this or an earlier version stored: what it did not know of, it did without."""
-        return cls.from_dict(
-            {**WITHOUT, **{name: value for name, value in settings.items() if name not in GONE}}
-        )
+            name = min(unknown)
+            raise ConfigError(f"unknown setting {name!r}; 'bert4rec train --help' lists them")
+        model, training, split = (_group_from(group, settings) for group in groups)
+        return cls(model, training, split)
 
 
-GONE = ("late_starts",)
-"""Settings of training that there are no more; a model that was trained with them answers all the same."""
-WITHOUT = {"rating_factor_size": 0}
-"""Settings that came later and whose defaults change a network, as a network of before has them."""
+def _names(group: type) -> list[str]:
+    return [entry.name for entry in fields(group)]
+
+
+def _group_from(group: type, settings: Mapping[str, Any]) -> Any:
+    """One dataclass from its share of a flat mapping."""
+    chosen = {name: settings[name] for name in _names(group) if name in settings}
+    if "task_weights" in chosen:
+        chosen["task_weights"] = _task_weights(chosen["task_weights"])
+    return group(**chosen)
+
+
+def _task_weights(value: object) -> TaskWeights:
+    if isinstance(value, TaskWeights):
+        return value
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"task_weights is {value!r}: it must be a mapping of tasks to weights")
+    return TaskWeights(**value)
 
 
 @dataclass(frozen=True)
 class PrepareConfig:
-    """What to prepare, and how strictly."""
+    """Settings of data preparation."""
 
     dataset: str | None = None
-    """A MovieLens release by name: ml-100k, ml-1m, ml-10m, ml-20m, ml-25m, ml-32m or ml-latest-small."""
+    """Name of a MovieLens release: ml-100k, ml-1m, ml-10m, ml-20m, ml-25m, ml-32m or ml-latest-small."""
     schema: Path | None = None
-    """A YAML file that declares your own tables, or a RecBole .inter file; in place of dataset."""
+    """YAML file that declares your own tables, or a RecBole .inter file; in place of dataset."""
     data_dir: Path | None = None
-    """Where the release lies: a folder with its zip or its unpacked folder, or that folder; default: $BERT4REC_DATA."""
+    """Folder of the release: its unpacked folder, or one that holds that folder or its zip; default: $BERT4REC_DATA."""
     output: Path | None = None
-    """The prepared folder; default: prepared/ and the name."""
+    """Prepared folder to write; default: prepared/NAME."""
     name: str | None = None
-    """What to call the dataset in reports; default: the release, or the schema's name."""
+    """Name of the dataset in reports; default: that of the release or the schema."""
     file_order: bool = False
-    """Take the order of the rows as the order of events and ignore times: for tables without timestamps."""
+    """Order events by row instead of time, for tables without timestamps."""
     ties: Literal["file", "shuffled"] = "file"
-    """Events of a user at one time: in the order of the rows, or shuffled, to see what that order is worth."""
+    """Order of a user's events with equal timestamps: by row, or shuffled to measure the effect of that order."""
     on_bad_rows: Literal["error", "drop"] = "error"
-    """error: stop at the first row that cannot be used; drop: leave such rows out and count them."""
+    """Rows that cannot be read. error: stop at the first one; drop: leave them out and count them."""
     repeated_pairs: Literal["keep", "first", "last"] = "keep"
-    """When a user has several events with one item: keep them all, or only the first or the last."""
+    """Several events of one user with one item: keep all, the first or the last."""
     min_user_events: int = 1
-    """Users with fewer events are left out."""
+    """Minimum events of a user; others are left out."""
     min_item_events: int = 1
-    """Items with fewer events are left out; repeated together with min_user_events until both hold."""
+    """Minimum events of an item; both minima are applied in turn until they hold."""
     overwrite: bool = False
-    """Replace a prepared folder that was made with other settings."""
+    """Replace a prepared folder made with other settings."""
 
     def __post_init__(self) -> None:
         for name in ("min_user_events", "min_item_events"):

@@ -38,8 +38,8 @@ def network(**settings: object) -> Fit:
             "num_heads": 2,
             "num_layers": 2,
             "seq_length": 8,
-            "feature_size": 4,
-            "user_size": 4,
+            "feature_embedding_size": 4,
+            "user_embedding_size": 4,
         }
         run = RunConfig(
             ModelConfig(**{**sizes, **settings}), TrainingConfig(task_weights=TaskWeights())

@@ -39,8 +39,8 @@ LEARNS = {
         "hidden_size": 32,
         "num_layers": 1,
         "seq_length": 20,
-        "feature_size": 8,
-        "user_size": 8,
+        "feature_embedding_size": 8,
+        "user_embedding_size": 8,
         "batch_size": 32,
     },
     **{

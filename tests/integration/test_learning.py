@@ -81,8 +81,8 @@ def model(
         "num_heads": 2,
         "num_layers": 2,
         "seq_length": 16,
-        "feature_size": 8,
-        "user_size": 8,
+        "feature_embedding_size": 8,
+        "user_embedding_size": 8,
     }
     shares = {"dropout": 0.0, "id_dropout": 0.3, "user_dropout": 0.3}
     run = RunConfig(

@@ -27,8 +27,8 @@ RUN = RunConfig(
         num_layers=1,
         seq_length=SEQ_LENGTH,
         dropout=0.1,
-        feature_size=8,
-        user_size=8,
+        feature_embedding_size=8,
+        user_embedding_size=8,
     ),
     TrainingConfig(
         batch_size=16,
@@ -76,7 +76,7 @@ def trained(world: PreparedDataset, tmp_path: Path) -> Train:
         folder: str = "run",
         resume: bool = False,
         overwrite: bool = False,
-        report: Callable[[str], None] = lambda line: None,
+        log: Callable[[str], None] = lambda line: None,
         **changes: Any,
     ) -> Path:
         return train(
@@ -85,7 +85,7 @@ def trained(world: PreparedDataset, tmp_path: Path) -> Train:
             tmp_path / folder,
             resume=resume,
             overwrite=overwrite,
-            log=report,
+            log=log,
         )
 
     return start

@@ -285,23 +285,6 @@ def test_a_model_saved_without_data_leaves_none_of_the_one_before(
     assert artefact.load(tmp_path / "m", dataset).network.table_sizes == network.table_sizes
 
 
-def test_a_model_of_before_has_what_it_had(world_folder: Path, tmp_path: Path) -> None:
-    dataset, run = (
-        PreparedDataset.open(world_folder),
-        RunConfig(ModelConfig(hidden_size=8, num_heads=2, rating_factor_size=0)),
-    )
-    network = Bert4Rec.for_dataset(run.model, dataset, run.training.task_weights)
-    artefact.save(tmp_path / "old", network, run, dataset, make_split(dataset, run.split))
-    config = json.loads((tmp_path / "old" / "config.json").read_text())
-    for name in ("rating_factor_size", "rating_factor_l2", "warm_start_from"):
-        del config["settings"][name]
-    config["settings"]["late_starts"] = 0.5
-    (tmp_path / "old" / "config.json").write_text(json.dumps(config))
-    found = artefact.load(tmp_path / "old")
-    assert found.run.model.rating_factor_size == 0
-    assert found.network.state_dict().keys() == network.state_dict().keys()
-
-
 def test_rounding_leaves_nothing_that_16_bits_would_lose_and_the_data_as_it_is(
     model: Artefact,
 ) -> None:

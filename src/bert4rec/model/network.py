@@ -282,7 +282,9 @@ def _item_metadata(config: ModelConfig, table_sizes: TableSizes) -> ItemMetadata
     features = table_sizes.item_features
     if not config.item_features or not features:
         return None
-    return ItemMetadata(features, config.feature_size, config.hidden_size, table_sizes.item_rows)
+    return ItemMetadata(
+        features, config.feature_embedding_size, config.hidden_size, table_sizes.item_rows
+    )
 
 
 def _user_tokens(config: ModelConfig, table_sizes: TableSizes) -> UserTokens | None:
@@ -290,8 +292,8 @@ def _user_tokens(config: ModelConfig, table_sizes: TableSizes) -> UserTokens | N
         return None
     return UserTokens(
         table_sizes.user_features,
-        config.feature_size,
-        config.user_size,
+        config.feature_embedding_size,
+        config.user_embedding_size,
         config.hidden_size,
         table_sizes.user_rows,
     )

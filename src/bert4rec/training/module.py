@@ -140,7 +140,7 @@ class TrainingModule(pl.LightningModule):
         optimizer = torch.optim.AdamW(
             parameter_groups(self.network, training),
             lr=training.learning_rate,
-            betas=(0.9, training.beta2),
+            betas=(0.9, training.adam_beta2),
             fused=training.precision
             != "16-mixed",  # gradient scaling and clipping need the steps apart
         )

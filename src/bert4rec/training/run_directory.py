@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bert4rec import artefact
-from bert4rec.config import RunConfig
 from bert4rec.errors import UsageError
 from bert4rec.files import write_atomically
 from bert4rec.locks import holds_files
@@ -108,11 +107,13 @@ def _same_run(output: Path, known: dict[str, Any], wanted: dict[str, Any]) -> No
 
 
 def differing_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
-    """Which settings gave other weights, as `hidden_size 64, not 32`; each may be in any form that a file may have."""
-    before = RunConfig.from_stored({name: before[name] for name in now if name in before}).to_dict()
-    for name, value in RunConfig.from_dict(now).to_dict().items():
-        if name not in NO_EFFECT and before[name] != value:
-            yield f"{name} {before[name]!r}, not {value!r}{WHY_NOT.get(name, '')}"
+    """Differences that change the weights, each as `hidden_size 64, not 32`.
+
+    Both are flat mappings as `RunConfig.to_dict` makes them.
+    """
+    for name, value in now.items():
+        if name not in NO_EFFECT and before.get(name) != value:
+            yield f"{name} {before.get(name)!r}, not {value!r}{WHY_NOT.get(name, '')}"
 
 
 def drop_checkpoints(folder: Path) -> None:

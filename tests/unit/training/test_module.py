@@ -100,7 +100,7 @@ def test_every_weight_that_learns_is_optimised_once(world: PreparedDataset) -> N
 
 def test_the_optimiser_starts_at_the_warmed_up_share_of_the_peak(world: PreparedDataset) -> None:
     groups = optimizer(
-        world, learning_rate=0.02, rating_learning_rate=0.07, beta2=0.9, warmup_steps=10
+        world, learning_rate=0.02, rating_learning_rate=0.07, adam_beta2=0.9, warmup_steps=10
     ).param_groups
     assert [(group["lr"], group["betas"]) for group in groups] == [
         (pytest.approx(0.002), (0.9, 0.9)),

@@ -205,7 +205,7 @@ def test_an_empty_folder_is_as_good_as_none(trained: Train, tmp_path: Path) -> N
 
 def test_an_unfinished_run_is_refused_without_resume(trained: Train) -> None:
     with pytest.raises(KeyboardInterrupt):
-        trained(report=stopping_at(2))
+        trained(log=stopping_at(2))
     with pytest.raises(
         UsageError, match="unfinished run; --resume goes on with it, --overwrite starts anew"
     ):
@@ -216,7 +216,7 @@ def test_an_interrupted_run_goes_on_to_the_weights_of_one_that_never_was(
     trained: Train, complete: Path
 ) -> None:
     with pytest.raises(KeyboardInterrupt, match="--resume goes on"):
-        trained(report=stopping_at(3))
+        trained(log=stopping_at(3))
     said: list[str] = []
     resumed = trained(resume=True, log=said.append)
     assert [line.split()[1] for line in said if line.startswith("epoch")] == ["3/3"]
@@ -228,7 +228,7 @@ def test_a_run_with_worker_processes_goes_on_with_the_right_epoch(
     trained: Train, complete: Path
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
-        trained(report=stopping_at(2), num_workers=1)
+        trained(log=stopping_at(2), num_workers=1)
     assert same_weights(trained(resume=True, num_workers=1), complete)
 
 
@@ -239,7 +239,7 @@ def test_after_an_interrupt_the_next_one_is_heard(trained: Train) -> None:
     before = signal.signal(signal.SIGINT, mine)
     try:
         with pytest.raises(KeyboardInterrupt):
-            trained(report=stopping_at(1))
+            trained(log=stopping_at(1))
         assert signal.getsignal(signal.SIGINT) is mine
     finally:
         signal.signal(signal.SIGINT, before)
@@ -278,21 +278,21 @@ def test_an_error_of_the_disk_is_told_from_any_other(
     trained: Train, tmp_path: Path, problem: OSError, said: str
 ) -> None:
     with pytest.raises(Bert4RecError) as stopped:
-        trained(report=raising(problem))
+        trained(log=raising(problem))
     kept = "; what was trained is kept, --resume goes on from it"
     assert str(stopped.value) == said.replace("RUN", str(tmp_path / "run")) + kept
 
 
 def test_an_exit_that_nobody_interrupted_is_no_interrupt(trained: Train) -> None:
     with pytest.raises(SystemExit) as left:
-        trained(report=raising(SystemExit(3)))
+        trained(log=raising(SystemExit(3)))
     assert left.value.code == 3
 
 
 def test_averages_go_on_where_they_were_interrupted(trained: Train) -> None:
     whole = trained("whole", ema_decay=0.9)
     with pytest.raises(KeyboardInterrupt):
-        trained(report=stopping_at(3), ema_decay=0.9)
+        trained(log=stopping_at(3), ema_decay=0.9)
     assert same_weights(trained(resume=True, ema_decay=0.9), whole)
 
 
@@ -300,7 +300,7 @@ def test_an_interrupt_keeps_the_last_full_epochs_checkpoint_and_makes_no_model(
     trained: Train, tmp_path: Path
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
-        trained(report=stopping_at(3))
+        trained(log=stopping_at(3))
     assert last_checkpoint(tmp_path / "run")["epoch"] == 1  # counted from 0: two full epochs
     assert not (tmp_path / "run" / "config.json").exists()
 
@@ -310,7 +310,7 @@ def test_an_epoch_that_is_not_the_best_one_is_kept_too(
 ) -> None:
     scored(monkeypatch, 0.5, 0.4, 0.3)
     with pytest.raises(KeyboardInterrupt):
-        trained(report=stopping_at(3))
+        trained(log=stopping_at(3))
     assert last_checkpoint(tmp_path / "run")["epoch"] == 1
     assert torch.load(tmp_path / "run" / "training" / "best.ckpt", weights_only=True)["epoch"] == 0
 
@@ -334,7 +334,7 @@ def test_a_run_of_another_versions_network_is_refused(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        trained(report=interrupt)
+        trained(log=interrupt)
     for path in (tmp_path / "run" / "training").glob("*.ckpt"):
         checkpoint = torch.load(path, weights_only=True)
         del checkpoint["state_dict"]["network.cold_start_bias.bias_FI"]
@@ -350,7 +350,7 @@ def test_patience_goes_on_where_it_was_interrupted(
 ) -> None:
     scored(monkeypatch, 0.5, 0.4, 0.3)
     with pytest.raises(KeyboardInterrupt):
-        trained(report=stopping_at(3), max_epochs=9, patience=3)
+        trained(log=stopping_at(3), max_epochs=9, patience=3)
     scored(monkeypatch, 0.3, 0.3, 0.9)
     found = figures(trained(resume=True, max_epochs=9, patience=3))
     assert (found["epochs"], found["best_epoch"]) == (4, 1)
@@ -364,7 +364,7 @@ def test_a_run_that_was_interrupted_after_training_is_only_evaluated(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt, match="--resume goes on"):
-        trained(report=interrupt)
+        trained(log=interrupt)
     said: list[str] = []
     trained(resume=True, log=said.append)
     assert not [line for line in said if line.startswith("epoch")]

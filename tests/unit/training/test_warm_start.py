@@ -140,7 +140,7 @@ def test_a_resumed_run_needs_its_start_no_more(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        trained("run", max_epochs=3, warm_start_from=str(start), report=stop)
+        trained("run", max_epochs=3, warm_start_from=str(start), log=stop)
     shutil.rmtree(start)
     resumed = trained("run", max_epochs=3, warm_start_from=str(start), resume=True)
     whole = trained("whole", max_epochs=3, warm_start_from=str(folder))

@@ -36,7 +36,7 @@ def tuned(world: PreparedDataset, tmp_path: Path) -> Callable[..., list[TrialRes
         trials: int, folder: str = "search", run: RunConfig = RUN, space: Space = SPACE, **more: Any
     ) -> list[TrialResult]:
         return tune(
-            world, run, space, tmp_path / folder, trials, **{"report": lambda line: None, **more}
+            world, run, space, tmp_path / folder, trials, **{"log": lambda line: None, **more}
         )
 
     return start
@@ -160,7 +160,7 @@ def test_an_interrupted_search_goes_on_to_the_trials_of_one_that_never_was(
 
     whole = tuned(2)
     with pytest.raises(KeyboardInterrupt, match="--resume goes on from it"):
-        tuned(2, "cut", report=stop_in_the_second_trial)
+        tuned(2, "cut", log=stop_in_the_second_trial)
     said.clear()
     assert timeless(tuned(2, "cut", resume=True, log=said.append)) == timeless(whole)
     assert not [line for line in said if line.startswith("trial 0")]
