@@ -487,16 +487,6 @@ def test_only_a_terminal_gets_a_bar(
     assert (make_trainer(RUN.training, tmp_path, []).progress_bar_callback is not None) is bar
 
 
-def test_a_run_of_before_is_no_run_of_what_came_later(trained: Train, tmp_path: Path) -> None:
-    trained(max_epochs=1)
-    path = tmp_path / "run" / "training" / "run.json"
-    identity = json.loads(path.read_text())
-    del identity["settings"]["rating_factor_size"]
-    path.write_text(json.dumps(identity))
-    with pytest.raises(UsageError, match="was trained with rating_factor_size 0, not 64"):
-        trained(max_epochs=1)
-
-
 def test_new_items_are_their_metadata_from_the_first_step_on(
     world: PreparedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
