@@ -1,4 +1,4 @@
-"""`doctor` says what is there, and fails where a folder that it was shown is not whole."""
+"""`doctor` lists versions and the device, and fails on an incomplete or damaged folder."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ def test_doctor_reports_packages_and_the_device() -> None:
     assert "data" not in found
 
 
-def test_doctor_says_what_the_system_does_not_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_that_the_system_does_not_tell_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "sysconf")
     assert json.loads(run("doctor", "--json").succeeded())["memory"] == "unknown"
 
 
-def test_doctor_finds_whole_folders_whole(world_folder: Path, model: Path) -> None:
+def test_doctor_confirms_complete_folders(world_folder: Path, model: Path) -> None:
     found = json.loads(
         run("doctor", "--data", world_folder, "--model", model, "--json").succeeded()
     )
-    assert found["data"].startswith("whole: 80 users, 24 items, 1,200 events")
-    assert found["model"].startswith("whole: trained on synthetic")
-    assert "whole: 80 users" in run("doctor", "--data", world_folder).succeeded()
+    assert found["data"].startswith("complete: 80 users, 24 items, 1,200 events")
+    assert found["model"].startswith("complete: trained on synthetic")
+    assert "complete: 80 users" in run("doctor", "--data", world_folder).succeeded()
 
 
 @pytest.mark.parametrize("name", [*ARRAYS, "vocabulary.json", "titles.json", "manifest.json"])
@@ -54,13 +54,13 @@ def test_doctor_names_a_truncated_file_of_a_prepared_folder(
     (folder / name).write_bytes(content[: len(content) // 2])
     done = run("doctor", "--data", folder, "--json")
     assert str(folder / name) in done.refused(1)
-    assert json.loads(done.out)["data"].startswith("not whole: ")
+    assert json.loads(done.out)["data"].startswith("incomplete or damaged: ")
 
 
 @pytest.mark.parametrize(
     "name", ["event_item.npy", "event_time.npy", "event_rating.npy", "user_feature_0.npy"]
 )
-def test_doctor_names_a_file_of_other_data_though_it_is_whole(
+def test_doctor_names_an_undamaged_file_of_other_data(
     world_folder: Path, other_world: Path, copy, name: str
 ) -> None:
     folder = copy(world_folder)
@@ -70,7 +70,7 @@ def test_doctor_names_a_file_of_other_data_though_it_is_whole(
     ).refused(1)
 
 
-def test_doctor_names_what_is_missing(world_folder: Path, copy) -> None:
+def test_doctor_names_a_missing_file(world_folder: Path, copy) -> None:
     folder = copy(world_folder)
     (folder / "titles.json").unlink()
     assert "titles.json" in run("doctor", "--data", folder).refused(1)
@@ -89,7 +89,7 @@ def test_doctor_names_a_changed_file_of_a_model(model: Path, copy, name: str) ->
     assert name in run("doctor", "--model", folder).refused(1)
 
 
-def test_doctor_complains_of_both_folders_in_one_line(tmp_path: Path) -> None:
+def test_doctor_reports_both_folders_in_one_line(tmp_path: Path) -> None:
     said = run("doctor", "--data", tmp_path / "a", "--model", tmp_path / "b").refused(1)
     assert f"{tmp_path / 'a'}: the prepared folder does not exist" in said
     assert f"{tmp_path / 'b'}: does not exist" in said

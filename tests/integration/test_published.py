@@ -1,4 +1,4 @@
-"""A published model folder holds nothing of its data, and answers as its source does once the data is named."""
+"""Published model folders hold none of their data, and work once the data is named."""
 
 from __future__ import annotations
 
@@ -18,90 +18,118 @@ LATER = {
     **ML_1M,
     "ml-1m/ratings.dat": ML_1M["ml-1m/ratings.dat"].replace("::978300000\n", "::978300001\n"),
 }
-"""The same catalogue, and every user's first rating a second later."""
+"""`ML_1M` with every user's first rating a second later."""
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a release, what was prepared from it, a model and what was published of it."""
-    place = tmp_path_factory.mktemp("published")
-    zipped(place / "raw" / "ml-1m.zip")
-    (place / "note.txt").write_text("All of it is invented.\n")
+def work_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with a release, its prepared folder, a model, and the published model."""
+    folder = tmp_path_factory.mktemp("published")
+    zipped(folder / "raw" / "ml-1m.zip")
+    (folder / "note.txt").write_text("All of it is invented.\n")
     run(
-        "prepare", "--dataset", "ml-1m", "--data_dir", place / "raw", "--output", place / "prepared"
+        "prepare",
+        "--dataset",
+        "ml-1m",
+        "--data_dir",
+        folder / "raw",
+        "--output",
+        folder / "prepared",
     ).succeeded()
-    run("train", "--data", place / "prepared", "--output", place / "model", *settings()).succeeded()
+    run(
+        "train", "--data", folder / "prepared", "--output", folder / "model", *settings()
+    ).succeeded()
     run(
         "publish",
         "--model",
-        place / "model",
+        folder / "model",
         "--output",
-        place / "open",
+        folder / "open",
         "--note",
-        place / "note.txt",
+        folder / "note.txt",
     ).succeeded()
-    return place
+    return folder
 
 
-def test_nothing_of_the_data_is_in_it(place: Path) -> None:
-    published = place / "open"
+def test_published_folder_holds_none_of_the_data(work_folder: Path) -> None:
+    published = work_folder / "open"
     assert {path.name for path in published.iterdir()} == {
         *("config.json", "model.safetensors", "metrics.json", "training.json", "README.md")
     }
     everything = b"".join(path.read_bytes() for path in published.iterdir())
     assert b"Film" not in everything
     assert b"table_O" not in everything
-    assert b"Film" in (place / "model" / "metadata.json").read_bytes()
+    assert b"Film" in (work_folder / "model" / "metadata.json").read_bytes()
 
 
-def test_its_card_says_what_there_is_to_know_of_the_data(place: Path) -> None:
-    card = (place / "open" / "README.md").read_text()
+def test_card_carries_the_note_on_the_data(work_folder: Path) -> None:
+    card = (work_folder / "open" / "README.md").read_text()
     assert card.startswith("# open\n")
     assert "## Data\n\nAll of it is invented.\n" in card
     assert "RecommendationEngine.load(folder, data=prepared)" in card
 
 
-def test_where_the_models_lay_that_it_learned_from_is_not_in_it(place: Path) -> None:
-    source = place / "model"
+def test_published_settings_name_no_paths_of_teachers(work_folder: Path) -> None:
+    source = work_folder / "model"
     read = ("--warm_start_from", source, "--teacher", source)
     run(
-        "train", "--data", place / "prepared", "--output", place / "student", *settings(), *read
+        "train",
+        "--data",
+        work_folder / "prepared",
+        "--output",
+        work_folder / "student",
+        *settings(),
+        *read,
     ).succeeded()
-    run("publish", "--model", place / "student", "--output", place / "taught").succeeded()
-    told = json.loads((place / "taught" / "config.json").read_text())["settings"]
+    run(
+        "publish", "--model", work_folder / "student", "--output", work_folder / "taught"
+    ).succeeded()
+    told = json.loads((work_folder / "taught" / "config.json").read_text())["settings"]
     assert (told["warm_start_from"], told["teacher"]) == ("model", ["model"])
-    assert str(place) not in "".join(
-        path.read_text() for path in (place / "taught").iterdir() if path.suffix != ".safetensors"
+    assert str(work_folder) not in "".join(
+        path.read_text()
+        for path in (work_folder / "taught").iterdir()
+        if path.suffix != ".safetensors"
     )
 
 
 @pytest.mark.parametrize("flags", [("--data_dir", "raw"), ("--data", "prepared")])
-def test_it_reproduces_the_figures_of_its_source(place: Path, flags: tuple[str, str]) -> None:
-    source = json.loads(run("evaluate", "--model", place / "model", "--json").succeeded())
+def test_published_model_reproduces_the_metrics_of_its_source(
+    work_folder: Path, flags: tuple[str, str]
+) -> None:
+    source = json.loads(run("evaluate", "--model", work_folder / "model", "--json").succeeded())
     found = json.loads(
-        run("evaluate", "--model", place / "open", flags[0], place / flags[1], "--json").out
+        run(
+            "evaluate", "--model", work_folder / "open", flags[0], work_folder / flags[1], "--json"
+        ).out
     )
     names = [report.pop("name") for each in (source, found) for report in each["rows"].values()]
     assert names == ["model", "model", "open", "open"]
     assert found == source
-    stored = json.loads((place / "open" / "metrics.json").read_text())
+    stored = json.loads((work_folder / "open" / "metrics.json").read_text())
     assert stored["test_request_time_on"]["metrics"] == found["metrics"]
 
 
-def test_half_takes_half_the_space_and_tells_what_it_reaches(place: Path) -> None:
-    """Of a published model too, whose data is named."""
-    for source, flags in (("model", ()), ("open", ("--data", place / "prepared"))):
-        made = place / f"half of {source}"
-        run("publish", "--half", "--model", place / source, "--output", made, *flags).succeeded()
+def test_half_precision_halves_the_size_and_is_evaluated_again(work_folder: Path) -> None:
+    """Publishes a complete model, and a published one whose data is named."""
+    for source, flags in (("model", ()), ("open", ("--data", work_folder / "prepared"))):
+        made = work_folder / f"half of {source}"
+        run(
+            "publish", "--half", "--model", work_folder / source, "--output", made, *flags
+        ).succeeded()
         sizes = [
-            (place / folder / "model.safetensors").stat().st_size for folder in ("open", made.name)
+            (work_folder / folder / "model.safetensors").stat().st_size
+            for folder in ("open", made.name)
         ]
         assert sizes[1] < 0.55 * sizes[0]
         found = json.loads(
-            run("evaluate", "--model", made, "--data", place / "prepared", "--json").succeeded()
+            run(
+                "evaluate", "--model", made, "--data", work_folder / "prepared", "--json"
+            ).succeeded()
         )
         whole, told = (
-            json.loads((folder / "metrics.json").read_text()) for folder in (place / "model", made)
+            json.loads((folder / "metrics.json").read_text())
+            for folder in (work_folder / "model", made)
         )
         assert told.keys() == whole.keys()
         assert told["test_request_time_on"]["metrics"] == found["metrics"]
@@ -109,13 +137,13 @@ def test_half_takes_half_the_space_and_tells_what_it_reaches(place: Path) -> Non
         assert rmse[0] == pytest.approx(rmse[1], abs=0.01)
 
 
-def test_it_recommends_as_its_source_does(place: Path) -> None:
-    dataset = PreparedDataset.open(place / "prepared")
+def test_published_model_recommends_as_its_source(work_folder: Path) -> None:
+    dataset = PreparedDataset.open(work_folder / "prepared")
     flags = (
         "--model",
-        place / "open",
+        work_folder / "open",
         "--data_dir",
-        place / "raw",
+        work_folder / "raw",
         "--user_id",
         115,
         "--k",
@@ -124,7 +152,7 @@ def test_it_recommends_as_its_source_does(place: Path) -> None:
     )
     found = [
         *(
-            RecommendationEngine.load(place / folder, data=data)
+            RecommendationEngine.load(work_folder / folder, data=data)
             .get_recommendations(115, k=5)
             .to_dict()["items"]
             for folder, data in (("model", None), ("open", dataset))
@@ -138,38 +166,39 @@ def test_it_recommends_as_its_source_does(place: Path) -> None:
     np.testing.assert_allclose(ratings, [ratings[0]] * 3, rtol=1e-5)
 
 
-def test_doctor_finds_it_whole_until_a_file_is_damaged(place: Path, tmp_path: Path) -> None:
-    said = run("doctor", "--model", place / "open", "--json").succeeded()
+def test_doctor_confirms_a_published_model_until_a_file_is_damaged(
+    work_folder: Path, tmp_path: Path
+) -> None:
+    said = run("doctor", "--model", work_folder / "open", "--json").succeeded()
     assert json.loads(said)["model"].startswith(
-        "whole, published without its data: trained on ml-1m ("
+        "complete: published without its data, trained on ml-1m ("
     )
-    damaged = Path(shutil.copytree(place / "open", tmp_path / "damaged"))
+    damaged = Path(shutil.copytree(work_folder / "open", tmp_path / "damaged"))
     (damaged / "model.safetensors").write_bytes((damaged / "model.safetensors").read_bytes()[:-1])
     assert "model.safetensors truncated or of another model" in run(
         "doctor", "--model", damaged
     ).refused(1)
 
 
-def test_without_its_data_it_says_what_to_name(place: Path) -> None:
+def test_published_model_without_data_says_what_to_name(work_folder: Path) -> None:
     for command in (["evaluate"], ["recommend", "--user_id", "115"]):
-        said = run(*command, "--model", place / "open").refused(1)
-        assert said.startswith(
-            f"{place / 'open'}: was published without its data; name a prepared folder of ml-1m"
-        )
+        said = run(*command, "--model", work_folder / "open").refused(1)
+        without_data = f"{work_folder / 'open'}: was published without its data"
+        assert said.startswith(f"{without_data}; name a prepared folder of ml-1m")
 
 
-def test_data_of_another_catalogue_is_refused(place: Path, world_folder: Path) -> None:
-    said = run("evaluate", "--model", place / "open", "--data", world_folder).refused(1)
+def test_data_of_another_catalogue_is_refused(work_folder: Path, world_folder: Path) -> None:
+    said = run("evaluate", "--model", work_folder / "open", "--data", world_folder).refused(1)
     assert "has other users, items or features" in said
     with pytest.raises(ArtefactError, match="has other users, items or features"):
-        RecommendationEngine.load(place / "model", data=PreparedDataset.open(world_folder))
+        RecommendationEngine.load(work_folder / "model", data=PreparedDataset.open(world_folder))
 
 
-def test_other_events_of_its_catalogue_are_answered_but_not_evaluated(
-    place: Path, tmp_path: Path
+def test_other_events_of_the_catalogue_are_answered_but_not_evaluated(
+    work_folder: Path, tmp_path: Path
 ) -> None:
     zipped(tmp_path / "ml-1m.zip", LATER)
-    flags = ("--model", place / "open", "--data_dir", tmp_path)
+    flags = ("--model", work_folder / "open", "--data_dir", tmp_path)
     assert "has checksum" in run("evaluate", *flags, "--json").err.splitlines()[-1]
     assert run("recommend", *flags, "--user_id", "115", "--json").code == 0
     refused = run("publish", *flags, "--output", tmp_path / "again")
@@ -177,50 +206,53 @@ def test_other_events_of_its_catalogue_are_answered_but_not_evaluated(
     assert not (tmp_path / "again").exists()
 
 
-def test_one_of_the_two_ways_to_name_data_is_enough(place: Path) -> None:
+def test_data_and_data_dir_exclude_each_other(work_folder: Path) -> None:
     said = run(
         "evaluate",
         "--model",
-        place / "open",
+        work_folder / "open",
         "--data",
-        place / "prepared",
+        work_folder / "prepared",
         "--data_dir",
-        place / "raw",
+        work_folder / "raw",
     )
     assert "name one of them" in said.refused(2)
 
 
-def test_data_dir_is_for_releases(model: Path, tmp_path: Path) -> None:
+def test_data_dir_needs_a_model_of_a_release(model: Path, tmp_path: Path) -> None:
     assert "no MovieLens release" in run(
         "evaluate", "--model", model, "--data_dir", tmp_path
     ).refused(2)
 
 
-def test_what_was_published_is_replaced_only_when_asked(place: Path) -> None:
-    words = ("publish", "--model", place / "model", "--output", place / "open")
+def test_published_folder_is_replaced_only_with_overwrite(work_folder: Path) -> None:
+    words = ("publish", "--model", work_folder / "model", "--output", work_folder / "open")
     assert "--overwrite" in run(*words).refused(2)
-    run(*words, "--overwrite", "--note", place / "note.txt").succeeded()
+    run(*words, "--overwrite", "--note", work_folder / "note.txt").succeeded()
 
 
-def test_a_whole_model_is_not_replaced_by_what_is_published(place: Path) -> None:
+def test_complete_model_is_never_replaced_by_a_published_one(work_folder: Path) -> None:
     said = run(
-        "publish", "--model", place / "model", "--output", place / "model", "--overwrite"
+        "publish",
+        "--model",
+        work_folder / "model",
+        "--output",
+        work_folder / "model",
+        "--overwrite",
     ).refused(2)
-    assert (
-        said
-        == f"{place / 'model'}: holds something that was not published; choose another --output"
-    )
-    run("evaluate", "--model", place / "model", "--json").succeeded()
+    not_published = "holds something that was not published; choose another --output"
+    assert said == f"{work_folder / 'model'}: {not_published}"
+    run("evaluate", "--model", work_folder / "model", "--json").succeeded()
 
 
-def test_a_model_file_holds_its_data_and_takes_no_other(place: Path) -> None:
+def test_model_file_holds_its_data_and_takes_no_other(work_folder: Path) -> None:
     words = (
         "--model_path",
-        place / "m.pt",
+        work_folder / "m.pt",
         "--metadata_path",
-        place / "m.json",
+        work_folder / "m.json",
         "--data",
-        place / "prepared",
+        work_folder / "prepared",
     )
     assert (
         run("recommend", *words, "--user_id", "115")

@@ -1,4 +1,7 @@
-"""What is installed, which device is used, and whether a prepared folder or a model folder is whole."""
+"""Shows installed versions and the device; checks a prepared folder or a model folder.
+
+The exit code is 1 where a checked folder is incomplete or damaged.
+"""
 
 from __future__ import annotations
 
@@ -28,75 +31,84 @@ def add_flags(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> None:
-    """Looks, reports, and fails if a folder that was named is not whole."""
-    found = {**_installed(), **_machine()}
-    broken = []
+    """Report versions, device and folders. Raises DataError where a folder is incomplete."""
+    found = {**_versions(), **_device()}
+    problems = []
     for name, check in (("data", _check_data), ("model", _check_model)):
         folder = getattr(args, name)
-        if folder is not None:
-            try:
-                found[name] = check(folder)
-            except Bert4RecError as problem:
-                found[name] = f"not whole: {problem}"
-                broken.append(str(problem))
+        if folder is None:
+            continue
+        try:
+            found[name] = f"complete: {check(folder)}"
+        except Bert4RecError as problem:
+            found[name] = f"incomplete or damaged: {problem}"
+            problems.append(str(problem))
     if args.json:
         show_json(found)
     else:
         show_table("", ["", ""], list(found.items()))
-    if broken:
-        raise DataError("; ".join(broken))
+    if problems:
+        raise DataError("; ".join(problems))
 
 
-def _installed() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for name in (*PACKAGES, *EXTRAS):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "not installed (optional)" if name in EXTRAS else "not installed"
-    return found
+def _versions() -> dict[str, str]:
+    """Python and each package, with the version that is installed."""
+    packages = {name: _version(name) or "not installed" for name in PACKAGES}
+    extras = {name: _version(name) or "not installed (optional)" for name in EXTRAS}
+    return {"python": platform.python_version(), **packages, **extras}
 
 
-def _machine() -> dict[str, str]:
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _device() -> dict[str, str]:
+    """Device that `--accelerator auto` takes, threads and memory."""
     import torch
 
-    device = "cpu"
-    if torch.cuda.is_available():
-        device = f"gpu: {torch.cuda.device_count()} × {torch.cuda.get_device_name()}"
-    elif torch.backends.mps.is_available():
-        device = "mps"
     return {
-        "device": device,
+        "device": _accelerator(),
         "threads": f"{torch.get_num_threads()} of {os.cpu_count()} cores",
         "memory": _memory(),
     }
 
 
+def _accelerator() -> str:
+    import torch
+
+    if torch.cuda.is_available():
+        return f"gpu: {torch.cuda.device_count()} × {torch.cuda.get_device_name()}"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
 def _memory() -> str:
     try:
-        return f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB"
-    except (
-        AttributeError,
-        ValueError,
-    ):  # Windows cannot be asked, and others may not know these names
+        pages = os.sysconf("SC_PHYS_PAGES")
+        return f"{os.sysconf('SC_PAGE_SIZE') * pages / 2**30:.0f} GiB"
+    # Windows has no sysconf, and other systems may not know these names.
+    except (AttributeError, ValueError):
         return "unknown"
 
 
 def _check_data(folder: Path) -> str:
+    """Counts and checksum of a prepared folder whose files all match its manifest."""
     from bert4rec.data.dataset import PreparedDataset
 
     dataset = PreparedDataset.open(folder, verify=True)
-    counts = (
-        f"{dataset.num_users:,} users, {dataset.num_items:,} items, {len(dataset.item_N):,} events"
-    )
-    return f"whole: {counts}, {dataset.checksum}"
+    events = len(dataset.item_N)
+    counts = f"{dataset.num_users:,} users, {dataset.num_items:,} items, {events:,} events"
+    return f"{counts}, {dataset.checksum}"
 
 
 def _check_model(folder: Path) -> str:
+    """Training data of a model folder whose files all belong together."""
     from bert4rec.artefact import is_published, load, verified_training_data
 
     if is_published(folder):
         data = verified_training_data(folder)
-        return f"whole, published without its data: trained on {data['name']} ({data['checksum']})"
-    model = load(folder)
-    return f"whole: trained on {model.dataset.name} ({model.dataset.checksum})"
+        return f"published without its data, trained on {data['name']} ({data['checksum']})"
+    dataset = load(folder).dataset
+    return f"trained on {dataset.name} ({dataset.checksum})"

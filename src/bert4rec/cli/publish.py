@@ -1,6 +1,7 @@
-"""A copy of a model folder that holds nothing of the data: weights, settings and results, to pass on.
+"""Copies a model folder without its data: weights, settings and results, to pass on.
 
-Histories, ids, titles and feature tables stay at home; whoever has the data names it when asking the model.
+Histories, ids, titles and feature tables stay behind. To use a published model, name the data it
+was trained on with `--data` or `--data_dir`.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 def add_flags(parser: ArgumentParser) -> None:
     """The flags of `publish`."""
     parser.add_argument("--model", type=Path, required=True, help="The model folder.")
-    parser.add_argument("--output", type=Path, required=True, help="The folder to make.")
-    parser.add_argument("--name", help="What the card calls the model; default: the output's name.")
+    parser.add_argument("--output", type=Path, required=True, help="The folder to write.")
+    parser.add_argument("--name", help="The model's name on its card; default: the output's name.")
     parser.add_argument("--note", type=Path, help="A text file on the data, for the card.")
     parser.add_argument(
         "--half",
@@ -35,79 +36,89 @@ def add_flags(parser: ArgumentParser) -> None:
         help="Store weights in 16 bits, in half the space, and evaluate the model again.",
     )
     parser.add_argument(
-        "--overwrite", action="store_true", help="Replace what was published there."
+        "--overwrite", action="store_true", help="Replace a published model at --output."
     )
     add_data(parser)
 
 
 def run(args: Namespace) -> None:
-    """Publishes."""
+    """Write the published folder and print its size."""
     note = _text(args.note) if args.note else ""
-    from bert4rec.artefact import TRAINING_FILE, is_published, round_to_half_precision, save
+    from bert4rec.artefact import TRAINING_FILE, round_to_half_precision, save
     from bert4rec.cli.evaluate import data_of
     from bert4rec.training.model_card import model_card
 
-    if args.output.exists() and any(args.output.iterdir()):
-        if not args.overwrite:
-            raise UsageError(
-                f"{args.output}: is not empty; --overwrite replaces what was published there"
-            )
-        if not is_published(args.output):
-            raise UsageError(
-                f"{args.output}: holds something that was not published; choose another --output"
-            )
+    _check_output(args.output, args.overwrite)
     (model,) = open_models([args.model], args.data, args.data_dir)
     dataset, split = data_of(model)
-    figures = json.loads(_text(args.model / TRAINING_FILE))
-    name, run = args.name or args.output.name, _without_paths(model.run)
+    training = json.loads(_text(args.model / TRAINING_FILE))
+    run_config = _without_paths(model.run)
+    metrics = model.metrics
     if args.half:
         round_to_half_precision(model.network)
-        model = replace(model, metrics=_reached(model, dataset, split))
-    card = model_card(
-        name, run, dataset.manifest, model.metrics, figures, note=note, with_data=False
-    )
+        metrics = _evaluated_again(model, dataset, split)
+    name = args.name or args.output.name
+    manifest = dataset.manifest
+    card = model_card(name, run_config, manifest, metrics, training, note=note, with_data=False)
     save(
         args.output,
         model.network,
-        run,
+        run_config,
         dataset,
         split,
-        metrics=model.metrics,
-        training=figures,
+        metrics=metrics,
+        training=training,
         card=card,
         with_data=False,
         half=args.half,
     )
     size = sum(path.stat().st_size for path in args.output.iterdir()) / 2**20
     print(
-        f"published: {args.output}, {size:.1f} MiB, nothing of {dataset.name} in it but counts and fingerprints"
+        f"published: {args.output}, {size:.1f} MiB; "
+        f"of {dataset.name} it holds counts and fingerprints alone"
     )
 
 
-def _reached(model: Artefact, dataset: PreparedDataset, split: Split) -> dict[str, Any]:
-    """What the model was asked before, asked again."""
+def _check_output(output: Path, overwrite: bool) -> None:
+    """Raises UsageError where the output would replace something that was not published."""
+    from bert4rec.artefact import is_published
+
+    if not output.exists() or not any(output.iterdir()):
+        return
+    if not overwrite:
+        raise UsageError(f"{output}: is not empty; --overwrite replaces what was published there")
+    if not is_published(output):
+        raise UsageError(
+            f"{output}: holds something that was not published; choose another --output"
+        )
+
+
+def _evaluated_again(model: Artefact, dataset: PreparedDataset, split: Split) -> dict[str, Any]:
+    """Metrics of the rounded weights, on the subsets that the model's metrics hold."""
     from bert4rec.evaluation.evaluate import evaluate_rows
 
+    subsets: tuple[Subset, ...] = ("validation", "test")
     scorer = model.scorer()
-    both: tuple[Subset, ...] = ("validation", "test")
-    return {
-        f"{subset}_{row}": report.to_dict()
-        for subset in both
-        if any(name.startswith(subset) for name in model.metrics)
-        for row, report in evaluate_rows(scorer, dataset, split, subset).items()
-    }
+    metrics = {}
+    for subset in subsets:
+        if not any(name.startswith(subset) for name in model.metrics):
+            continue
+        for row, report in evaluate_rows(scorer, dataset, split, subset).items():
+            metrics[f"{subset}_{row}"] = report.to_dict()
+    return metrics
 
 
 def _without_paths(run: RunConfig) -> RunConfig:
-    """The models that a run read by the names of their folders: where those lay is nobody else's business."""
+    """Settings with folder names in place of paths, which may tell of people and machines."""
     training = run.training
-    teacher = tuple(Path(folder).resolve().name for folder in training.teacher)
-    warm_start_from = (
-        Path(training.warm_start_from).resolve().name if training.warm_start_from else ""
-    )
-    return replace(
-        run, training=replace(training, teacher=teacher, warm_start_from=warm_start_from)
-    )
+    teacher = tuple(_folder_name(folder) for folder in training.teacher)
+    warm_start_from = training.warm_start_from and _folder_name(training.warm_start_from)
+    training = replace(training, teacher=teacher, warm_start_from=warm_start_from)
+    return replace(run, training=training)
+
+
+def _folder_name(folder: str) -> str:
+    return Path(folder).resolve().name
 
 
 def _text(path: Path) -> str:
