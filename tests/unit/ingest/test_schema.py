@@ -8,7 +8,7 @@ import pytest
 
 from bert4rec.data.features import Kind
 from bert4rec.errors import Bert4RecError, ConfigError, SourceError
-from bert4rec.ingest.schema import read_schema
+from bert4rec.ingest.schema_file import read_schema
 
 EVENTS = "events: {file: e.csv, user: u, item: i, time: t}\n"
 

@@ -15,7 +15,7 @@ import pytest
 from bert4rec.data.dataset import PreparedDataset
 from bert4rec.errors import DataError, SourceError
 from bert4rec.ids import NO_RATING, NO_TIME
-from bert4rec.ingest import tables as sources
+from bert4rec.ingest import raw_tables
 from bert4rec.ingest.schema import Format
 
 HEADER = "u,i,r,t\n"
@@ -130,7 +130,7 @@ def test_latin_1_is_read_where_the_schema_says_so(own_tables) -> None:
 def test_a_file_converted_in_pieces_reads_like_one_in_a_single_piece(
     own_tables, monkeypatch: pytest.MonkeyPatch, piece: int
 ) -> None:
-    monkeypatch.setattr(sources, "PIECE", piece)
+    monkeypatch.setattr(raw_tables, "PIECE", piece)
     rows = "Zoë::5::3::100\r\nZoë::é::4::200\nñ::5::5::300"
     declared = "time: t, rating: r, encoding: iso-8859-1, separator: '::', header: [u, i, r, t]"
     dataset = own_tables(rows.encode("latin-1"), declared)
@@ -142,13 +142,13 @@ def test_a_file_converted_in_pieces_reads_like_one_in_a_single_piece(
 def test_no_more_than_a_piece_of_a_converted_file_is_held(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sources, "PIECE", 2**16)
+    monkeypatch.setattr(raw_tables, "PIECE", 2**16)
     path, scratch = tmp_path / "e.dat", tmp_path / "scratch"
     path.write_text("1::5::3::100\n" * 200_000, encoding="iso-8859-1")
     scratch.mkdir()
     layout = Format("::", ("u", "i", "r", "t"), "iso-8859-1", quoted=False)
     tracemalloc.start()
-    frame = sources.scan(path, layout, scratch)
+    frame = raw_tables.scan_table(path, layout, scratch)
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert most < path.stat().st_size / 4
