@@ -3,7 +3,8 @@
 Masks, biases and the layout of sequences come ready-made in an `AttentionPlan`.
 
 Legend: T tokens, B sequences, D width, H heads, E width of a head, L positions of a rectangle,
-X query tokens: all of them, or the last of each sequence. In one rectangle `t` tokens, `b` sequences.
+X query tokens: all of them, or the last of each sequence.
+In one rectangle `t` of the tokens and `b` of the sequences.
 """
 
 from __future__ import annotations

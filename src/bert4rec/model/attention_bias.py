@@ -86,7 +86,7 @@ def masked_bias(
 
 
 def attention_mask(query_bQ: Tensor, num_keys: int, length_b: Tensor, causal: bool) -> Tensor:
-    """True where a query may attend to a key: `[b, 1, Q, L]` of a causal pass, else `[b, 1, 1, L]`."""
+    """True where a query may attend to a key: `[b, 1, Q, L]`; Q is 1 of a masked pass."""
     key_L = torch.arange(num_keys, device=length_b.device)
     if causal:  # padding comes after every token, out of reach of a causal query
         return (query_bQ[:, :, None] >= key_L)[:, None]

@@ -64,7 +64,7 @@ def plan_attention(
 ) -> AttentionPlan:
     """Plan in which every token is a query.
 
-    A token of a causal pass attends to itself and what came before; otherwise to its whole sequence.
+    A token of a causal pass attends to itself and what came before, else to its whole sequence.
     Each rectangle is one block where weights are recorded or tokens attend to what comes later.
     """
     limits = limits or limits_for(sequences.item_T.device)

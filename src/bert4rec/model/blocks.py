@@ -14,7 +14,7 @@ from bert4rec.model.dropout import Dropout
 
 
 class TransformerBlock(nn.Module):
-    """Pre-norm attention and feed-forward (Vaswani et al. 2017; norm first as in Xiong et al. 2020)."""
+    """Attention and feed-forward (Vaswani et al. 2017), pre-norm (Xiong et al. 2020)."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()

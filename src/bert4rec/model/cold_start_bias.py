@@ -1,9 +1,9 @@
 """Item biases for users without events: their scores all come from nearly the same state.
 
-A state of width D orders thousands of items for every history at once. It therefore orders the most
-popular ones of an empty history less exactly than counting does. Here each of these items has a bias
-for all cold-start users, and one for each value of their features. It is fitted after training
-(`training.cold_start_bias`); until then it is zero.
+A state of width D orders thousands of items for every history at once. It therefore orders the
+most popular ones of an empty history less exactly than counting does. Here each of these items has
+a bias for all cold-start users, and one for each value of their features. Biases are fitted after
+training (`training.cold_start_bias`); until then they are zero.
 
 Legend: B users, V item rows, I items that have a bias, X users without events,
 F columns: one for all cold-start users, then one for each value of each feature.

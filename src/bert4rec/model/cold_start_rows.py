@@ -28,8 +28,8 @@ def reset_cold_start_rows(network: Bert4Rec, user_X: Tensor, item_I: Tensor) -> 
     """Make cold-start users and items of rows that have no training event.
 
     Users' rows become those of the unknown user. Items' rows become zero, so that metadata alone
-    places them, and they are no candidates in training. A network that cannot place cold-start items
-    keeps their rows, and learns from their absence among the targets to rank them low.
+    places them, and they are no candidates in training. A network that cannot place cold-start
+    items keeps their rows, and learns from their absence among the targets to rank them low.
     """
     weights, device = dict(network.named_parameters()), network.item.weight.device
     for name in USER_ROW_WEIGHTS:

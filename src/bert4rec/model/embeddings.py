@@ -35,7 +35,7 @@ def item_init_std(config: ModelConfig) -> float:
 
 
 def position_embedding(config: ModelConfig) -> nn.Embedding | None:
-    """Vector of each position, the start token's included; None where the configuration has none."""
+    """Vector of each position, the start token's included; None without the setting."""
     if config.position == "none":
         return None
     positions = config.seq_length + 1

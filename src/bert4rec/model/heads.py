@@ -18,11 +18,11 @@ from bert4rec.model.lookup import embed
 from bert4rec.model.table_sizes import FeatureSize, TableSizes
 
 BIAS_PENALTY_SHARE = 0.1
-"""L2 penalty of a bias relative to a vector's: many ratings agree on a bias, a vector fits any few."""
+"""L2 penalty of a bias relative to a vector's: a bias is what many ratings agree on."""
 
 
 class ItemHead(nn.Module):
-    """Scores of the whole catalogue, with output embeddings tied to the input (Press and Wolf 2017).
+    """Scores of the whole catalogue; output embeddings are tied to the input (Press and Wolf 2017).
 
     `score_XV = output_states(state_XD) @ output_embeddings(item_VD).T + bias_V`
     """
@@ -47,8 +47,8 @@ class ItemHead(nn.Module):
 class RatingHead(nn.Module):
     """Distribution over the rating levels that a user in some state gives to a known item.
 
-    A perceptron reads the state and the item embedding. `RatingFactors` add what is particular to the
-    user and the item.
+    A perceptron reads the state and the item embedding. `RatingFactors` add what is particular to
+    the user and the item.
     """
 
     def __init__(self, config: ModelConfig, table_sizes: TableSizes) -> None:
@@ -75,8 +75,8 @@ class RatingHead(nn.Module):
 class RatingFactors(nn.Module):
     """Biased matrix factorisation (Koren, Bell and Volinsky 2009) in logits of the rating levels.
 
-    A user and an item each have a bias for every level, and a vector. The product of the two vectors
-    moves all levels along one learned direction. Cold-start users and items have zeros.
+    A user and an item each have a bias for every level, and a vector. The product of the two
+    vectors moves all levels along one learned direction. Cold-start users and items have zeros.
     """
 
     def __init__(self, size: int, table_sizes: TableSizes) -> None:
@@ -100,8 +100,8 @@ class RatingFactors(nn.Module):
     def square_norm(self, user_N: Tensor, item_N: Tensor, is_rated_N: Tensor) -> Tensor:
         """Mean squared norm of the user's and item's factors over the ratings, the L2 penalty.
 
-        The vectors' part is multiplied by the direction's length. Otherwise they would shrink and the
-        direction would grow in their place.
+        The vectors' part is multiplied by the direction's length. Otherwise they would shrink and
+        the direction would grow in their place.
         """
         user_N = user_N.masked_fill(~is_rated_N, UNKNOWN)
         item_N = item_N.masked_fill(~is_rated_N, PAD)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
@@ -172,9 +173,9 @@ class Bert4Rec(nn.Module):
     ) -> Tensor:
         """State of every token, `[T, D]`.
 
-        `record` collects attention weights. `token_weight_T`, from 0 to 1, scales the tokens: gradient
-        attributions differentiate it. With `last` the states are those of each sequence's last token,
-        `[B, D]`, and the last block computes no others.
+        `record` collects attention weights. `token_weight_T`, from 0 to 1, scales the tokens:
+        gradient attributions differentiate it. With `last` the states are those of each sequence's
+        last token, `[B, D]`, and the last block computes no others.
         """
         x_TD = self._embed_tokens(sequences, item_VD)
         x_TD = x_TD if token_weight_T is None else x_TD * token_weight_T[:, None]
@@ -191,7 +192,7 @@ class Bert4Rec(nn.Module):
             x_TD = self._apply_block(block, x_TD, plan)
         x_TD = self._apply_block(last_block, x_TD, last_plan)
         if record is not None and plan.weights is not None:
-            record["layers"] = [weight for layer in plan.weights for weight in layer]
+            record["layers"] = list(chain.from_iterable(plan.weights))
         return self.norm(x_TD)
 
     def _encode_pass(

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from bert4rec.model.lookup import embed
 
 HALF_OCTAVES = 64
-"""Buckets of a duration: 0 unknown, then one for each factor of √2, from a second to over 60 years."""
+"""Buckets of a duration: 0 unknown, then one per factor of √2, from a second to over 60 years."""
 
 _DAY, _HOUR = 86_400, 3_600
 _FIRST_WEEKDAY = 3  # 1 January 1970 was a Thursday; Monday is 0
@@ -27,7 +27,7 @@ def half_octave(seconds: Tensor) -> Tensor:
 
 
 class TemporalEmbedding(nn.Module):
-    """Sum of the vectors of day of year, weekday, hour (UTC) and gap. Row 0 of each is "unknown"."""
+    """Sum of the vectors of day of year, weekday, hour (UTC) and gap; row 0 is "unknown"."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class TemporalEmbedding(nn.Module):
         return calendar_TD + embed(self.gap.weight, gap_T)
 
     def _day_of_year(self, day_T: Tensor) -> Tensor:
-        """Day 0 … 364, or 365 in leap years, by the calendar; `day_T` counts from 1 January 1970."""
+        """Day 0 … 364, or 365 in leap years; `day_T` counts from 1 January 1970."""
         year_start = self.get_buffer("year_start")
         year_T = torch.searchsorted(year_start, day_T, right=True) - 1
         return (day_T - year_start[year_T]).clamp(max=365)

@@ -161,8 +161,8 @@ def _take_rows(known: Tensor, row_O: Ints, new_OD: Tensor) -> Tensor:
 def _new_rows(network: Bert4Rec, name: str, own: Tensor, known: Tensor) -> Tensor:
     """A weight as it begins in new rows.
 
-    Items that their metadata places begin at zero, feature values as the mean of the known ones, and
-    other rows as they were drawn.
+    Items that their metadata places begin at zero, feature values as the mean of the known ones,
+    and other rows as they were drawn.
     """
     if name in ITEM_ROW_WEIGHTS and network.places_cold_start_items:
         return torch.zeros_like(own)

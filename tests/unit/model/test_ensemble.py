@@ -1,18 +1,14 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 
-from bert4rec.artefact import Artefact, scorer_of
 from bert4rec.config import TaskWeights
 from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.histories import Histories
 from bert4rec.data.splits import make_split
-from bert4rec.data.synthetic import synthetic_dataset
-from bert4rec.errors import DataError, UsageError
+from bert4rec.errors import DataError
 from bert4rec.evaluation.evaluate import evaluate
 from bert4rec.model.ensemble import EnsembleScorer
 from bert4rec.model.scorer import NetworkScorer
@@ -110,44 +106,3 @@ def test_members_that_differ_in_what_there_is_a_mean_of_are_refused(world: Prepa
 
 
 # Models that were loaded
-
-
-def model(world: PreparedDataset, folder: str, split: str = "leave-one-out") -> Artefact:
-    run = settings(split=split)
-    made = make_split(world, run.split)
-    data = {"name": world.name, "checksum": world.checksum}
-    return Artefact(
-        Path(folder),
-        run,
-        network_of(world),
-        world,
-        data,
-        {"name": split, "checksum": made.checksum},
-    )
-
-
-def test_one_model_is_asked_as_it_is_and_several_as_their_ensemble(world: PreparedDataset) -> None:
-    one, other = model(world, "runs/a"), model(world, "runs/b")
-    assert isinstance(scorer_of([one]), NetworkScorer)
-    joint = scorer_of([one, other])
-    assert isinstance(joint, EnsembleScorer)
-    assert joint.name == "a + b"
-
-
-def test_models_that_do_not_belong_together_are_refused_by_both_folders(
-    world: PreparedDataset,
-) -> None:
-    first = model(world, "runs/a")
-    others = synthetic_dataset(seed=1, num_users=80, num_items=24, events_per_user=20)
-    with pytest.raises(
-        DataError, match=rf"^runs/a and runs/b: trained on different data .+{others.checksum}"
-    ):
-        scorer_of([first, model(others, "runs/b")])
-    with pytest.raises(
-        DataError, match=r"^runs/a and runs/b: trained on different splits .+global-time"
-    ):
-        scorer_of([first, model(world, "runs/b", "global-time")])
-    with pytest.raises(UsageError, match=r"named twice"):
-        scorer_of([first, model(world, "runs/b"), model(world, "runs/../runs/a")])
-    with pytest.raises(UsageError, match=r"no model is named"):
-        scorer_of([])
