@@ -23,7 +23,7 @@ from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.splits import Split
 from bert4rec.errors import ConfigError
 from bert4rec.model.scorer import NetworkScorer
-from bert4rec.training.losses import SoftTargets
+from bert4rec.training.cross_entropy import SoftTargets
 
 READINGS = {"next_item": "causal", "item_prediction": "masked"}
 """The item tasks, and the reading of a batch that each is asked of."""

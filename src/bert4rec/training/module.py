@@ -104,7 +104,7 @@ class TrainingModule(pl.LightningModule):
             training.task_weights,
             tables,
             exclude_seen=training.exclude_seen,
-            taught=self.teacher.taught(batch) if self.teacher is not None else None,
+            soft_targets=self.teacher.taught(batch) if self.teacher is not None else None,
             rating_factor_l2=training.rating_factor_l2,
         )
 
