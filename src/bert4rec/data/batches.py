@@ -40,7 +40,10 @@ class UpcomingEvents(TensorRecord):
 
 @dataclass(frozen=True)
 class Batch(TensorRecord):
-    """One training step: a causal and a masked pass over the same windows. A part is None if its task is off."""
+    """One training step: a causal and a masked pass over the same windows.
+
+    A part is None if its task is off.
+    """
 
     causal: Supervised | None
     masked: Supervised | None

@@ -1,8 +1,8 @@
-"""`PreparedDataset`: numbered histories and feature tables, memory-mapped or in memory. Needs numpy alone.
+"""`PreparedDataset`: numbered histories and feature tables. Needs numpy alone.
 
 `dataset_builder` makes one from events in any order, `prepared_folder` reads and writes its files.
 
-Legend: B users of a request, N events, U user rows (row 0 unknown), V item rows (rows 0 and 1 PAD and MASK).
+Legend: B users of a request, N events, U user rows, V item rows.
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ class Vocabularies:
 
 @dataclass(frozen=True)
 class PreparedDataset:
-    """Events sorted by (user, time), and the feature tables. Ties keep the file's order unless shuffled.
+    """Events sorted by (user, time), and feature tables; memory-mapped or in memory.
+
+    Ties keep the file's order unless shuffled.
 
     Example:
         >>> from bert4rec.data.synthetic import synthetic_dataset
@@ -62,7 +64,7 @@ class PreparedDataset:
     manifest: Mapping[str, Any]
     """Name, source, counts, checksums and cleaning report of the preparation."""
     start_U1: Ints
-    """int64 `[U + 1]`: user row u has the events `start_U1[u] : start_U1[u + 1]`; the unknown user has none."""
+    """Offsets (int64): user row u has the events `start_U1[u] : start_U1[u + 1]`."""
     item_N: Ints
     """int32 item rows."""
     time_N: Ints
@@ -87,7 +89,8 @@ class PreparedDataset:
             verify: Read every file and compare it with the manifest's fingerprint.
 
         Raises:
-            PreparedDataError: The folder is absent, incomplete, damaged or of another format version.
+            PreparedDataError: The folder is absent, incomplete, damaged or of another format
+                version.
         """
         folder = Path(folder)
         manifest, arrays = read_prepared_folder(folder)
@@ -250,7 +253,8 @@ class PreparedDataset:
             stop_B: Event indices, from 0 to N.
             request_time_B: Request times; unknown by default.
             start_B: First event of each history; by default the user's first.
-            is_cold_start_B: Cold-start users. Their row becomes UNKNOWN; the features go into the request.
+            is_cold_start_B: Cold-start users. Their row becomes UNKNOWN; the features go into the
+                request.
         """
         if start_B is None:
             start_B = np.asarray(self.start_U1)[user_B]

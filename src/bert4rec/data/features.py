@@ -13,7 +13,7 @@ from bert4rec.ids import RawId
 
 
 class Kind(StrEnum):
-    """Kind of a feature's values, and the layout of its table. A table has one row per item or user row."""
+    """Kind of a feature's values, and layout of its table over item or user rows."""
 
     CATEGORICAL = "categorical"
     """One value per row: int32 `[rows]`, 0 where unknown."""
@@ -30,7 +30,7 @@ class Feature:
     name: str
     kind: Kind
     values: Sequence[RawId] = ()
-    """Known values; value v has value row v + 1, and row 0 is unknown. Empty for a numeric feature."""
+    """Known values in the order of their value rows, from row 1; empty for a numeric feature."""
     labels: Mapping[str, str] | None = None
     """Descriptions by the value's text (`{'7': 'executive/managerial'}`)."""
     mean: float = 0.0

@@ -1,4 +1,4 @@
-"""`Histories`: past events of B users at a request. Evaluation, engine and baselines all start from them.
+"""`Histories`: past events of users at a request, from which all scoring starts.
 
 Legend: B users, N events of all of them end to end, X some of the users or items.
 """

@@ -1,7 +1,7 @@
-"""The prepared folder on disk, read and written: `.npy` arrays, ids and titles as JSON, and a manifest.
+"""The prepared folder, read and written: `.npy` arrays, ids and titles as JSON, a manifest.
 
-The manifest is written last: its presence means that the folder is complete. A new folder is written beside the
-final one and renamed at the end. Meaning of the arrays is left to `dataset`.
+The manifest is written last: its presence means that the folder is complete. A new folder is
+written beside the final one and renamed at the end. Meaning of the arrays is left to `dataset`.
 """
 
 from __future__ import annotations
@@ -34,8 +34,11 @@ def read_manifest(folder: Path) -> Manifest:
     """Manifest of a complete folder, in whatever format version."""
     if not (folder / MANIFEST).is_file():
         reason = "is not complete" if folder.is_dir() else "does not exist"
-        advice = f"make it with 'bert4rec prepare --dataset NAME --output {folder}' (own tables: --schema FILE)"
-        raise PreparedDataError(f"{folder}: the prepared folder {reason}; {advice}")
+        command = f"bert4rec prepare --dataset NAME --output {folder}"
+        raise PreparedDataError(
+            f"{folder}: the prepared folder {reason}; "
+            f"make it with '{command}' (own tables: --schema FILE)"
+        )
     manifest = _read_json(folder / MANIFEST)
     if not isinstance(manifest, dict):
         raise PreparedDataError(f"{folder / MANIFEST}: is damaged; prepare the data again")
@@ -48,8 +51,8 @@ def read_prepared_folder(folder: Path) -> tuple[Manifest, Arrays]:
     version = manifest.get("format_version")
     if version != FORMAT_VERSION:
         raise PreparedDataError(
-            f"{folder}: format version {version} of the prepared folder is not the one this version reads "
-            f"({FORMAT_VERSION}); prepare the data again"
+            f"{folder}: format version {version} of the prepared folder is not the one "
+            f"this version reads ({FORMAT_VERSION}); prepare the data again"
         )
     names = [*EVENT_ARRAYS, *_table_names("item", manifest), *_table_names("user", manifest)]
     return manifest, {name: _map_array(folder / f"{name}.npy") for name in names}
@@ -108,7 +111,7 @@ def write_prepared_folder(
 
 
 def refuse_foreign_folder(folder: Path) -> None:
-    """Raise UsageError for a folder with other content than a prepared dataset, which must not be replaced."""
+    """Raise UsageError for a folder that holds something else, which must not be replaced."""
     is_empty = folder.is_dir() and not any(folder.iterdir())
     if folder.exists() and not is_empty and not (folder / MANIFEST).is_file():
         raise UsageError(f"{folder}: exists and is no prepared folder; choose another --output")

@@ -3,8 +3,10 @@
 Training and serving make their sequences here, so that serving reads exactly what training read.
 Windows, masks and targets are drawn in `batches`.
 
-A causal sequence is `MASK, e_1, …, e_n`: a start token, then the events. Each token's state predicts the next event.
-A masked sequence is the events, some replaced by MASK. The state of a MASK predicts the event at its position.
+- A causal sequence is `MASK, e_1, …, e_n`: a start token, then the events. The state of each token
+  predicts the next event.
+- A masked sequence is the events, some replaced by MASK. The state of a MASK predicts the event at
+  its position.
 
 Legend: B sequences, N events of all of them end to end, T tokens of all of them end to end.
 """
@@ -62,8 +64,8 @@ class Sequences(TensorRecord):
 def causal_sequences(histories: Histories, seq_length: int) -> Sequences:
     """Causal sequences of a start token and the last `seq_length` events of each history.
 
-    A token's request time is the time of the next event; the last token's is that of the request. If the time
-    of the request is unknown, every token's is: in training as in serving.
+    A token's request time is the time of the next event; the last token's is that of the request.
+    If the time of the request is unknown, every token's is: in training as in serving.
     """
     recent = last_events(histories, seq_length)
     start_B = recent.start_B1[:-1]
@@ -82,7 +84,7 @@ def causal_sequences(histories: Histories, seq_length: int) -> Sequences:
 
 
 def masked_sequences(histories: Histories, seq_length: int) -> Sequences:
-    """Masked sequences of the last `seq_length` − 1 events of each history and a MASK at the request time."""
+    """Masked sequences of the last `seq_length` − 1 events and a MASK at the request time."""
     recent = last_events(histories, seq_length - 1)
     end_B = recent.start_B1[1:]
     time_T = np.insert(recent.time_N, end_B, recent.request_time_B)

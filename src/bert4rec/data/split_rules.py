@@ -16,10 +16,12 @@ from bert4rec.data.dataset import PreparedDataset
 from bert4rec.errors import ConfigError, DataError
 
 COLD_START_TARGET = 20
-"""cold-start-users: number of the target event, counted from 1. It is the same however many events are shown: a later
-target would be another question (MovieLens users meet their first films on a sign-up page)."""
+"""cold-start-users: number of the target event, counted from 1.
+
+It is the same however many events are shown: a later target would be another question (MovieLens
+users meet their first films on a sign-up page)."""
 COLD_START_ITEM_EVENTS = 5
-"""cold-start-items: fewest events of an item that may be held out. From fewer, a model learns next to nothing anyway."""
+"""cold-start-items: fewest events of a held-out item. Fewer teach a model next to nothing."""
 _FOLDS_SEED = 20
 """Seed of the shuffle into folds, the same for every run."""
 
@@ -60,10 +62,11 @@ def leave_one_out(dataset: PreparedDataset, config: SplitConfig) -> SplitParts:
 
 
 def global_temporal(dataset: PreparedDataset, config: SplitConfig) -> SplitParts:
-    """Global temporal split: everything before one date trains, and each user's last event after it tests.
+    """Global temporal split: events before one date train, each user's last one after it tests.
 
-    The last `test_share` of all events lies after the test date. Of the events before it, the same share lies after
-    the validation date. Events between the two dates validate in the same way and do not train.
+    The last `test_share` of all events lies after the test date. Of the events before it, the same
+    share lies after the validation date. Events between the two dates validate in the same way and
+    do not train.
     """
     if not dataset.has_times:
         raise ConfigError(
@@ -90,13 +93,13 @@ def _first_event_from(dataset: PreparedDataset, date: np.int64) -> Ints:
 
 
 def _last_events(start_U: Ints, from_U: Ints, stop_U: Ints) -> Targets:
-    """Last event in `from : stop` of each user who has one there and at least one event before it."""
+    """Last event in `from : stop` of each user with an event there and one before it."""
     user_C = np.flatnonzero((stop_U > from_U) & (stop_U - 1 > start_U))
     return Targets(user_C, stop_U[user_C] - 1)
 
 
 def cold_start_users(dataset: PreparedDataset, config: SplitConfig) -> SplitParts:
-    """Strong generalisation: users of one fold test, those of the next validate, and neither trains.
+    """Strong generalisation: users of one fold test, of the next validate; neither trains.
 
     Users with enough events are divided into folds; those with fewer always train.
     """
@@ -137,8 +140,8 @@ def _folds(dataset: PreparedDataset, config: SplitConfig, row_X: Ints, needed: s
     """Rows in folds, shuffled the same way in every run; a fold's rows ascend."""
     if len(row_X) < FOLDS:
         raise DataError(
-            f"{dataset.name}: split {config.split!r} needs {FOLDS} {needed} events, one for each fold; "
-            f"it has {len(row_X)}: take 'leave-one-out'"
+            f"{dataset.name}: split {config.split!r} needs {FOLDS} {needed} events, "
+            f"one for each fold; it has {len(row_X)}: take 'leave-one-out'"
         )
     shuffled_X = np.random.default_rng(_FOLDS_SEED).permutation(row_X)
     return [np.sort(fold) for fold in np.array_split(shuffled_X, FOLDS)]

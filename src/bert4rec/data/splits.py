@@ -1,11 +1,15 @@
-"""Splits: training events, and the held-out cases of validation and test. `split_rules` holds the protocols.
+"""Splits: training events, and the held-out cases of validation and test.
 
-A user's events are sorted by time. The training events are a prefix of them, `start_U1[u] : train_stop_U[u]`, and
-the history of a case is the range `start : target` before its target event. A cold-start-items split also takes the
-events of its held-out items out of training, wherever they stand.
+A user's events are sorted by time. The training events are a prefix of them, `start_U1[u] :
+train_stop_U[u]`, and the history of a case is the range `start : target` before its target event. A
+cold-start-items split also takes the events of its held-out items out of training, wherever they
+stand.
 
-A user without a training event is a cold-start user under every split. The cases mark it, so no scorer reads a user
-row that was never trained. An item without a training event is a cold-start item.
+A user without a training event is a cold-start user under every split. The cases mark it, so no
+scorer reads a user row that was never trained. An item without a training event is a cold-start
+item.
+
+The protocols are the rules in `split_rules`.
 
 Legend: C evaluation cases, N events, U user rows, V item rows.
 """
@@ -76,7 +80,7 @@ class Split:
 
     name: str
     train_stop_U: Ints
-    """User row u trains on its events from `start_U1[u]` up to here, except those of held-out items."""
+    """User row u trains on its events before this one, except those of held-out items."""
     validation: Cases
     test: Cases
     checksum: str
@@ -111,11 +115,13 @@ def make_split(dataset: PreparedDataset, config: SplitConfig) -> Split:
     test = _cases(dataset, is_cold_start_U, parts.test)
     if not len(test):
         raise DataError(
-            f"{dataset.name}: split {config.split!r} leaves nobody to evaluate; it needs users with 3 events"
+            f"{dataset.name}: split {config.split!r} leaves nobody to evaluate; "
+            "it needs users with 3 events"
         )
     if not is_training_N.any():
         raise DataError(
-            f"{dataset.name}: split {config.split!r} leaves nothing to train on; take 'leave-one-out'"
+            f"{dataset.name}: split {config.split!r} leaves nothing to train on; "
+            "take 'leave-one-out'"
         )
     return Split(
         name=f"{config.split}, fold {config.fold}" if config.split in FOLDED else config.split,

@@ -1,7 +1,8 @@
 """A synthetic world with a known answer, for tests and examples. Needs numpy alone.
 
-Items form groups, which are their genres. Within a group they follow one another in a fixed circle. A user prefers
-one group, which demographics hint at. The user walks its circle, jumps now and then, and rates its items high.
+Items form groups, which are their genres. Within a group they follow one another in a fixed circle.
+A user prefers one group, which demographics hint at. The user walks its circle, jumps now and then,
+and rates its items high.
 
 Legend: N events, M values per row, U user rows, V item rows.
 """
@@ -38,8 +39,8 @@ def synthetic_dataset(
 ) -> PreparedDataset:
     """The synthetic world, in memory or as a prepared folder.
 
-    Users are 1, 2, … and items 101, 102, …; item 101 + i has genre i mod 4. The next item after 101 + i is usually
-    101 + i + 4, the next of its genre, and after the last one the first.
+    Users are 1, 2, … and items 101, 102, …; item 101 + i has genre i mod 4. The next item after 101
+    + i is usually 101 + i + 4, the next of its genre, and after the last one the first.
 
     Args:
         seed: Seed of all random draws.
@@ -54,22 +55,17 @@ def synthetic_dataset(
         )
     random = np.random.default_rng(seed)
     group_of_user = np.arange(num_users) % GROUPS
-    users, items, times, ratings = [], [], [], []
-    for user, group in enumerate(group_of_user):
+    histories = []
+    for user, group in enumerate(group_of_user.tolist()):
         events = events_per_user if user % 2 else max(3, events_per_user // 2)
-        item_N = _walk(random, group, events, num_items)
-        gap_N = random.integers(60, _DAY, events)
-        base_rating_N = np.where(item_N % GROUPS == group, 4, 1)
-        users.append(np.full(events, user))
-        items.append(item_N)
-        times.append(_START + user * _DAY + np.cumsum(gap_N))
-        ratings.append(base_rating_N + random.integers(0, 2, events))
+        histories.append(_history(random, user, group, events, num_items))
+    user_N, item_N, time_N, rating_N = map(np.concatenate, zip(*histories, strict=True))
     tables = NumberedTables(
         name="synthetic",
-        user_N=np.concatenate(users) + FIRST_USER,
-        item_N=np.concatenate(items) + FIRST_ITEM,
-        time_N=np.concatenate(times),
-        rating_N=np.concatenate(ratings),
+        user_N=user_N + FIRST_USER,
+        item_N=item_N + FIRST_ITEM,
+        time_N=time_N,
+        rating_N=rating_N,
         rating_levels=[1.0, 2.0, 3.0, 4.0, 5.0],
         user_ids=list(range(FIRST_USER_ID, FIRST_USER_ID + num_users)),
         item_ids=list(range(FIRST_ITEM_ID, FIRST_ITEM_ID + num_items)),
@@ -82,8 +78,22 @@ def synthetic_dataset(
     return dataset if folder is None else dataset.save(folder)
 
 
+def _history(
+    random: np.random.Generator, user: int, group: int, events: int, num_items: int
+) -> tuple[Ints, Ints, Ints, Ints]:
+    """User, item, time and rating of each event of one user."""
+    item_N = _walk(random, group, events, num_items)
+    time_N = _START + user * _DAY + np.cumsum(random.integers(60, _DAY, events))
+    base_N = np.where(item_N % GROUPS == group, 4, 1)
+    rating_N = base_N + random.integers(0, 2, events)
+    return np.full(events, user), item_N, time_N, rating_N
+
+
 def _walk(random: np.random.Generator, group: int, events: int, num_items: int) -> Ints:
-    """Items along the group's circle. A jump goes to any item; the walk goes on from its position in the circle."""
+    """Items along the group's circle, with jumps.
+
+    A jump goes to any item, and the walk continues from its position in the circle.
+    """
     circle = len(range(group, num_items, GROUPS))
     position = int(random.integers(circle))
     items = []
@@ -115,7 +125,7 @@ def _item_features(num_items: int) -> list[FeatureTable]:
 
 
 def _user_features(random: np.random.Generator, group_of_user: Ints) -> list[FeatureTable]:
-    """Gender and age, which together hint at the preferred group, and an occupation without information."""
+    """Gender and age, which hint at the preferred group, and an uninformative occupation."""
     users = len(group_of_user)
     is_honest = random.random(users) < _HONEST
     gender = np.where(is_honest, group_of_user % 2, 1 - group_of_user % 2) + 1

@@ -13,7 +13,7 @@ Change = Callable[[Tensor], Tensor]
 
 
 class TensorRecord:
-    """Base of a frozen dataclass whose fields are tensors, mappings of them, further records or plain values."""
+    """Base of a frozen dataclass of tensors, mappings of tensors, records and plain values."""
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Self:
         """Copy of the record on another device."""

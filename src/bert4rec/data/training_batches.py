@@ -1,4 +1,4 @@
-"""Training batches: windows, masks and targets, drawn reproducibly from seed, epoch and batch number.
+"""Training batches, drawn reproducibly from seed, epoch and batch number.
 
 Windows are cut in `windows`, token sequences are made in `sequences`.
 
@@ -112,7 +112,7 @@ class TrainingBatches(Dataset[Batch]):
     def _masked(
         self, windows: Windows, is_timed_B: Mask, random: np.random.Generator
     ) -> Supervised:
-        """Masked sequences: random positions and always the last are replaced by MASK and predicted."""
+        """Masked sequences: random positions, and always the last, are masked and predicted."""
         stop_B = windows.stop_W
         start_B = np.maximum(windows.start_W, stop_B - self.model.seq_length)
         length_B = stop_B - start_B
@@ -136,7 +136,7 @@ class TrainingBatches(Dataset[Batch]):
         return self._supervised(sequences, token_S, event_T[token_S])
 
     def _supervised(self, sequences: Sequences, token_S: Ints, event_S: Ints) -> Supervised:
-        """Sequences whose tokens `token_S` predict the events `event_S`; ratings only if they are trained."""
+        """Sequences whose tokens predict the given events; ratings only if they are trained."""
         rating_S = np.asarray(self.dataset.rating_N[event_S])
         if not self.training.task_weights.rating_prediction:
             rating_S = np.full_like(rating_S, NO_RATING)
@@ -153,12 +153,13 @@ class TrainingBatches(Dataset[Batch]):
     ) -> UpcomingEvents:
         """Training items from the target of one token per sequence on.
 
-        Any token of a causal sequence may look ahead. Of a masked one only the last may: the others' future is visible.
+        Any token of a causal sequence may look ahead. Of a masked one only the last may: the
+        others' future is visible.
         """
         length_B = np.asarray(sequences.lengths)
         position_B = random.integers(0, length_B) if any_token else length_B - 1
         token_B = np.cumsum(length_B) - length_B + position_B
-        # In both passes the token at position p predicts the event `length − p` before the window's end.
+        # In both passes, position p predicts the event `length − p` before the window's end.
         event_B = windows.stop_W - length_B + position_B
         event_BA = event_B[:, None] + np.arange(UPCOMING_EVENTS)
         stop_B1 = np.asarray(self.split.train_stop_U)[windows.user_W][:, None]

@@ -5,7 +5,7 @@ Legend: U user rows, W windows, X windows of several users, counted within a use
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.splits import Split
 
 COLD_START_LENGTH = 32
-"""Longest cold-start window, in events. Lengths are log-uniform: short windows are as frequent as long ones."""
+"""Longest cold-start window, in events; lengths are log-uniform."""
 COLD_START_RANGE = 64
 """Cold-start windows begin among this many first events: a cold-start user has a short history."""
 
@@ -53,28 +53,40 @@ class Windows:
 def training_windows(
     dataset: PreparedDataset, split: Split, model: ModelConfig, training: TrainingConfig, epoch: int
 ) -> Windows:
-    """Windows of up to `seq_length` + 1 training events: the inputs and, shifted by one, the targets.
+    """Windows of up to `seq_length` + 1 training events: inputs and, shifted by one, targets.
 
-    Every user with a training event takes part. A single event is predicted from the start token and user tokens.
+    Every user with a training event takes part. A single event is predicted from the start token
+    and user tokens.
     """
     start_U = np.asarray(dataset.start_U1[:-1])
     stop_U = np.asarray(split.train_stop_U)
-    user_W: Ints = np.flatnonzero(stop_U > start_U)
+    user_U = np.flatnonzero(stop_U > start_U)
+    is_cold_start_W = np.zeros(len(user_U), dtype=np.bool_)
+    windows = Windows(user_U, start_U[user_U], stop_U[user_U], is_cold_start_W)
     size = model.seq_length + 1
-    first_W = start_U[user_W]
-    stop_W = stop_U[user_W]
-    spare_W = np.maximum(stop_W - first_W - size, 0)
     if training.windows == "sliding":
-        stride = training.window_stride or max(1, model.seq_length // 2)
-        count_W = -(-spare_W // stride) + 1
-        number_X = np.arange(count_W.sum()) - np.repeat(np.cumsum(count_W) - count_W, count_W)
-        user_W, first_W, stop_W = (np.repeat(array, count_W) for array in (user_W, first_W, stop_W))
-        stop_W = np.maximum(stop_W - number_X * stride, np.minimum(stop_W, first_W + size))
+        windows = _sliding(windows, size, training.window_stride or max(1, model.seq_length // 2))
     elif training.windows == "random":
         random = np.random.default_rng((training.seed, epoch, 1))
-        stop_W = stop_W - random.integers(0, spare_W + 1)
-    first_W = np.maximum(first_W, stop_W - size)
-    return Windows(user_W, first_W, stop_W, np.zeros(len(user_W), dtype=np.bool_))
+        back_W = random.integers(0, _spare(windows, size) + 1)
+        windows = replace(windows, stop_W=windows.stop_W - back_W)
+    first_W = np.maximum(windows.start_W, windows.stop_W - size)
+    return replace(windows, start_W=first_W)
+
+
+def _spare(windows: Windows, size: int) -> Ints:
+    """Events of each range beyond one window, `[W]`."""
+    return np.maximum(windows.length_W - size, 0)
+
+
+def _sliding(ranges: Windows, size: int, stride: int) -> Windows:
+    """Ranges that end every `stride` events, from the last event back to the first full window."""
+    count_W = -(-_spare(ranges, size) // stride) + 1
+    repeated = ranges.take(np.repeat(np.arange(len(ranges)), count_W))
+    number_X = np.arange(count_W.sum()) - np.repeat(np.cumsum(count_W) - count_W, count_W)
+    first_stop_W = np.minimum(repeated.stop_W, repeated.start_W + size)
+    stop_W = np.maximum(repeated.stop_W - number_X * stride, first_stop_W)
+    return replace(repeated, stop_W=stop_W)
 
 
 def with_cold_start_windows(

@@ -49,7 +49,8 @@ def _count(counts: Counts, reason: str, before: pl.DataFrame, after: pl.DataFram
 def _distinct(frame: pl.DataFrame) -> pl.DataFrame:
     """First of the rows that differ in nothing but `row`.
 
-    Only rows with a repeated hash are compared: comparing all takes four times the memory of everything else.
+    Only rows with a repeated hash are compared: comparing all takes four times the memory of
+    everything else.
     """
     identity = [column for column in frame.columns if column != "row"]
     hash_N = frame.select(identity).hash_rows().to_numpy()

@@ -1,4 +1,4 @@
-"""The audit of a preparation: what every column of every file became, and how many rows were left out."""
+"""The audit of a preparation: the use of every column, and the number of rows left out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MovieLens releases obtained: from this machine first, else from GroupLens, else (100K) from a public wheel."""
+"""MovieLens releases: from this machine, else from GroupLens, else (100K) from a wheel."""
 
 from __future__ import annotations
 
@@ -46,7 +46,8 @@ def obtain(release: Release, data_dir: Path | None, scratch: Path, log: Log) -> 
         return open_local(release, found, scratch, log)
     if data_dir is not None:
         raise DataError(
-            f"{data_dir}: holds neither {release.name}.zip nor a folder {release.folder}; {advice(release)}"
+            f"{data_dir}: holds neither {release.name}.zip nor a folder {release.folder}; "
+            f"{advice(release)}"
         )
     if release.name == "ml-100k" and (wheel := cached_wheel()):
         return open_wheel(release, wheel, scratch)
@@ -74,7 +75,8 @@ def _download(url: str, release: Release, log: Log) -> Path:
             md5 = md5_of(unfinished)
             if release.md5 and md5 != release.md5:
                 raise DataError(
-                    f"{url}: the download has md5 {md5}, not the published {release.md5}; try again later"
+                    f"{url}: the download has md5 {md5}, not the published {release.md5}; "
+                    "try again later"
                 )
             unfinished.replace(target)
         except (ConnectionError, TimeoutError):

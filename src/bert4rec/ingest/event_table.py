@@ -1,6 +1,7 @@
 """Event tables to typed events, and the rows that cannot be used.
 
-An unusable row is an error that names file, row and field, or is dropped and counted. Cleaning is left to `cleaning`.
+An unusable row is an error that names file, row and field, or is dropped and counted. Cleaning is
+left to `cleaning`.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class Events:
     """Events in the file's order."""
 
     frame: pl.DataFrame
-    """Columns `row`, `user`, `item`, `time` (seconds) and `rating`, the last two if there are any."""
+    """Columns `row`, `user` and `item`, and if declared `time` (seconds) and `rating`."""
     levels: Sequence[float]
     """Rating scale in ascending order; empty without ratings."""
     has_times: bool
@@ -202,7 +203,8 @@ def _levels(events: pl.DataFrame, table: EventTable, path: Path) -> list[float]:
     levels = sorted(events["rating"].drop_nulls().unique().to_list())
     if len(levels) > MOST_LEVELS:
         raise SourceError(
-            f"{len(levels)} distinct ratings are no scale; declare 'scale' in the schema or leave 'rating' out",
+            f"{len(levels)} distinct ratings are no scale; "
+            "declare 'scale' in the schema or leave 'rating' out",
             path,
             field=table.rating,
         )

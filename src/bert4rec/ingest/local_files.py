@@ -30,7 +30,9 @@ class Source:
 
 
 def find_local(release: Release, data_dir: Path | None) -> Path | None:
-    """Archive or folder of a release: in `data_dir` alone if given, else in `$BERT4REC_DATA` or the cache.
+    """Archive or folder of a release.
+
+    It is looked up in `data_dir` alone if given, else in `$BERT4REC_DATA` and the cache.
 
     Raises:
         UsageError: The named folder does not exist.
@@ -77,13 +79,14 @@ def _is_release_folder(release: Release, place: Path) -> bool:
 
 
 def open_local(release: Release, found: Path, scratch: Path, log: Log) -> Source:
-    """Source of a release's folder or archive. Another archive than the published one is noted and used."""
+    """Source of a release's folder or archive; an archive that was not published is noted."""
     if found.is_dir():
         return Source(found, release.schema, f"folder {found.name}", scratch, release.rows)
     md5 = md5_of(found)
     if release.md5 and md5 != release.md5:
         log(
-            f"note: {found.name} is not the published archive (md5 {md5}, not {release.md5}); used as it is"
+            f"note: {found.name} is not the published archive "
+            f"(md5 {md5}, not {release.md5}); used as it is"
         )
     folder = unpack(found, release.schema, scratch)
     return Source(folder, release.schema, f"{found.name} (md5 {md5})", scratch, release.rows)
@@ -123,8 +126,8 @@ def _unpack_file(
 def advice(release: Release) -> str:
     """Remedy for a release that cannot be found or fetched."""
     return (
-        f"place {release.name}.zip (from https://grouplens.org/datasets/movielens/) or its unpacked folder somewhere "
-        "and name that place with --data_dir or BERT4REC_DATA"
+        f"place {release.name}.zip (from https://grouplens.org/datasets/movielens/) or its "
+        "unpacked folder somewhere and name that place with --data_dir or BERT4REC_DATA"
     )
 
 

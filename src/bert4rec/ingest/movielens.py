@@ -1,7 +1,7 @@
 """MovieLens releases: the layout of each, and the published checksum of its archive.
 
-Layouts and code lists are those of the releases' own README files. Checksums are those that GroupLens publishes
-beside the archives. Files are found in `local_files` and fetched in `download`.
+Layouts and code lists are those of the releases' own README files. Checksums are those that
+GroupLens publishes beside the archives. Files are found in `local_files` and fetched in `download`.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ _OCCUPATION_CODES_100K = {
     "entertainment": 21,
     "librarian": 22,
 }
-"""Codes of MovieLens 1M for the words of 100K. The two words without a code there get the next ones."""
+"""Codes of MovieLens 1M for the words of 100K; the two words without one get the next codes."""
 
 
 @dataclass(frozen=True)
@@ -227,7 +227,7 @@ def _ml_100k() -> Schema:
 
 
 def ml_100k_in_recbole() -> Schema:
-    """MovieLens 100K as RecBole's atomic files: the same events, users and genres, titles without the year."""
+    """MovieLens 100K as RecBole's atomic files: titles lack the year, all else is the same."""
     events = EventTable(
         file="ml-100k.inter",
         user="user_id",

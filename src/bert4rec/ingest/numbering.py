@@ -15,7 +15,7 @@ from bert4rec.data.arrays import Ints
 from bert4rec.ids import FIRST_ITEM, FIRST_USER, NO_RATING
 
 TIES_SEED = 20_000
-"""Seed of the one permutation that shuffles ties. Any number will do; it stays, so that the checksum does."""
+"""Seed of the permutation that shuffles ties: arbitrary, but checksums depend on it."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class NumberedEvents:
 
 
 def shuffle_ties(frame: pl.DataFrame) -> pl.DataFrame:
-    """All rows in random order. Events are sorted by user and time later, stably, so that only ties keep it."""
+    """Rows in random order. Only ties keep it: events are later sorted by user and time, stably."""
     return frame[np.random.default_rng(TIES_SEED).permutation(len(frame))]
 
 

@@ -1,6 +1,7 @@
 """Preparation: raw tables to a prepared folder.
 
-The steps are source → events → cleaning → numbering → features → dataset, each in a module of its own.
+The steps are source → events → cleaning → numbering → features → dataset, each in a module of its
+own.
 """
 
 from __future__ import annotations
@@ -68,7 +69,8 @@ def _source_name(config: PrepareConfig) -> str:
         )
     if config.dataset is not None and config.dataset not in RELEASES:
         raise UsageError(
-            f"unknown dataset {config.dataset!r}; known are {', '.join(RELEASES)}, others need --schema"
+            f"unknown dataset {config.dataset!r}; known are {', '.join(RELEASES)}, "
+            "others need --schema"
         )
     return config.name or config.dataset or str(config.schema and config.schema.stem)
 
@@ -129,7 +131,7 @@ def _count_incomplete(
     items: SideFeatures,
     users: SideFeatures,
 ) -> None:
-    """Add the ids without a row in their table, and the users with a single event, to the counts."""
+    """Count the ids without a row in their table, and the users with a single event."""
     schema = source.schema
     for owner, table, side in (("items", schema.items, items), ("users", schema.users, users)):
         if table is not None and side.ids_without_row:

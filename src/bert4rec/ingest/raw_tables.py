@@ -1,7 +1,8 @@
 """Raw tables as lazy frames: text of any layout, and Parquet.
 
-Files are scanned lazily, so a table need not fit in memory as text. Polars cannot scan other encodings than UTF-8 or
-separators of several characters: such files are first converted, piece by piece.
+Files are scanned lazily, so a table need not fit in memory as text. Polars cannot scan other
+encodings than UTF-8 or separators of several characters: such files are first converted, piece by
+piece.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _SHOWN_COLUMNS = 20
 
 
 def scan_table(path: Path, layout: Format, scratch: Path) -> pl.LazyFrame:
-    """Rows of a file with their number in `row`, from 0. Text stays text, and Parquet keeps its types.
+    """Rows of a file with their number in `row`, from 0; Parquet keeps its types.
 
     A file that must be converted is kept in the folder `scratch`, which must outlive the frame.
     """

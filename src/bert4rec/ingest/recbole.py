@@ -13,7 +13,7 @@ _FORMAT = Format(quoted=False)
 
 
 def recbole_schema(path: Path) -> Schema:
-    """Schema of a `.inter` file and the `.item` and `.user` files beside it; every typed column is used."""
+    """Schema of a `.inter` file and of the `.item` and `.user` files beside it."""
     types = _column_types(path)
     for required in ("user_id", "item_id"):
         if required not in types:
@@ -47,7 +47,7 @@ def _column_types(path: Path) -> dict[str, str]:
 
 
 def _side_table(path: Path, key: str) -> SideTable | None:
-    """All columns of a `.item` or `.user` file. A text column with "title" in its name is the title."""
+    """All columns of a `.item` or `.user` file; a text column named like a title is the title."""
     if not path.is_file():
         return None
     types = _column_types(path)

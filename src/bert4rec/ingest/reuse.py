@@ -22,7 +22,7 @@ _IRRELEVANT = ("output", "overwrite", "data_dir")
 
 
 def preparation_settings(config: PrepareConfig) -> dict[str, Any]:
-    """Settings, schema fingerprint and file fingerprints, which together decide the content of the folder."""
+    """Settings and fingerprints of schema and files, which decide the content of the folder."""
     settings = {key: value for key, value in asdict(config).items() if key not in _IRRELEVANT}
     if config.schema is not None:
         settings["schema"] = hashlib.sha256(config.schema.read_bytes()).hexdigest()
@@ -32,7 +32,7 @@ def preparation_settings(config: PrepareConfig) -> dict[str, Any]:
 
 
 def _source_files(config: PrepareConfig) -> dict[str, Path]:
-    """Tables, or the archive that holds them, by name; empty for a release that is not on this machine."""
+    """Tables, or their archive, by name; empty for a release that is not on this machine."""
     if config.schema is not None:
         schema = read_schema(config.schema)
         folder = config.schema.parent

@@ -19,7 +19,7 @@ class Format:
     """Layout of a text file. A Parquet file declares its own."""
 
     separator: str = ""
-    """Field separator; by default a tab in `.tsv`, `.inter`, `.item` and `.user` files, else a comma."""
+    """Field separator; by default a comma, in `.tsv` and RecBole files a tab."""
     header: Sequence[str] = ()
     """Column names of a file without a header line."""
     encoding: str = "utf-8"

@@ -1,7 +1,7 @@
 """Schemas read from files: YAML for own tables, and RecBole's atomic files.
 
-Values are checked against the types of the dataclasses in `schema`. An error is one line that names the file, the
-key, its value and what is allowed. `docs/own-tables.md` is the reference for users.
+Values are checked against the types of the dataclasses in `schema`. An error is one line that names
+the file, the key, its value and what is allowed. `docs/own-tables.md` is the reference for users.
 """
 
 from __future__ import annotations
@@ -95,7 +95,8 @@ class _Section:
     def values(self, cls: type, aliases: Mapping[str, str] | None = None) -> dict[str, Any]:
         """Values of the fields of a dataclass, checked by the fields' types.
 
-        `aliases` holds the keys of fields that the file names differently. Fields of other types are left out.
+        `aliases` holds the keys of fields that the file names differently. Fields of other types
+        are left out.
         """
         values = {}
         for name, hint in get_type_hints(cls).items():

@@ -52,7 +52,10 @@ def build_side_features(
     for column in table.features:
         built = build_feature(column, rows, reserved, path)
         if not built.known:
-            reason = f"gives feature {column.name!r} no value at all; correct its declaration or leave it out"
+            reason = (
+                f"gives feature {column.name!r} no value at all; "
+                "correct its declaration or leave it out"
+            )
             raise SourceError(reason, path, field=column.columns[0])
         features.append(built)
     titles = rows[table.title].fill_null("").to_list() if table.title else None

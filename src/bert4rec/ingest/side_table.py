@@ -1,4 +1,4 @@
-"""Item and user tables as text columns, one row per id. Features are built from them in `feature_tables`."""
+"""Item and user tables as text columns, one row per id, from which features are built."""
 
 from __future__ import annotations
 

