@@ -79,6 +79,9 @@ class Bert4Rec(nn.Module):
     The network is built for the tables of one dataset. A task of weight 0 has no head.
     """
 
+    cold_item_I: Tensor | None
+    """Rows of cold-start items of the training run; None if there are none."""
+
     def __init__(self, config: ModelConfig, table_sizes: TableSizes, tasks: TaskWeights) -> None:
         super().__init__()
         self.config, self.table_sizes = config, table_sizes
