@@ -105,11 +105,11 @@ def run(args: Namespace) -> None:
 
 def measured(engine: RecommendationEngine, sizes: list[int], args: Namespace) -> Iterator[Latency]:
     """A catalogue after the other."""
-    from bert4rec.engine.latency import grown, latency
+    from bert4rec.engine.latency import measure_latency, with_made_up_items
 
     for size in sizes:
-        scorer = engine.scorer if size == engine.dataset.num_items else grown(engine.scorer, size)
-        yield latency(scorer, engine.dataset, args.requests, args.batch_sizes, args.k)
+        scorer = engine.scorer if size == engine.dataset.num_items else with_made_up_items(engine.scorer, size)
+        yield measure_latency(scorer, engine.dataset, args.requests, args.batch_sizes, args.k)
 
 
 def _rate(users_per_second: float | None) -> str:

@@ -1,26 +1,32 @@
-"""What makes an item stand where it stands: the measured effect of each past event and of what is known of the user."""
+"""Explanation of an item's rank: measured effects of past events, user features and item features."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from jsonargparse import ArgumentParser, Namespace
 
 from bert4rec.cli.flags import add_json, add_settings, at_least_one, settings_of
-from bert4rec.cli.model_flags import HistoryFlags, ModelFlags
+from bert4rec.cli.model_flags import ModelFlags
 from bert4rec.cli.output import console, show_json, show_table
+from bert4rec.cli.request_flags import HistoryFlags
 from bert4rec.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bert4rec.engine.answers import Explanation
     from bert4rec.engine.engine import RecommendationEngine
+    from bert4rec.engine.request import Request
     from bert4rec.ids import RawId
 
 BAR_WIDTH = 20
 
 
 def add_flags(parser: ArgumentParser) -> None:
-    """The flags of `explain`."""
+    """Flags of `explain`."""
     add_settings(parser, ModelFlags)
     parser.add_argument("--user_id", type=str, help="The user's id.")
     add_own_flags(parser)
@@ -29,81 +35,97 @@ def add_flags(parser: ArgumentParser) -> None:
 
 
 def add_own_flags(parser: ArgumentParser) -> None:
-    """The flags that only an explanation has."""
+    """Flags of an explanation alone."""
     parser.add_argument(
-        "--item_id", type=str, help="The item to explain; default: the first that is recommended."
+        "--item_id", type=str, help="The item to explain; default: the first recommendation."
     )
     parser.add_argument(
         "--method",
-        type=Literal["measured", "gradients"],
-        default="measured",
-        help="Leave events out, or estimate that by integrated gradients: faster.",
+        type=Literal["leave-one-out", "gradients"],
+        default="leave-one-out",
+        help="Leave each event out, or estimate that by integrated gradients: faster.",
     )
-    parser.add_argument("--plot", type=Path, help="A PNG to draw: the effects, over the history.")
+    parser.add_argument("--plot", type=Path, help="A PNG to draw: effects over the history.")
     parser.add_argument(
-        "--attention", type=Path, help="A PNG to draw: where the network looked, by block and head."
+        "--attention", type=Path, help="A PNG to draw: attention maps by block and head."
     )
-    parser.add_argument("--shown", type=int, default=10, help="How many events the table shows.")
+    parser.add_argument("--shown", type=int, default=10, help="Number of events in the table.")
 
 
 def run(args: Namespace) -> None:
-    """Explains."""
+    """Explain one item."""
     shown = at_least_one(args, "shown")
     engine = settings_of(ModelFlags, args).engine()
-    asked = settings_of(HistoryFlags, args).arguments(engine, args.user_id)
-    item_id = (
-        _first(engine, asked) if args.item_id is None else engine.dataset.items.parse(args.item_id)
-    )
-    explained = engine.explain_recommendation(
-        **asked, recommended_item_id=item_id, method=args.method
-    )
-    if args.plot or args.attention:
-        from bert4rec.engine.plots import plot_attention, plot_explanation
-
-        if args.plot:
-            plot_explanation(explained, args.plot)
-        if args.attention:
-            plot_attention(engine.attention_maps(**asked), args.attention)
+    request = settings_of(HistoryFlags, args).request(engine.dataset, args.user_id)
+    if args.item_id is None:
+        item_id = _first_recommendation(engine, request)
+    else:
+        item_id = engine.dataset.items.parse(args.item_id)
+    explanation = engine.explain(request, item_id, args.method)
+    _plot(args, engine, request, explanation)
     if args.json:
-        show_json(explained.to_dict())
+        show_json(explanation.to_dict())
+    else:
+        _show(explanation, shown)
+
+
+def _first_recommendation(engine: RecommendationEngine, request: Request) -> RawId:
+    """Best unseen item."""
+    for item in engine.recommend(replace(request, k=1)):
+        return item.item_id
+    raise UsageError(
+        "every item has been seen and none is left to recommend: name one with --item_id"
+    )
+
+
+def _plot(
+    args: Namespace, engine: RecommendationEngine, request: Request, explanation: Explanation
+) -> None:
+    """Write the plots that the flags name."""
+    if not (args.plot or args.attention):
         return
-    console().print(explained.sentence)
-    most = max((abs(event.effect) for event in explained.events), default=0.0) or 1.0
+    from bert4rec.engine.plots import plot_attention, plot_explanation
+
+    if args.plot:
+        plot_explanation(explanation, args.plot)
+    if args.attention:
+        plot_attention(engine.attention_maps(request), args.attention)
+
+
+def _show(explanation: Explanation, shown: int) -> None:
+    """Print the sentence and the tables of effects."""
+    console().print(explanation.sentence)
+    _show_events(explanation, shown)
+    _show_features("user and request features", explanation.context_effects)
+    _show_features("item features", explanation.item_feature_effects)
+    if explanation.similar_items:
+        rows = [
+            [item.item_id, item.title or "", item.similarity] for item in explanation.similar_items
+        ]
+        show_table("most similar items of the history", ["item_id", "title", "cosine"], rows)
+
+
+def _show_events(explanation: Explanation, shown: int) -> None:
+    largest = max((abs(event.effect) for event in explanation.events), default=0.0) or 1.0
     rows = [
         [
             event.item_id,
             event.title or "",
             event.effect,
-            event.alone,
+            event.effect_alone,
             event.rank_without,
-            _bar(event.effect / most),
+            _bar(event.effect / largest),
         ]
-        for event in explained.events[:shown]
+        for event in explanation.events[:shown]
     ]
-    columns = ["item_id", "title", "effect", "alone", "rank without", ""]
+    columns = ["item_id", "title", "effect", "effect alone", "rank without", ""]
     show_table("effect of each past event on the score, the most important first", columns, rows)
-    for known, worth in (
-        ("the user and the request", explained.side_information),
-        ("the item", explained.item_information),
-    ):
-        if worth:
-            show_table(
-                f"effect of what is known of {known}",
-                ["what", "effect"],
-                [list(pair) for pair in worth.items()],
-            )
-    if explained.similar:
-        rows = [[item.item_id, item.title or "", item.similarity] for item in explained.similar]
-        show_table("most like it in the history", ["item_id", "title", "cosine"], rows)
 
 
-def _first(engine: RecommendationEngine, asked: dict[str, Any]) -> RawId:
-    """The first recommended item."""
-    for item in engine.get_recommendations(**asked, k=1):
-        return item.item_id
-    raise UsageError(
-        "every item has been seen and none is left to recommend: name one with --item_id"
-    )
+def _show_features(owner: str, effects: Mapping[str, float]) -> None:
+    if effects:
+        rows = [[name, effect] for name, effect in effects.items()]
+        show_table(f"effect of {owner}", ["feature", "effect"], rows)
 
 
 def _bar(share: float) -> str:

@@ -1,4 +1,4 @@
-"""The best next items for a known user, for anyone whose history you pass, or for many users at once."""
+"""Top-k recommendations for a known user, for a history you pass, or for many users at once."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING
 from jsonargparse import ArgumentParser, Namespace
 
 from bert4rec.cli.flags import add_json, add_settings, add_switch, settings_of
-from bert4rec.cli.model_flags import HistoryFlags, ModelFlags, RuleFlags
+from bert4rec.cli.model_flags import ModelFlags
 from bert4rec.cli.output import bar, show_json, show_table
-from bert4rec.cli.recommendation_files import check_format, write_lists
+from bert4rec.cli.recommendation_files import check_format, write_tables
+from bert4rec.cli.request_flags import HistoryFlags, RuleFlags
 from bert4rec.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from bert4rec.engine.answers import Recommendation
+    from bert4rec.engine.answers import Recommendation, Recommendations
     from bert4rec.ids import RawId, Vocabulary
 
 
 def add_flags(parser: ArgumentParser) -> None:
-    """The flags of `recommend`."""
+    """Flags of `recommend`."""
     add_settings(parser, ModelFlags)
     parser.add_argument("--user_id", type=str, help="The user's id.")
     parser.add_argument(
@@ -31,106 +32,108 @@ def add_flags(parser: ArgumentParser) -> None:
         type=Path,
         help="With --users: a .parquet, .csv or .tsv of user_id, item_id, score, rank.",
     )
-    parser.add_argument("--k", type=int, default=10, help="How many items.")
-    add_switch(parser, "filter_seen", True, "Leave out what the history holds.")
+    parser.add_argument("--k", type=int, default=10, help="Number of items.")
+    add_switch(parser, "filter_seen", True, "Leave out the items of the history.")
     add_settings(parser, HistoryFlags)
     add_settings(parser, RuleFlags)
     add_json(parser)
 
 
 def run(args: Namespace) -> None:
-    """Recommends."""
+    """Recommend items to one user, or to many with --users."""
     if args.users is not None or args.output is not None:
         recommend_many(args)
         return
     engine = settings_of(ModelFlags, args).engine()
-    asked = settings_of(HistoryFlags, args).arguments(engine, args.user_id)
-    rules = settings_of(RuleFlags, args).rules(engine)
-    found = engine.get_recommendations(**asked, k=args.k, filter_seen=args.filter_seen, rules=rules)
+    rules = settings_of(RuleFlags, args).rules(engine.dataset)
+    request = settings_of(HistoryFlags, args).request(
+        engine.dataset, args.user_id, k=args.k, filter_seen=args.filter_seen, rules=rules
+    )
+    found = engine.recommend(request)
     if args.json:
         show_json(found.to_dict())
         return
-    rated = any(item.expected_rating is not None for item in found)
-    rows = [
-        [
-            item.rank,
-            item.item_id,
-            item.title or "",
-            item.score,
-            *(_rating(item) if rated else []),
-            *([_moves(item)] if rules else []),
-        ]
-        for item in found
-    ]
-    who = f"user {args.user_id}" if args.user_id is not None else "this history"
-    show_table(
-        f"recommended to {who}",
-        [
-            *("rank", "item_id", "title", "score"),
-            *(["rating", "80 % within"] if rated else []),
-            *(["moved by"] if rules else []),
-        ],
-        rows,
-    )
+    user = "this history" if args.user_id is None else f"user {args.user_id}"
+    _show(found, f"recommended to {user}", has_rules=rules is not None)
+
+
+def _show(found: Recommendations, title: str, has_rules: bool) -> None:
+    """Table of the recommendations, with ratings and moves where there are any."""
+    has_ratings = any(item.expected_rating is not None for item in found)
+    columns = ["rank", "item_id", "title", "score"]
+    if has_ratings:
+        columns += ["rating", "80 % within"]
+    if has_rules:
+        columns += ["moved by"]
+    rows = [_row(item, has_ratings, has_rules) for item in found]
+    show_table(title, columns, rows)
+
+
+def _row(item: Recommendation, has_ratings: bool, has_rules: bool) -> list[object]:
+    row: list[object] = [item.rank, item.item_id, item.title or "", item.score]
+    if has_ratings:
+        row += [item.expected_rating, _interval(item)]
+    if has_rules:
+        row += [_moves(item)]
+    return row
+
+
+def _interval(item: Recommendation) -> str:
+    """Interval of the rating, `3 to 5`."""
+    if item.rating_interval is None:
+        return ""
+    low, high = item.rating_interval
+    return f"{low:g} to {high:g}"
+
+
+def _moves(item: Recommendation) -> str:
+    """Rules with the rank before and after each: `where 14 → 2, diversity 2 → 3`."""
+    moves = item.moves or ()
+    return ", ".join(f"{move.rule} {move.rank_before} → {move.rank_after}" for move in moves)
 
 
 def recommend_many(args: Namespace) -> None:
-    """The lists of many users, in a file."""
+    """Write the recommendations of many users to a file."""
     history = settings_of(HistoryFlags, args)
+    _check_many(args, history)
+    check_format(args.output)
+    engine = settings_of(ModelFlags, args).engine()
+    rules = settings_of(RuleFlags, args).rules(engine.dataset)
+    users = None if args.users == "all" else _read_ids(Path(args.users), engine.dataset.users)
+    total = len(engine.dataset.users) if users is None else len(users)
+    started = time.perf_counter()
+    tables = engine.recommend_many(
+        users, args.k, args.filter_seen, request_time=history.time(), rules=rules
+    )
+    progress = bar(tables, "recommending", total, lambda table: table.num_users)
+    write_tables(progress, engine.dataset, args.output)
+    seconds = time.perf_counter() - started
+    if args.json:
+        summary = {"users": total, "output": str(args.output)}
+        show_json({**summary, "seconds": seconds, "users_per_second": total / seconds})
+        return
+    print(f"{total:,} users in {seconds:.1f} s, {total / seconds:,.0f} users/s: {args.output}")
+
+
+def _check_many(args: Namespace, history: HistoryFlags) -> None:
+    """Raises UsageError for flags that do not go with --users."""
     if args.users is None or args.output is None:
         raise UsageError(
             "--users and --output go together: whose lists, and the file to write them to"
         )
     if args.user_id is not None or history != HistoryFlags(request_time=history.request_time):
         raise UsageError(
-            "--users asks stored histories: leave out --user_id, --item_sequence and what goes with them"
+            "--users takes stored histories: "
+            "leave out --user_id, --item_sequence and what goes with them"
         )
-    check_format(args.output)
-    engine = settings_of(ModelFlags, args).engine()
-    rules = settings_of(RuleFlags, args).rules(engine)
-    users = None if args.users == "all" else _ids(Path(args.users), engine.dataset.users)
-    total = len(engine.dataset.users) if users is None else len(users)
-    started = time.perf_counter()
-    lists = engine.recommend_many(
-        users, args.k, args.filter_seen, request_time=history.moment(), rules=rules
-    )
-    write_lists(
-        bar(lists, "recommending", total, lambda piece: int((piece.rank == 1).sum())),
-        engine.dataset,
-        args.output,
-    )
-    seconds = time.perf_counter() - started
-    if args.json:
-        show_json(
-            {
-                "users": total,
-                "output": str(args.output),
-                "seconds": seconds,
-                "users_per_second": total / seconds,
-            }
-        )
-        return
-    print(f"{total:,} users in {seconds:.1f} s, {total / seconds:,.0f} users/s: {args.output}")
 
 
-def _moves(item: Recommendation) -> str:
-    """`where 14 → 2, diversity 2 → 3`: the rule, the place before it and after it."""
-    return ", ".join(
-        f"{move.rule} {move.rank_before} → {move.rank_after}" for move in item.moves or ()
-    )
-
-
-def _ids(path: Path, users: Vocabulary) -> list[RawId]:
-    """The ids of a file, one a line; the first line may be the heading `user_id`."""
-    words = [
-        line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()
-    ]
-    if not words[words[:1] == ["user_id"] :]:
+def _read_ids(path: Path, users: Vocabulary) -> list[RawId]:
+    """Ids of a file, one a line; the first line may be the heading `user_id`."""
+    lines = path.read_text(encoding="utf-8-sig").splitlines()
+    words = [line.strip() for line in lines if line.strip()]
+    if words and words[0] == "user_id":
+        words = words[1:]
+    if not words:
         raise DataError(f"{path}: holds no user ids; write one a line")
-    return [users.parse(word) for word in words[words[:1] == ["user_id"] :]]
-
-
-def _rating(item: Recommendation) -> list[object]:
-    """`4.12` and `3 to 5`."""
-    low, high = item.rating_interval or (None, None)
-    return [item.expected_rating, "" if low is None else f"{low:g} to {high:g}"]
+    return [users.parse(word) for word in words]

@@ -1,4 +1,4 @@
-"""RecommendationTable of many users as one file, piece by piece: `user_id, item_id, score, rank`."""
+"""Recommendations of many users in one file: columns `user_id, item_id, score, rank`."""
 
 from __future__ import annotations
 
@@ -20,41 +20,52 @@ FORMATS = (".parquet", ".csv", ".tsv")
 
 
 def check_format(path: Path) -> None:
-    """Raises UsageError where the name says no format that is known."""
+    """Raises UsageError for a file name without a known ending."""
     if path.suffix.lower() not in FORMATS:
         raise UsageError(f"--output {path}: end its name in {', '.join(FORMATS)}")
 
 
-def write_lists(lists: Iterator[RecommendationTable], dataset: PreparedDataset, path: Path) -> None:
-    """Streams the lists to a file that is whole or not there; ids have the type that the data has."""
+def write_tables(
+    tables: Iterator[RecommendationTable], dataset: PreparedDataset, path: Path
+) -> None:
+    """Stream tables to a file, which is complete or absent; ids have the type of the data.
+
+    Raises DataError if the file cannot be written.
+    """
     import polars as pl
     from polars.io.plugins import register_io_source
 
-    columns: dict[str, Any] = {
-        "user_id": _kind(dataset.users),
-        "item_id": _kind(dataset.items),
-        "score": pl.Float32,
-        "rank": pl.Int32,
-    }
-    schema = pl.Schema(columns)
+    schema = pl.Schema(
+        {
+            "user_id": _id_type(dataset.users),
+            "item_id": _id_type(dataset.items),
+            "score": pl.Float32(),
+            "rank": pl.Int32(),
+        }
+    )
 
-    def pieces(*_: Any) -> Iterator[pl.DataFrame]:
-        for piece in lists:
-            yield pl.DataFrame({name: getattr(piece, name) for name in schema}).cast(schema)
+    def frames(*_: Any) -> Iterator[pl.DataFrame]:
+        for table in tables:
+            columns = {name: getattr(table, name) for name in schema}
+            yield pl.DataFrame(columns).cast(schema)
 
-    rows = register_io_source(pieces, schema=schema, is_pure=True)
+    rows = register_io_source(frames, schema=schema, is_pure=True)
     try:
         with atomic_path(path) as unfinished:
-            if path.suffix.lower() == ".parquet":
-                rows.sink_parquet(unfinished)
-            else:
-                rows.sink_csv(unfinished, separator="\t" if path.suffix.lower() == ".tsv" else ",")
+            _write(rows, unfinished, path.suffix.lower())
     except pl.exceptions.PolarsError as problem:
         raise DataError(f"{path}: cannot be written ({problem})") from problem
 
 
-def _kind(names: Vocabulary) -> Any:
-    """Of ids, in a file."""
+def _write(rows: pl.LazyFrame, path: Path, suffix: str) -> None:
+    if suffix == ".parquet":
+        rows.sink_parquet(path)
+    else:
+        rows.sink_csv(path, separator="\t" if suffix == ".tsv" else ",")
+
+
+def _id_type(vocabulary: Vocabulary) -> pl.DataType:
+    """Column type of raw ids."""
     import polars as pl
 
-    return pl.Int64 if isinstance(names.raw(names.first), int) else pl.String
+    return pl.Int64() if isinstance(vocabulary.raw(vocabulary.first), int) else pl.String()

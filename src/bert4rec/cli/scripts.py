@@ -1,11 +1,12 @@
-"""The two documented scripts, `trainer.py` and `inference.py`: the commands' code with defaults of its own."""
+"""The two documented scripts, `trainer.py` and `inference.py`: commands with their own defaults."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from jsonargparse import Namespace
 
@@ -16,16 +17,36 @@ from bert4rec.cli.output import notes
 from bert4rec.config import PrepareConfig
 from bert4rec.errors import UsageError
 
+if TYPE_CHECKING:
+    from bert4rec.data.dataset import PreparedDataset
+    from bert4rec.ingest.prepare import Log
+
 MODEL_FILE = "best_model.pt"
 
 
 def trainer(argv: Sequence[str] | None = None) -> int:
-    """Obtains and prepares the data, trains, and leaves `checkpoints/best_model.pt` and `metadata.json`."""
+    """Prepare the data and train; leaves `checkpoints/best_model.pt` and `metadata.json`."""
     words = list(sys.argv[1:] if argv is None else argv)
     return guarded(lambda: _train(words), debug="--debug" in words)
 
 
 def _train(words: Sequence[str]) -> None:
+    args = _trainer_flags(words)
+    config = run_config(args)
+    log = notes()
+    from bert4rec import artefact
+    from bert4rec.training.train import is_first_process
+    from bert4rec.training.train import train as train_model
+
+    dataset = _training_data(args, log)
+    train_model(dataset, config, args.output, resume=args.resume, overwrite=args.overwrite, log=log)
+    if is_first_process():
+        model_path = args.output / MODEL_FILE
+        artefact.save_pair(artefact.load(args.output), model_path, args.metadata_path)
+        log(f"model: {model_path}, metadata: {args.metadata_path}")
+
+
+def _trainer_flags(words: Sequence[str]) -> Namespace:
     parser = make_parser("trainer.py", trainer.__doc__ or "")
     parser.add_argument(
         "--data", type=Path, help="A prepared folder; default: --dataset is obtained and prepared."
@@ -36,7 +57,7 @@ def _train(words: Sequence[str]) -> None:
     parser.add_argument(
         "--data_dir",
         type=Path,
-        help="Where the release lies; default: $BERT4REC_DATA, else download.",
+        help="The folder of the release; default: $BERT4REC_DATA, else download.",
     )
     parser.add_argument(
         "--output", type=Path, default=Path("checkpoints"), help="The model folder to make."
@@ -48,26 +69,21 @@ def _train(words: Sequence[str]) -> None:
         help="The metadata file to write.",
     )
     train.add_run_flags(parser)
-    args = parse(parser, words)
-    config, say = run_config(args), notes()
-    from bert4rec import artefact
+    return parse(parser, words)
+
+
+def _training_data(args: Namespace, log: Log) -> PreparedDataset:
+    """Prepared folder of --data, or the release of --dataset."""
     from bert4rec.data.dataset import PreparedDataset
     from bert4rec.ingest.prepare import prepare_dataset
-    from bert4rec.training.train import is_first_process
-    from bert4rec.training.train import train as train_model
 
     if args.data is not None:
-        dataset = PreparedDataset.open(args.data)
-    else:
-        dataset = prepare_dataset(PrepareConfig(dataset=args.dataset, data_dir=args.data_dir), say)
-    train_model(dataset, config, args.output, resume=args.resume, overwrite=args.overwrite, log=say)
-    if is_first_process():
-        artefact.save_pair(artefact.load(args.output), args.output / MODEL_FILE, args.metadata_path)
-        say(f"model: {args.output / MODEL_FILE}, metadata: {args.metadata_path}")
+        return PreparedDataset.open(args.data)
+    return prepare_dataset(PrepareConfig(dataset=args.dataset, data_dir=args.data_dir), log)
 
 
 def inference(argv: Sequence[str] | None = None) -> int:
-    """Recommends; with --explain or --item_id explains an item, with --profile shows the user."""
+    """Recommend items; explain one with --explain or --item_id, show the user with --profile."""
     words = list(sys.argv[1:] if argv is None else argv)
     return guarded(lambda: _infer(words), debug="--debug" in words)
 
@@ -75,19 +91,18 @@ def inference(argv: Sequence[str] | None = None) -> int:
 def _infer(words: Sequence[str]) -> None:
     parser = make_parser("inference.py", inference.__doc__ or "")
     recommend.add_flags(parser)
-    parser.add_argument(
-        "--explain", action="store_true", help="Explain the first item in place of recommending."
-    )
+    parser.add_argument("--explain", action="store_true", help="Explain the first recommendation.")
     explain.add_own_flags(parser)
-    parser.add_argument(
-        "--profile", action="store_true", help="Show the user in place of recommending."
-    )
+    parser.add_argument("--profile", action="store_true", help="Show the profile of the user.")
     args = parse(parser, words)
-    _verb(args).run(args)
+    _command(args).run(args)
 
 
-def _verb(args: Namespace) -> Any:
+def _command(args: Namespace) -> ModuleType:
+    """Command that the flags choose."""
     explains = args.explain or args.item_id is not None
     if explains and args.profile:
         raise UsageError("--profile asks for something else than --explain or --item_id; give one")
-    return explain if explains else profile if args.profile else recommend
+    if explains:
+        return explain
+    return profile if args.profile else recommend

@@ -1,1 +1,1 @@
-"""Raw ids in, recommendations, explanations and profiles out."""
+"""The engine: raw ids in, answers out."""

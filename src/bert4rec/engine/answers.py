@@ -1,4 +1,7 @@
-"""What the engine answers: frozen values with `to_dict()`, in raw ids."""
+"""Values that the engine returns: frozen, in raw ids, with `to_dict()` for JSON.
+
+Legend: K items of a list, H attention heads, L positions, J user tokens.
+"""
 
 from __future__ import annotations
 
@@ -15,30 +18,32 @@ from bert4rec.retrieval.recommend import Move
 
 @dataclass(frozen=True)
 class Recommendation:
-    """One item of a list."""
+    """One recommended item."""
 
     item_id: RawId
     rank: int
-    """From 1."""
+    """Rank in the list, from 1."""
     score: float
-    """A logit: higher is better; only comparable within one list."""
+    """Logit, higher is better; comparable within one list only."""
     title: str | None = None
     expected_rating: float | None = None
-    """The mean of the predicted rating distribution, on the data's scale; None for a model without ratings."""
+    """Mean of the predicted rating distribution; None if the model predicts no ratings."""
     rating_interval: tuple[float, float] | None = None
-    """The lowest and the highest of the fewest neighbouring rating levels that hold 80 % of that distribution."""
+    """Lowest and highest of the fewest adjacent rating levels that hold 80 % of the distribution."""
     moves: Sequence[Move] | None = None
-    """The rules that moved it, in their order; None where the request has no rules."""
+    """Changes of the rank by rules, in their order; None for a request without rules."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, without what is unknown."""
-        moves = {} if self.moves is None else {"moves": [move.to_dict() for move in self.moves]}
-        return {**_without_none(vars(self)), **moves}
+        """Plain values; unknown ones are left out."""
+        known = _known_values(self)
+        if self.moves is not None:
+            known["moves"] = [move.to_dict() for move in self.moves]
+        return known
 
 
 @dataclass(frozen=True)
 class Recommendations(Sequence[Recommendation]):
-    """A list, best first; it is a sequence of its items."""
+    """Top-k recommendations of one user, best first: a sequence of `Recommendation`."""
 
     user_id: RawId | None
     items: Sequence[Recommendation]
@@ -46,15 +51,15 @@ class Recommendations(Sequence[Recommendation]):
     def __len__(self) -> int:
         return len(self.items)
 
-    def __getitem__(self, place: Any) -> Any:
-        return self.items[place]
+    def __getitem__(self, index: Any) -> Any:
+        return self.items[index]
 
     def __iter__(self) -> Iterator[Recommendation]:
         return iter(self.items)
 
     @property
     def item_ids(self) -> list[RawId]:
-        """The ids alone, best first."""
+        """Item ids, best first."""
         return [item.item_id for item in self.items]
 
     def to_dict(self) -> dict[str, Any]:
@@ -64,111 +69,118 @@ class Recommendations(Sequence[Recommendation]):
 
 @dataclass(frozen=True)
 class RecommendationTable:
-    """The lists of several users, one after another: a row for each item, in four columns of the same length."""
+    """Recommendations of many users in four columns: one row per item, user after user."""
 
     user_id: NDArray[Any]
     item_id: NDArray[Any]
     score: NDArray[np.float32]
     rank: NDArray[np.int64]
-    """From 1 for each user."""
+    """Rank in the user's list, from 1."""
 
     def __len__(self) -> int:
         return len(self.user_id)
 
+    @property
+    def num_users(self) -> int:
+        """Number of users with at least one item."""
+        return int((self.rank == 1).sum())
+
 
 @dataclass(frozen=True)
 class EventEffect:
-    """What one past event does to the score of an item."""
+    """Effect of one past event on the score of an item."""
 
     item_id: RawId
     effect: float
-    """The item's score with all events minus its score without this one; by gradients, an estimate."""
+    """Leave-one-out effect: score with all events minus score without this one.
+
+    By integrated gradients, an estimate of it."""
     position: int
-    """Place in the history, 0 is the oldest."""
+    """Position in the history; 0 is the oldest event."""
     title: str | None = None
-    alone: float | None = None
-    """The item's score with this event alone minus its score without any; gradients do not tell."""
+    effect_alone: float | None = None
+    """Score with this event alone minus score with none; None for integrated gradients."""
     rank_without: int | None = None
-    """Where the item would stand without this event, among the same items; gradients do not tell."""
+    """Rank of the item without this event; None for integrated gradients."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, without what is unknown."""
-        return _without_none(vars(self))
+        """Plain values; unknown ones are left out."""
+        return _known_values(self)
 
 
 @dataclass(frozen=True)
 class SimilarItem:
-    """An item of the history that is like the one that is explained."""
+    """Item of the history that is similar to the explained one."""
 
     item_id: RawId
     similarity: float
-    """The cosine of the two items' vectors, id and metadata together."""
+    """Cosine of the two item vectors, which hold id and metadata."""
     position: int
-    """Of the latest such event."""
+    """Position of the item's latest event in the history."""
     title: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, without what is unknown."""
-        return _without_none(vars(self))
+        """Plain values; unknown ones are left out."""
+        return _known_values(self)
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """Why an item stands where it stands: measured on the model by leaving things out."""
+    """Explanation of an item's score: effects of the events and features that it rests on."""
 
     user_id: RawId | None
     item_id: RawId
     title: str | None
     score: float
+    """Logit of the item."""
     rank: int
-    """Among the items that the user has not seen (and this one); 1 is the top of the list."""
+    """Rank among this item and all unseen ones, from 1."""
     seen: bool
-    """Whether the item is in the history, so that a list that filters what is seen does not hold it."""
+    """True if the item is in the history, so that a filtered list leaves it out."""
     events: Sequence[EventEffect]
-    """The most important first: those that together carry the item most, then the rest. Events before the last
-    `seq_length` have no effect and are not listed."""
-    side_information: Mapping[str, float]
-    """The same difference for each piece of what is known of the user and of the request: `user_id`, each demographic
-    feature, `request_time`."""
-    item_information: Mapping[str, float]
-    """The same for each known feature of the item: its score minus that of the same item without the feature."""
-    similar: Sequence[SimilarItem]
-    """The items of the history that are most like this one."""
+    """Effects of the past events, the most important first.
+
+    The first ones carry the item most together; the rest follow by their own effect. Events before
+    the last `seq_length` have no effect and are left out."""
+    context_effects: Mapping[str, float]
+    """Leave-one-out effects of the `user_id`, of each user feature and of the `request_time`."""
+    item_feature_effects: Mapping[str, float]
+    """Leave-one-out effects of the item's own features."""
+    similar_items: Sequence[SimilarItem]
+    """Items of the history that are most similar to this one."""
     expected_rating: float | None
     rating_interval: tuple[float, float] | None
     sentence: str = ""
+    """The explanation as text."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return {
-            **_without_none(vars(self)),
+            **_known_values(self),
             "events": [event.to_dict() for event in self.events],
-            "side_information": dict(self.side_information),
-            "item_information": dict(self.item_information),
-            "similar": [item.to_dict() for item in self.similar],
+            "context_effects": dict(self.context_effects),
+            "item_feature_effects": dict(self.item_feature_effects),
+            "similar_items": [item.to_dict() for item in self.similar_items],
         }
 
 
 @dataclass(frozen=True)
 class AttentionMaps:
-    """Where a network looked when it read one history: weights to look at, which explain nothing by themselves.
+    """Attention weights over one history. They show no effects; explanations measure those."""
 
-    Legend: H heads, L places, S user tokens.
-    """
-
-    places: Sequence[str]
-    """What stands at each place: the start, the events oldest first, or the request."""
+    positions: Sequence[str]
+    """Names of the positions: the start token, the events oldest first, or the request token."""
     layers: Sequence[NDArray[np.float32]]
-    """For each block `[H, L, L]`: query place, key place. Rows of softmax attention sum to 1, of gated blocks not."""
+    """Weights `[H, L, L]` of each block, by query and key position.
+
+    Rows of softmax attention sum to 1, rows of gated blocks do not."""
     user_tokens: Sequence[str]
-    """What the answering place may ask of the user and the request; empty without cross-attention."""
-    user_HS: NDArray[np.float32]
-    """How much of each it took, `[H, S]`; rows sum to 1."""
+    """Names of the user tokens; empty without cross-attention."""
+    user_HJ: NDArray[np.float32]
+    """Weights of the last position's cross-attention to the user tokens; rows sum to 1."""
 
 
-def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
-    """What is known, as JSON has it: tuples are lists."""
-    known = {name: value for name, value in values.items() if value is not None}
-    return {
-        name: list(value) if isinstance(value, tuple) else value for name, value in known.items()
-    }
+def _known_values(answer: Any) -> dict[str, Any]:
+    """Fields that are known, as JSON has them: tuples are lists."""
+    known = {name: value for name, value in vars(answer).items() if value is not None}
+    return {name: list(v) if isinstance(v, tuple) else v for name, v in known.items()}

@@ -1,9 +1,9 @@
-"""How fast lists are made: the time of one request, and users per second of many, for catalogues of any size.
+"""Latency of recommendations: time of one request, and users per second in batches.
 
-A larger catalogue is the model's own with made-up items behind it: vectors like those of real items, which cost what
-real ones would. The items' side of every score is computed once, before the first request.
+A larger catalogue is the model's own with made-up items behind it. Their vectors resemble those of
+real items, so they cost what real ones would. Item vectors are computed before the first request.
 
-Legend: B users at once, V item rows, D width.
+Legend: B users of a batch, V item rows, D width, X made-up items.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ from bert4rec.ids import FIRST_ITEM, FIRST_USER
 from bert4rec.model.scorer import NetworkScorer
 from bert4rec.retrieval.recommend import recommend
 
-QUANTILES = (50, 95, 99)
-WARMING_REQUESTS = 10
+PERCENTILES = (50, 95, 99)
+WARM_UP_REQUESTS = 10
 SCORES_AT_ONCE = 2**26
-"""Of a batch: 256 MiB. Larger batches are not tried."""
+"""Most scores of a batch, 256 MiB; larger batches are not measured."""
 BATCH_SECONDS = 2.0
-"""A batch size is asked for so long, at least once."""
+"""Time for which each batch size is measured; two batches at least."""
 
 
 @dataclass(frozen=True)
 class Latency:
-    """What one catalogue costs."""
+    """Latency and throughput for one size of the catalogue."""
 
     items: int
     milliseconds: dict[str, float]
-    """Of one user's list: p50, p95, p99."""
+    """Time of one user's request: `p50`, `p95`, `p99`."""
     users_per_second: dict[int, float]
-    """By the number of users at once; sizes that would not fit are left out."""
+    """Throughput by batch size; sizes that would not fit are left out."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -51,7 +51,7 @@ class Latency:
         }
 
 
-def latency(
+def measure_latency(
     scorer: NetworkScorer,
     dataset: PreparedDataset,
     requests: int,
@@ -59,52 +59,57 @@ def latency(
     k: int = 10,
     seed: int = 0,
 ) -> Latency:
-    """Asks for the lists of stored users, drawn at random: first one at a time, then in batches."""
-    random, items = np.random.default_rng(seed), len(scorer.output_VD) - FIRST_ITEM
+    """Latency of top-k recommendations for stored users, drawn at random."""
+    random = np.random.default_rng(seed)
+    items = len(scorer.output_VD) - FIRST_ITEM
 
-    def some_users(count: int) -> Histories:
-        user_B = random.integers(FIRST_USER, dataset.users.rows, count)
-        return dataset.histories(user_B, np.asarray(dataset.start_U1)[user_B + 1])
-
-    def seconds(histories: Histories) -> float:
+    def seconds(users: int) -> float:
+        histories = _random_histories(dataset, users, random)
         started = time.perf_counter()
         recommend(scorer, histories, k, seen=histories)
         return time.perf_counter() - started
 
-    singles = [seconds(some_users(1)) for _ in range(WARMING_REQUESTS + requests)][
-        WARMING_REQUESTS:
-    ]
+    for _ in range(WARM_UP_REQUESTS):
+        seconds(1)
+    singles = np.array([seconds(1) for _ in range(requests)])
+    values = np.percentile(singles * 1000, PERCENTILES).tolist()
+    milliseconds = dict(zip([f"p{q}" for q in PERCENTILES], values, strict=True))
     rates = {}
     for size in batch_sizes:
-        if size * (FIRST_ITEM + items) <= SCORES_AT_ONCE:
-            spent: list[float] = []
-            while sum(spent) < BATCH_SECONDS or len(spent) < 2:
-                spent.append(seconds(some_users(size)))
-            rates[size] = size / float(np.median(spent))
-    quantiles = np.percentile(np.array(singles) * 1000, QUANTILES).tolist()
-    return Latency(
-        items, {f"p{q}": value for q, value in zip(QUANTILES, quantiles, strict=True)}, rates
-    )
+        if size * (FIRST_ITEM + items) > SCORES_AT_ONCE:
+            continue
+        spent: list[float] = []
+        while sum(spent) < BATCH_SECONDS or len(spent) < 2:
+            spent.append(seconds(size))
+        rates[size] = size / float(np.median(spent))
+    return Latency(items, milliseconds, rates)
+
+
+def _random_histories(
+    dataset: PreparedDataset, users: int, random: np.random.Generator
+) -> Histories:
+    """Stored histories of random users."""
+    user_B = random.integers(FIRST_USER, dataset.users.rows, users)
+    return dataset.histories(user_B, np.asarray(dataset.start_U1)[user_B + 1])
 
 
 @torch.no_grad()
-def grown(scorer: NetworkScorer, items: int, seed: int = 0) -> NetworkScorer:
-    """The scorer with so many items: made-up ones behind its own, each with the numbers of some real items mixed."""
-    network, more = deepcopy(scorer.network), items - (len(scorer.item_VD) - FIRST_ITEM)
+def with_made_up_items(scorer: NetworkScorer, items: int, seed: int = 0) -> NetworkScorer:
+    """Scorer of a catalogue of so many items, made-up ones behind its own."""
+    count = items - (len(scorer.item_VD) - FIRST_ITEM)
     generator = torch.Generator().manual_seed(seed)
-    other = NetworkScorer(network, scorer.run, f"{scorer.name}, {items:,} items")
-    other.item_VD = _longer(scorer.item_VD, more, generator)
-    other.score_offset_V = (
-        None
-        if scorer.score_offset_V is None
-        else _longer(scorer.score_offset_V[:, None], more, generator)[:, 0]
-    )
-    return other
+    larger = NetworkScorer(deepcopy(scorer.network), scorer.run, f"{scorer.name}, {items:,} items")
+    larger.item_VD = _extended(scorer.item_VD, count, generator)
+    if scorer.score_offset_V is None:
+        larger.score_offset_V = None
+    else:
+        offset_V1 = scorer.score_offset_V[:, None]
+        larger.score_offset_V = _extended(offset_V1, count, generator)[:, 0]
+    return larger
 
 
-def _longer(value_VD: Tensor, more: int, generator: torch.Generator) -> Tensor:
-    """With so many rows behind it, in each column values that occur there."""
-    taken_VD = torch.randint(
-        FIRST_ITEM, len(value_VD), (more, value_VD.shape[1]), generator=generator
-    )
-    return torch.cat([value_VD, value_VD.gather(0, taken_VD)])
+def _extended(value_VD: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """Table with more rows, whose columns hold values of random real items."""
+    shape = (count, value_VD.shape[1])
+    row_XD = torch.randint(FIRST_ITEM, len(value_VD), shape, generator=generator)
+    return torch.cat([value_VD, value_VD.gather(0, row_XD)])

@@ -1,208 +1,179 @@
-"""Raw ids to `Histories`: what a caller knows of a user, checked at the edge.
+"""`Request`: one request to the engine, checked as far as it can be without a model.
 
-Legend: N events, B users (one here), M values a feature may have.
+`histories` looks up its ids in a dataset and checks the rest.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
+from itertools import pairwise
 from numbers import Real
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
-from bert4rec.data.arrays import Ints
-from bert4rec.data.dataset import PreparedDataset
-from bert4rec.data.features import Feature, Kind
-from bert4rec.data.histories import Histories
-from bert4rec.errors import UnknownItem, UnknownUser, UsageError
-from bert4rec.ids import NO_RATING, NO_TIME, UNKNOWN, YEAR_3000, RawId, Vocabulary
+from bert4rec.engine.raw_values import plain_id
+from bert4rec.errors import UsageError
+from bert4rec.ids import NO_TIME, YEAR_3000, RawId
+from bert4rec.retrieval.rules import Rules
 
 When = int | float | datetime | str
-
-SHOWN_VALUES = 30
-"""How many known values an error lists."""
+"""Seconds since 1970, a datetime (UTC if it has no zone) or the word "now"."""
 
 
-def stored_history(dataset: PreparedDataset, user_id: RawId) -> Histories:
-    """All events of a known user."""
-    user = known_row(dataset.users, user_id)
-    if user is None:
-        raise UnknownUser(plain_id(user_id))
-    user_B = np.array([user])
-    return dataset.histories(user_B, np.asarray(dataset.start_U1)[user_B + 1])
+class RequestContext(TypedDict, total=False):
+    """Keyword arguments of the engine that go into a `Request`, which describes them."""
+
+    timestamps: Sequence[When | None] | None
+    ratings: Sequence[float | None] | None
+    request_time: When | None
+    user_features: Mapping[str, Any] | None
+    ignore_unknown_items: bool
+    forget: Sequence[RawId]
 
 
-def given_history(
-    dataset: PreparedDataset,
-    user_id: RawId | None,
-    item_sequence: Sequence[RawId],
-    timestamps: Sequence[When | None] | None,
-    ratings: Sequence[float | None] | None,
-    ignore_unknown_items: bool,
-) -> Histories:
-    """A history that the caller gives, oldest first; of a user who may be new."""
-    if isinstance(item_sequence, (str, bytes)):
-        raise UsageError(f"item_sequence is the text {item_sequence!r}; give a list of item ids")
-    item_ids = list(item_sequence)
-    for name, values in (("timestamps", timestamps), ("ratings", ratings)):
-        if values is not None and len(values) != len(item_ids):
+@dataclass(frozen=True)
+class Request:
+    """User, history and context of one request, and the list that it asks for.
+
+    Raises UsageError for a value that has no meaning: a history without a user, timestamps that
+    fall, a `k` below 1. Ids, ratings and features that the model does not know are found later,
+    by the engine.
+
+    >>> request = Request(user_id=2, item_sequence=[104, 108], ratings=[5, None], request_time="now")
+    >>> request.k, request.filter_seen, request.item_sequence
+    (10, True, (104, 108))
+    """
+
+    user_id: RawId | None = None
+    """Raw user id; None for a cold-start user."""
+    item_sequence: Sequence[RawId] | None = None
+    """History as raw item ids, oldest first; None takes the user's stored history."""
+    k: int = 10
+    """Length of the list."""
+    filter_seen: bool = True
+    """True leaves the items of the history out of the list."""
+    timestamps: Sequence[When | None] | None = None
+    """Time of each item of `item_sequence`, None where unknown."""
+    ratings: Sequence[float | None] | None = None
+    """Rating of each item of `item_sequence` on the data's scale, None where unknown."""
+    request_time: When | None = None
+    """Time of the request; None if unknown, which the model was trained for too."""
+    user_features: Mapping[str, Any] | None = None
+    """Raw values (`{"gender": "F"}`) in place of the stored ones; a value of None means unknown."""
+    ignore_unknown_items: bool = False
+    """True drops unknown items from `item_sequence`, with their times and ratings."""
+    forget: Sequence[RawId] = ()
+    """Items whose events the model ignores; they stay seen."""
+    rules: Rules | None = None
+    """Business rules of the list; None for a list without `moves`."""
+
+    def __post_init__(self) -> None:
+        def normalise(name: str, value: object) -> None:
+            object.__setattr__(self, name, value)
+
+        normalise("k", check_count("k", self.k))
+        normalise("user_id", plain_id(self.user_id))
+        normalise("item_sequence", _item_ids(self.item_sequence))
+        if self.user_features is not None and not isinstance(self.user_features, Mapping):
             raise UsageError(
-                f"{len(values)} {name} for {len(item_ids)} items; give one for each item"
+                f"user_features is {self.user_features!r}; give a mapping of names to values"
             )
-    row_N = [known_row(dataset.items, item_id) for item_id in item_ids]
-    unknown = [
-        plain_id(item_id) for item_id, row in zip(item_ids, row_N, strict=True) if row is None
-    ]
-    if unknown and not ignore_unknown_items:
-        raise UnknownItem(unknown)
-    kept_N = np.array([row is not None for row in row_N], dtype=bool)
-    return Histories(
-        user_B=np.array(
-            [UNKNOWN if user_id is None else known_row(dataset.users, user_id) or UNKNOWN]
-        ),
-        start_B1=np.array([0, kept_N.sum()]),
-        item_N=np.array([row for row in row_N if row is not None], dtype=np.int64),
-        time_N=_times(timestamps, len(item_ids))[kept_N],
-        rating_N=_rating_rows(dataset, ratings, len(item_ids))[kept_N],
-        request_time_B=np.array([NO_TIME]),
-    )
+        if self.item_sequence is None and self.user_id is None:
+            if not self.user_features:
+                raise UsageError(
+                    "pass a user_id, an item_sequence, or both; "
+                    "for a cold-start user user_features are enough"
+                )
+            normalise("item_sequence", ())
+        normalise("timestamps", _rising_times(self._one_per_item("timestamps")))
+        normalise("ratings", self._one_per_item("ratings"))
+        if self.request_time is not None:
+            normalise("request_time", to_seconds(self.request_time))
+
+    def _one_per_item(self, name: str) -> tuple[Any, ...] | None:
+        """Values of a field that holds one value for each item of the sequence."""
+        if getattr(self, name) is None:
+            return None
+        if self.item_sequence is None:
+            raise UsageError("timestamps and ratings go with an item_sequence")
+        values = tuple(getattr(self, name))
+        count = len(self.item_sequence)
+        if len(values) != count:
+            raise UsageError(f"{len(values)} {name} for {count} items; give one for each item")
+        return values
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Request:
+        """Request of plain values, as JSON has them. Raises UsageError for an unknown field."""
+        known = [entry.name for entry in fields(cls)]
+        for name in values:
+            if name not in known:
+                raise UsageError(f"unknown field {name!r}; a request has {', '.join(known)}")
+        return cls(**{**values, "rules": to_rules(values.get("rules"))})
 
 
-def forgotten(dataset: PreparedDataset, history: Histories, items: Sequence[RawId]) -> Histories:
-    """The history of one user without the events of some items, which must be in it."""
-    row_X = [known_row(dataset.items, item) for item in items]
-    unknown = [plain_id(item) for item, row in zip(items, row_X, strict=True) if row is None]
-    if unknown:
-        raise UnknownItem(unknown)
-    absent = [
-        plain_id(item) for item, row in zip(items, row_X, strict=True) if row not in history.item_N
-    ]
-    if absent:
-        raise UsageError(
-            f"forget: {', '.join(map(str, absent))} cannot be forgotten: not in the history"
-        )
-    return history.without_items(np.array(row_X))
+def to_rules(rules: Rules | Mapping[str, Any] | None) -> Rules | None:
+    """Rules from a mapping of their names; None stays None."""
+    return Rules.from_dict(rules) if isinstance(rules, Mapping) else rules
 
 
-def plain_id(raw: Any) -> Any:
-    """An id without numpy's types around it."""
-    return raw.item() if isinstance(raw, np.generic) else raw
+def to_seconds(when: When | None) -> int:
+    """Seconds since 1970; NO_TIME for None. Raises UsageError for a value that is no time.
 
-
-def known_row(vocabulary: Vocabulary, raw: Any) -> int | None:
-    """The row of a raw id, None where it is unknown. Only the data's own type is known: neither '7' nor 7.0 is 7."""
-    raw = plain_id(raw)
-    return vocabulary.row(raw) if type(raw) in (int, str) else None
-
-
-def seconds(when: When | None) -> int:
-    """Seconds since 1970 of a number, a datetime (UTC where it has no zone), or the word "now"; NO_TIME for None."""
+    >>> to_seconds(datetime(2001, 1, 1, 12))
+    978350400
+    """
     if when is None:
         return NO_TIME
     if isinstance(when, str) and when == "now":
         return int(time.time())
-    second = _plain_seconds(when)
-    if not 0 <= second < YEAR_3000:
+    seconds = _plain_seconds(when)
+    if not 0 <= seconds < YEAR_3000:
         raise UsageError(f"{when!r} is no time; give seconds since 1970, a datetime or 'now'")
-    return int(second)
+    return int(seconds)
 
 
 def _plain_seconds(when: Any) -> float:
-    """NaN where it is no moment at all."""
+    """Seconds of a number or a datetime; NaN for anything else."""
     if isinstance(when, datetime):
-        return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
-    return when if isinstance(when, Real) and not isinstance(when, bool) else math.nan  # type: ignore[return-value]
+        moment = when if when.tzinfo else when.replace(tzinfo=UTC)
+        return moment.timestamp()
+    if isinstance(when, Real) and not isinstance(when, bool):
+        return float(when)
+    return math.nan
 
 
-def _times(timestamps: Sequence[When | None] | None, count: int) -> Ints:
+def check_count(name: str, value: Any) -> int:
+    """Whole number from 1 on. Raises UsageError for anything else."""
+    is_whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not is_whole or value < 1:
+        raise UsageError(f"{name} is {value!r}: it must be a whole number, 1 or more")
+    return int(value)
+
+
+def _item_ids(item_sequence: Iterable[Any] | None) -> tuple[Any, ...] | None:
+    if item_sequence is None:
+        return None
+    if isinstance(item_sequence, str | bytes):
+        raise UsageError(f"item_sequence is the text {item_sequence!r}; give a list of item ids")
+    return tuple(plain_id(item_id) for item_id in item_sequence)
+
+
+def _rising_times(timestamps: Sequence[When | None] | None) -> tuple[int | None, ...] | None:
+    """Times in seconds. Raises UsageError if one is earlier than the one before."""
     if timestamps is None:
-        return np.full(count, NO_TIME, dtype=np.int64)
-    time_N = np.array([seconds(when) for when in timestamps], dtype=np.int64)
-    known_N = time_N[time_N != NO_TIME]
-    fallen_N = np.diff(known_N) < 0
-    if fallen_N.any():
-        place = int(np.argmax(fallen_N))
-        raise UsageError(
-            f"timestamps must not fall, oldest first: {known_N[place + 1]} comes after {known_N[place]}; "
-            "sort item_sequence, timestamps and ratings by time"
-        )
-    return time_N
-
-
-def _rating_rows(
-    dataset: PreparedDataset, ratings: Sequence[float | None] | None, count: int
-) -> Ints:
-    if ratings is None:
-        return np.full(count, NO_RATING)
-    if not len(dataset.rating_levels):
-        raise UsageError("ratings are given, but the model's data has none; leave them out")
-    row_of = {level: row for row, level in enumerate(dataset.rating_levels.tolist(), 1)}
-    return np.array([_rating_row(row_of, rating) for rating in ratings], dtype=np.int64)
-
-
-def _rating_row(row_of: Mapping[float, int], rating: Any) -> int:
-    if rating is None:
-        return NO_RATING
-    if not isinstance(rating, Real) or float(rating) not in row_of:
-        raise UsageError(
-            f"rating {rating!r} is not on the scale {', '.join(f'{level:g}' for level in row_of)}"
-        )
-    return row_of[float(rating)]
-
-
-def feature_rows(
-    features: Mapping[str, tuple[Feature, np.ndarray[Any, Any]]],
-    given: Mapping[str, Any],
-    what: str = "user feature",
-) -> dict[str, np.ndarray[Any, Any]]:
-    """Raw features to value rows for one user or item; None means unknown. `what` they are is said in errors."""
-    if not isinstance(given, Mapping):
-        raise UsageError(
-            f"{what.replace(' ', '_')}s is {given!r}; give a mapping of names to values"
-        )
-    rows = {}
-    for name, value in given.items():
-        if name not in features:
-            raise UsageError(f"unknown {what} {name!r}; known are {', '.join(features) or 'none'}")
-        rows[name] = _feature_row(*features[name], value, what)
-    return rows
-
-
-def _feature_row(
-    feature: Feature, table: np.ndarray[Any, Any], value: Any, what: str
-) -> np.ndarray[Any, Any]:
-    if feature.kind is Kind.NUMERIC:
-        return _number(feature, value, what)
-    wanted = (
-        [] if value is None else list(value) if isinstance(value, (list, tuple, set)) else [value]
-    )
-    if feature.kind is Kind.CATEGORICAL and len(wanted) > 1:
-        raise UsageError(f"{what} {feature.name!r} holds one value, not {value!r}")
-    rows = sorted({_value_row(feature, entry, what) for entry in wanted})
-    if feature.kind is Kind.CATEGORICAL:
-        return np.array(rows or [UNKNOWN])
-    width = max(table.shape[1], len(rows))
-    return np.array([rows + [UNKNOWN] * (width - len(rows))])
-
-
-def _value_row(feature: Feature, value: Any, what: str) -> int:
-    """By the value's text, so that a command line's '7' is the data's 7."""
-    texts = [str(known) for known in feature.values]
-    if str(value) not in texts:
-        shown = ", ".join(texts[:SHOWN_VALUES]) + (", …" if len(texts) > SHOWN_VALUES else "")
-        raise UsageError(f"{what} {feature.name!r} has no value {value!r}; known are {shown}")
-    return texts.index(str(value)) + 1
-
-
-def _number(feature: Feature, value: Any, what: str) -> np.ndarray[Any, Any]:
-    try:
-        number = math.nan if value is None else float(value)
-    except (TypeError, ValueError):
-        number = math.inf
-    if math.isinf(number):
-        raise UsageError(f"{what} {feature.name!r} is a number, not {value!r}")
-    return np.array([(number - feature.mean) / feature.scale], dtype=np.float32)
+        return None
+    times = tuple(None if when is None else to_seconds(when) for when in timestamps)
+    known = [second for second in times if second is not None]
+    for before, after in pairwise(known):
+        if after < before:
+            raise UsageError(
+                f"timestamps must not fall, oldest first: {after} comes after {before}; "
+                "sort item_sequence, timestamps and ratings by time"
+            )
+    return times

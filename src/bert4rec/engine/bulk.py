@@ -1,0 +1,57 @@
+"""Recommendations for many stored users, a batch at a time: memory is bounded.
+
+Legend: B users of a batch, U user rows, X requested users, K items of a list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from bert4rec.data.arrays import Ints
+from bert4rec.data.dataset import PreparedDataset
+from bert4rec.data.histories import Histories
+from bert4rec.engine.answers import RecommendationTable
+from bert4rec.ids import FIRST_ITEM, FIRST_USER
+from bert4rec.model.scorer import NetworkScorer
+from bert4rec.retrieval.candidates import EXCLUDED
+from bert4rec.retrieval.item_rules import ItemRules
+from bert4rec.retrieval.recommend import Ranking, recommend
+
+USERS_AT_ONCE = 128
+SCORES_AT_ONCE = 2**22
+"""Most scores of a batch, 16 MiB: what bounds the memory for large catalogues."""
+
+
+def recommendation_tables(
+    scorer: NetworkScorer,
+    dataset: PreparedDataset,
+    user_X: Ints,
+    k: int,
+    filter_seen: bool,
+    request_time: int,
+    rules: ItemRules | None,
+) -> Iterator[RecommendationTable]:
+    """Top-k recommendations of stored users, a table for each batch of them."""
+    stop_U = np.asarray(dataset.start_U1)[1:]
+    batch_size = max(1, min(USERS_AT_ONCE, SCORES_AT_ONCE // dataset.item_rows))
+    for first in range(0, len(user_X), batch_size):
+        user_B = user_X[first : first + batch_size]
+        request_time_B = np.full(len(user_B), request_time)
+        histories = dataset.histories(user_B, stop_U[user_B], request_time_B)
+        seen = histories if filter_seen else None
+        ranking = recommend(scorer, histories, k, seen=seen, rules=rules)
+        yield _table(dataset, histories, ranking)
+
+
+def _table(dataset: PreparedDataset, histories: Histories, ranking: Ranking) -> RecommendationTable:
+    """Rankings of a batch in columns of raw ids."""
+    user_ids, item_ids = np.asarray(dataset.users.ids), np.asarray(dataset.items.ids)
+    row, position = np.nonzero(ranking.score_BK > EXCLUDED)
+    return RecommendationTable(
+        user_id=user_ids[histories.user_B[row] - FIRST_USER],
+        item_id=item_ids[ranking.item_BK[row, position] - FIRST_ITEM],
+        score=ranking.score_BK[row, position],
+        rank=position + 1,
+    )

@@ -1,0 +1,146 @@
+"""Explanation of one item for one history: effects of events, of user features and of item features.
+
+Attribution methods are left to `bert4rec.explanation`, which the faithfulness study measures too.
+
+Legend: N events, V item rows, D width, X variants of one history, E events that are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch.nn.functional as functional
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bert4rec.data.arrays import Ints
+from bert4rec.data.dataset import PreparedDataset
+from bert4rec.data.histories import Histories
+from bert4rec.engine.answers import EventEffect, Explanation, SimilarItem
+from bert4rec.engine.explanation_text import explanation_text
+from bert4rec.engine.ratings import expected_ratings
+from bert4rec.engine.raw_values import title_of
+from bert4rec.errors import UsageError
+from bert4rec.explanation.attribution import attribute, measured
+from bert4rec.explanation.integrated_gradients import integrated_gradients
+from bert4rec.ids import NO_TIME, UNKNOWN, RawId
+from bert4rec.model.scorer import NetworkScorer
+
+Method = Literal["leave-one-out", "gradients"]
+"""Attribution to events: measured by leaving each out, or estimated by integrated gradients."""
+MOST_SIMILAR_ITEMS = 3
+
+
+def check_method(method: str) -> None:
+    """Raises UsageError for an unknown attribution method."""
+    if method not in get_args(Method):
+        raise UsageError(f"method is {method!r}: there are {' and '.join(get_args(Method))}")
+
+
+def explain_item(
+    scorer: NetworkScorer,
+    dataset: PreparedDataset,
+    user_id: RawId | None,
+    history: Histories,
+    seen_N: Ints,
+    item: int,
+    method: Method,
+) -> Explanation:
+    """Explanation of an item's score for one user; `seen_N` are the seen items, forgotten ones too."""
+    full = with_stored_features(history, dataset)
+    hidden = without_each_feature(full)
+    found = measured(scorer.score, [full, *hidden.values()], seen_N, item)
+    context_effect_X = found.score_X[0] - found.score_X[1:]
+    ((expected_rating, rating_interval),) = expected_ratings(scorer, dataset, history, [item])
+    explanation = Explanation(
+        user_id=user_id,
+        item_id=dataset.items.raw(item),
+        title=title_of(dataset, item),
+        score=float(found.score_X[0]),
+        rank=int(found.rank_X[0]),
+        seen=item in seen_N,
+        events=list(_event_effects(scorer, dataset, full, item, method)),
+        context_effects=dict(zip(hidden, context_effect_X.tolist(), strict=True)),
+        item_feature_effects=scorer.item_feature_effects(history, item),
+        similar_items=list(_similar_items(scorer.item_VD, dataset, history.item_N, item)),
+        expected_rating=expected_rating,
+        rating_interval=rating_interval,
+    )
+    return replace(explanation, sentence=explanation_text(explanation))
+
+
+def with_stored_features(history: Histories, dataset: PreparedDataset) -> Histories:
+    """History that names all user features, the stored ones too, so that each can be hidden alone."""
+    stored = dataset.user_feature_values(history.user_B)
+    return replace(history, user_features={**stored, **history.user_features})
+
+
+def without_each_feature(history: Histories) -> dict[str, Histories]:
+    """Variants of a history, each with one known feature of user or request hidden, by its name."""
+    variants = {}
+    if history.user_B[0] != UNKNOWN:
+        variants["user_id"] = replace(history, user_B=np.array([UNKNOWN]))
+    for name, value in history.user_features.items():
+        unknown = np.full_like(value, np.nan if _is_number(value) else UNKNOWN)
+        if not np.array_equal(value, unknown, equal_nan=_is_number(value)):
+            features = {**history.user_features, name: unknown}
+            variants[name] = replace(history, user_features=features)
+    if history.request_time_B[0] != NO_TIME:
+        variants["request_time"] = history.without_request_time()
+    return variants
+
+
+def _is_number(value: NDArray[Any]) -> bool:
+    return value.dtype.kind == "f"
+
+
+def _event_effects(
+    scorer: NetworkScorer,
+    dataset: PreparedDataset,
+    history: Histories,
+    item: int,
+    method: Method,
+) -> Iterator[EventEffect]:
+    """Effects of the events that the model reads, the most important first."""
+    if method == "gradients":
+        effect_E = integrated_gradients(scorer, history, item)
+        first_read = len(history.item_N) - len(effect_E)
+        for event in np.argsort(-effect_E, kind="stable").tolist():
+            named = _event(dataset, history.item_N, first_read + event)
+            yield EventEffect(effect=effect_E[event].item(), **named)
+        return
+    found = attribute(scorer, history, item)
+    for event in found.order_E:
+        yield EventEffect(
+            effect=found.effect_E[event].item(),
+            effect_alone=found.alone_E[event].item(),
+            rank_without=found.rank_without_E[event].item(),
+            **_event(dataset, history.item_N, found.event_E[event].item()),
+        )
+
+
+def _similar_items(
+    item_VD: Tensor, dataset: PreparedDataset, item_N: Ints, item: int
+) -> Iterator[SimilarItem]:
+    """Items of the history whose vectors have the largest cosine to an item, without itself."""
+    latest = {seen: position for position, seen in enumerate(item_N.tolist()) if seen != item}
+    if not latest:
+        return
+    cosines = functional.cosine_similarity(item_VD[list(latest)], item_VD[[item]]).tolist()
+    pairs = zip(cosines, latest.values(), strict=True)
+    most_similar = sorted(pairs, key=lambda pair: -pair[0])[:MOST_SIMILAR_ITEMS]
+    for cosine, position in most_similar:
+        yield SimilarItem(similarity=cosine, **_event(dataset, item_N, position))
+
+
+def _event(dataset: PreparedDataset, item_N: Ints, position: int) -> dict[str, Any]:
+    """Raw id, title and position of an event."""
+    item = int(item_N[position])
+    return {
+        "item_id": dataset.items.raw(item),
+        "position": position,
+        "title": title_of(dataset, item),
+    }
