@@ -1,4 +1,8 @@
-"""The documented way to ask: `python inference.py --model_path … --metadata_path … --user_id 123 --k 10`."""
+"""Inference script.
+
+    python inference.py --model_path checkpoints/best_model.pt --metadata_path metadata.json \\
+        --user_id 123 --k 10
+"""
 
 import sys
 

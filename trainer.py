@@ -1,4 +1,4 @@
-"""The documented way to train: `python trainer.py --batch_size 128 --learning_rate 5e-4 --max_epochs 50`."""
+"""Training script: `python trainer.py --batch_size 128 --learning_rate 5e-4 --max_epochs 50`."""
 
 import sys
 

@@ -1,4 +1,7 @@
-"""Why the first item of a list is there, and who asks: `python examples/explain.py runs/small`."""
+"""Explanation of the first recommendation, and the user's profile.
+
+python examples/explain.py runs/small
+"""
 
 import sys
 
@@ -6,7 +9,7 @@ from bert4rec import RecommendationEngine
 
 
 def main(folder: str) -> None:
-    """Prints an explanation with a bar for each event, and the profile."""
+    """Print an explanation with a bar for each event, and the profile."""
     engine = RecommendationEngine.load(folder)
     user_id = engine.dataset.users.ids[0]
     first = engine.get_recommendations(user_id, k=1)[0]
@@ -16,8 +19,8 @@ def main(folder: str) -> None:
     for event in explained.events[:8]:
         bar = ("+" if event.effect > 0 else "-") * round(10 * abs(event.effect))
         print(f"  {event.title or event.item_id!s:<30.30} {event.effect:+6.2f} {bar[:40]}")
-    for what, effect in explained.side_information.items():
-        print(f"  {what:<30.30} {effect:+6.2f}")
+    for name, effect in explained.context_effects.items():
+        print(f"  {name:<30.30} {effect:+6.2f}")
 
     for name, value in engine.get_user_profile(user_id).items():
         print(f"{name}: {value}")

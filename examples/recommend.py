@@ -1,4 +1,7 @@
-"""RecommendationTable for a known user, for a bare sequence, and for somebody new: `python examples/recommend.py runs/small`."""
+"""Recommendations for a known user, for a sequence and for a cold-start user.
+
+python examples/recommend.py runs/small
+"""
 
 import sys
 
@@ -6,7 +9,7 @@ from bert4rec import RecommendationEngine, UnknownUser
 
 
 def main(folder: str) -> None:
-    """Prints four lists."""
+    """Print three lists, and the error for an unknown user."""
     engine = RecommendationEngine.load(folder)
     user_id = engine.dataset.users.ids[0]
     sequence = list(engine.dataset.items.ids[:3])
@@ -15,19 +18,17 @@ def main(folder: str) -> None:
     for item in engine.get_recommendations(user_id, k=5):
         print(f"  {item.rank}. {item.title or item.item_id}  score {item.score:.2f}")
 
-    print(
-        f"anyone who saw {sequence}:",
-        engine.get_recommendations(item_sequence=sequence, k=5).item_ids,
-    )
+    found = engine.get_recommendations(item_sequence=sequence, k=5)
+    print(f"any user with the history {sequence}: {found.item_ids}")
 
-    # Take any known value of each feature; None would leave it unknown.
-    known = {
+    # The first known value of each user feature; None would leave a feature unknown.
+    features = {
         name: feature.values[0]
         for name, (feature, _) in engine.dataset.user_features.items()
         if feature.values
     }
-    new = engine.get_recommendations(item_sequence=[], user_features=known, request_time="now", k=5)
-    print(f"somebody new with {known}:", new.item_ids)
+    found = engine.get_recommendations(user_features=features, request_time="now", k=5)
+    print(f"cold-start user with {features}: {found.item_ids}")
 
     try:
         engine.get_recommendations("nobody")

@@ -1,6 +1,8 @@
-"""Trains a small model of an invented world in seconds: `python examples/train_small.py runs/small`.
+"""Training of a small model on a synthetic world, in seconds.
 
-The other examples answer from such a folder. For real data take `bert4rec prepare` and `bert4rec train`.
+    python examples/train_small.py runs/small
+
+The other examples load this model folder. For real data use `bert4rec prepare` and `bert4rec train`.
 """
 
 import sys
@@ -11,7 +13,7 @@ from bert4rec.data.synthetic import synthetic_dataset
 
 
 def main(output: Path) -> None:
-    """Makes the data and the model folder."""
+    """Make the data and train the model."""
     # Items 101, 102, …: after item i usually comes item i + 4 of the same genre. Users 1, 2, …
     dataset = synthetic_dataset(
         num_users=80, num_items=24, events_per_user=20, folder=output.with_name("small-world")

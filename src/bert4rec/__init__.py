@@ -1,6 +1,11 @@
-"""Sequential recommendation with side information, time, several heads, honest evaluation and answers that explain.
+"""Sequential recommendation with side information, time, evaluation and explanations.
 
-The public names, imported when first used: `import bert4rec` alone is instant.
+Public names are imported on first use: `import bert4rec` alone is instant.
+
+>>> from bert4rec import RecommendationEngine
+>>> engine = RecommendationEngine.load("runs/small")
+>>> engine.get_recommendations(item_sequence=[104, 108], k=2).item_ids
+[112, 116]
 """
 
 from __future__ import annotations
@@ -22,11 +27,13 @@ if TYPE_CHECKING:
     from bert4rec.data.dataset import PreparedDataset
     from bert4rec.data.splits import make_split
     from bert4rec.engine.engine import RecommendationEngine
+    from bert4rec.engine.request import Request
     from bert4rec.errors import Bert4RecError, DataError, UnknownItem, UnknownUser, UsageError
     from bert4rec.evaluation.baselines import fit_baselines
     from bert4rec.evaluation.evaluate import evaluate
     from bert4rec.evaluation.report import Report, compare
     from bert4rec.ingest.prepare import prepare_dataset
+    from bert4rec.retrieval.rules import Rules
     from bert4rec.training.train import train
 
 _HOME = {
@@ -40,6 +47,8 @@ _HOME = {
     "PreparedDataset": "data.dataset",
     "make_split": "data.splits",
     "RecommendationEngine": "engine.engine",
+    "Request": "engine.request",
+    "Rules": "retrieval.rules",
     "Bert4RecError": "errors",
     "DataError": "errors",
     "UnknownItem": "errors",
@@ -60,6 +69,8 @@ __all__ = [
     "PreparedDataset",
     "RecommendationEngine",
     "Report",
+    "Request",
+    "Rules",
     "RunConfig",
     "SplitConfig",
     "TaskWeights",

@@ -364,7 +364,7 @@ def test_recommend_asks_the_users_of_a_file(model: Path, tmp_path: Path) -> None
         (
             ["--users", "all", "--output", "r.csv", "--user_features", "gender=F"],
             2,
-            "--users asks stored histories",
+            "--users takes stored histories",
         ),
         (["--users", "all", "--output", "r.csv", "--k", "0"], 2, "k is 0"),
         (
@@ -403,7 +403,7 @@ def test_recommend_says_what_is_wrong_with_many_users(
 def test_explain_answers_with_measured_effects(model: Path, who: list[str]) -> None:
     found = answer("explain", "--model", model, *who, "--item_id", "120")
     assert found["item_id"] == 120
-    assert found["sentence"].startswith("Item 19 (120) is number ")
+    assert found["sentence"].startswith("Item 19 (120) has rank ")
     assert {"item_id", "effect", "rank_without", "position"} <= set(found["events"][0])
 
 
@@ -413,7 +413,7 @@ def test_explain_draws_and_estimates(model: Path, tmp_path: Path) -> None:
     found = answer("explain", "--model", model, "--user_id", "7", "--method", "gradients", *drawn)
     assert {"item_id", "effect", "position", "title"} == set(found["events"][0])
     assert all(picture.read_bytes().startswith(b"\x89PNG") for picture in pictures)
-    assert "'measured', 'gradients'" in run(
+    assert "'leave-one-out', 'gradients'" in run(
         "explain", "--model", model, "--user_id", "7", "--method", "guess"
     ).refused(2)
 
@@ -481,7 +481,7 @@ def test_profile_answers_with_what_is_known_and_expected(model: Path) -> None:
         (["recommend", "--user_id", "7"], ["recommended to user 7", "rank", "title", "rating"]),
         (
             ["explain", "--user_id", "7"],
-            ["is number 1 among", "effect of each past event", "what is known of the"],
+            ["has rank 1 among", "effect of each past event", "effect of user and request"],
         ),
         (["explain", "--item_sequence", HISTORY], ["effect of each past event", "rank without"]),
         (["profile", "--user_id", "7"], ["user 7", "gender", "favourite_genres", "%"]),

@@ -108,7 +108,11 @@ def measured(engine: RecommendationEngine, sizes: list[int], args: Namespace) ->
     from bert4rec.engine.latency import measure_latency, with_made_up_items
 
     for size in sizes:
-        scorer = engine.scorer if size == engine.dataset.num_items else with_made_up_items(engine.scorer, size)
+        scorer = (
+            engine.scorer
+            if size == engine.dataset.num_items
+            else with_made_up_items(engine.scorer, size)
+        )
         yield measure_latency(scorer, engine.dataset, args.requests, args.batch_sizes, args.k)
 
 

@@ -19,9 +19,9 @@ def _sentences(explanation: Explanation) -> Iterator[str]:
     yield f"{_item(explanation)} {_rank(explanation)}, with score {explanation.score:.2f}."
     yield _events(explanation.events)
     if explanation.context_effects:
-        yield _largest("the user and the request", explanation.context_effects)
+        yield _largest("a user or request feature", explanation.context_effects)
     if explanation.item_feature_effects:
-        yield _largest("the item", explanation.item_feature_effects)
+        yield _largest("an item feature", explanation.item_feature_effects)
     if explanation.similar_items:
         names = ", ".join(_name(item) for item in explanation.similar_items)
         yield f"Most similar in the history: {names}."
@@ -59,10 +59,10 @@ def _effect(event: EventEffect) -> str:
     return f"{_name(event)} ({'; '.join(parts)})"
 
 
-def _largest(owner: str, effects: Mapping[str, float]) -> str:
+def _largest(kind: str, effects: Mapping[str, float]) -> str:
     """Sentence on the feature with the largest effect."""
     name = max(effects, key=lambda name: abs(effects[name]))
-    return f"The largest effect of a feature of {owner}: {name} ({effects[name]:+.2f})."
+    return f"Largest effect of {kind}: {name} ({effects[name]:+.2f})."
 
 
 def _rating(expected: float, low: float, high: float) -> str:

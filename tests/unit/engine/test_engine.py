@@ -1,4 +1,4 @@
-"""RecommendationTable: each row of the engine's table of cases, and that offline numbers describe what is answered."""
+"""Each row of the engine's table of cases, and agreement with the scorer that evaluation measures."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ from bert4rec.config import ModelConfig, RunConfig, TaskWeights
 from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.histories import Histories
 from bert4rec.data.synthetic import GROUPS
-from bert4rec.engine import engine as engine_module
+from bert4rec.engine import bulk
 from bert4rec.engine.engine import RecommendationEngine
+from bert4rec.engine.histories import request_history
+from bert4rec.engine.request import Request
 from bert4rec.errors import UnknownItem, UnknownUser, UsageError
 from bert4rec.evaluation.calibration import rating_intervals
 from bert4rec.ids import NO_RATING, NO_TIME, UNKNOWN
@@ -26,7 +28,7 @@ from bert4rec.model.network import Bert4Rec
 from bert4rec.retrieval.candidates import exclude
 from bert4rec.retrieval.ranking import top_k
 
-USER, NEW_USER = 2, 9999
+USER, COLD_START_USER = 2, 9999
 ALL_ITEMS = 24
 
 
@@ -43,7 +45,7 @@ def scores(engine: RecommendationEngine, **asked: object) -> dict[int, float]:
     return {item.item_id: item.score for item in found}
 
 
-def test_a_list_is_the_scorers_best_unseen_items(
+def test_recommendations_are_the_best_unseen_items_of_the_scorer(
     engine: RecommendationEngine, model: Artefact
 ) -> None:
     row = engine.dataset.users.row(USER)
@@ -57,7 +59,7 @@ def test_a_list_is_the_scorers_best_unseen_items(
     assert [item.rank for item in found] == [1, 2, 3, 4, 5]
 
 
-def test_a_trained_model_lists_what_follows(engine: RecommendationEngine) -> None:
+def test_a_trained_model_recommends_the_next_item(engine: RecommendationEngine) -> None:
     """After item 101 + i comes 101 + i + 4, around the circle of 24."""
     hits = 0
     for last in range(109, 125):
@@ -67,7 +69,7 @@ def test_a_trained_model_lists_what_follows(engine: RecommendationEngine) -> Non
     assert hits >= 14
 
 
-def test_a_sequence_replaces_the_stored_history_but_not_the_user(
+def test_a_sequence_replaces_the_stored_history_and_keeps_the_user_features(
     engine: RecommendationEngine,
 ) -> None:
     sequence = [101, 105]
@@ -95,21 +97,23 @@ def test_the_stored_history_is_the_sequence_with_its_times_and_ratings(
     assert plain != pytest.approx(spelled_out, abs=1e-5)
 
 
-def test_an_unknown_user_without_a_sequence_is_told_to_pass_one(
+def test_the_error_for_an_unknown_user_says_to_pass_a_sequence(
     engine: RecommendationEngine,
 ) -> None:
     with pytest.raises(UnknownUser, match="9999: pass an item_sequence"):
-        engine.get_recommendations(NEW_USER)
+        engine.get_recommendations(COLD_START_USER)
 
 
-def test_an_unknown_user_with_a_sequence_is_a_new_one(engine: RecommendationEngine) -> None:
-    assert scores(engine, user_id=NEW_USER, item_sequence=[101]) == scores(
+def test_an_unknown_user_with_a_sequence_is_a_cold_start_user(engine: RecommendationEngine) -> None:
+    assert scores(engine, user_id=COLD_START_USER, item_sequence=[101]) == scores(
         engine, item_sequence=[101]
     )
-    assert engine.get_recommendations(NEW_USER, [101]).user_id == NEW_USER
+    assert engine.get_recommendations(COLD_START_USER, [101]).user_id == COLD_START_USER
 
 
-def test_a_new_user_is_answered_from_demographics_alone(engine: RecommendationEngine) -> None:
+def test_a_cold_start_user_gets_recommendations_from_demographics_alone(
+    engine: RecommendationEngine,
+) -> None:
     """Gender and age name the liked group: F and 18-24 group 0, M and 18-24 group 1, F and 25-34 group 2, …"""
     liked = 0
     for group, (age, gender) in enumerate(
@@ -125,7 +129,7 @@ def test_a_new_user_is_answered_from_demographics_alone(engine: RecommendationEn
     assert liked >= 12  # of 16; 4 by chance
 
 
-def test_passed_features_stand_in_place_of_the_stored_ones(engine: RecommendationEngine) -> None:
+def test_passed_features_replace_the_stored_ones(engine: RecommendationEngine) -> None:
     stored = engine.get_user_profile(USER)
     own = {name: stored[name] for name in ("gender", "age_group", "occupation_code")}
     assert scores(engine, user_id=USER, user_features=own) == scores(engine, user_id=USER)
@@ -156,7 +160,9 @@ def test_unknown_items_are_named_or_left_out(engine: RecommendationEngine) -> No
     )
 
 
-def test_k_over_what_is_left_gives_the_shorter_list(engine: RecommendationEngine) -> None:
+def test_k_above_the_number_of_candidates_gives_the_shorter_list(
+    engine: RecommendationEngine,
+) -> None:
     items = list(engine.dataset.items.ids)
     assert (
         sorted(engine.get_recommendations(item_sequence=items[3:], k=10**6).item_ids) == items[:3]
@@ -174,7 +180,7 @@ def test_k_may_be_a_numpy_integer(engine: RecommendationEngine) -> None:
     assert len(engine.get_recommendations(USER, k=np.int64(3))) == 3  # type: ignore[arg-type]
 
 
-def test_without_filtering_every_item_is_listed_once_and_nothing_else(
+def test_without_filtering_every_item_is_recommended_once(
     engine: RecommendationEngine,
 ) -> None:
     listed = engine.get_recommendations(USER, k=ALL_ITEMS + 2, filter_seen=False).item_ids
@@ -184,7 +190,7 @@ def test_without_filtering_every_item_is_listed_once_and_nothing_else(
     assert filtered == [item for item in listed if item not in seen]
 
 
-def test_many_users_get_the_lists_that_each_gets_alone(
+def test_many_users_get_the_recommendations_that_each_gets_alone(
     engine: RecommendationEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: dict[str, Any] = {"k": 30, "request_time": 1_000_000_000}
@@ -192,7 +198,7 @@ def test_many_users_get_the_lists_that_each_gets_alone(
     assert [len(piece) for piece in whole] == [
         sum(24 - seen(engine, user) for user in range(1, 81))
     ]
-    monkeypatch.setattr(engine_module, "USERS_AT_ONCE", 7)
+    monkeypatch.setattr(bulk, "USERS_AT_ONCE", 7)
     pieces = list(engine.recommend_many([5, 80, 5, np.int64(1)], **asked)) + list(
         engine.recommend_many(**asked)
     )
@@ -217,7 +223,7 @@ def seen(engine: RecommendationEngine, user: int) -> int:
     return len(set(engine.dataset.item_N[start_U1[user] : start_U1[user + 1]].tolist()))
 
 
-def test_many_users_are_checked_before_the_first_list(engine: RecommendationEngine) -> None:
+def test_many_users_are_checked_before_the_first_table(engine: RecommendationEngine) -> None:
     with pytest.raises(UnknownUser, match="9999"):
         engine.recommend_many([1, 9999])
     with pytest.raises(UsageError, match="k is 0"):
@@ -225,7 +231,9 @@ def test_many_users_are_checked_before_the_first_list(engine: RecommendationEngi
     assert not list(engine.recommend_many([]))
 
 
-def test_what_scores_minus_infinity_is_never_listed(engine: RecommendationEngine) -> None:
+def test_items_that_score_minus_infinity_are_never_recommended(
+    engine: RecommendationEngine,
+) -> None:
     class Refusing:
         name, predicts_ratings = "refusing", False
 
@@ -278,7 +286,7 @@ def test_the_expected_rating_is_the_mean_of_the_heads_distribution(
     )
 
 
-def test_ids_are_known_in_the_datas_own_type_alone(engine: RecommendationEngine) -> None:
+def test_ids_are_compared_with_their_type(engine: RecommendationEngine) -> None:
     assert engine.get_recommendations(np.int64(USER)) == engine.get_recommendations(USER)
     assert engine.get_recommendations(item_sequence=np.array([101])) == engine.get_recommendations(
         item_sequence=[101]
@@ -291,7 +299,7 @@ def test_ids_are_known_in_the_datas_own_type_alone(engine: RecommendationEngine)
             engine.get_recommendations(item_sequence=[item_id])  # type: ignore[list-item]
 
 
-def test_nothing_to_answer_from_is_a_usage_error(engine: RecommendationEngine) -> None:
+def test_a_request_without_user_or_history_is_a_usage_error(engine: RecommendationEngine) -> None:
     with pytest.raises(UsageError, match="user_id, an item_sequence, or both"):
         engine.get_recommendations()
     with pytest.raises(UsageError, match="go with an item_sequence"):
@@ -341,8 +349,8 @@ def test_a_model_is_named_in_one_way(named: dict[str, str]) -> None:
         RecommendationEngine.load(**named)  # type: ignore[arg-type]
 
 
-def test_a_new_user_has_the_unknown_row_and_no_times(engine: RecommendationEngine) -> None:
-    history = engine._history(NEW_USER, [101, 102], None, None, None, None, False)
+def test_a_cold_start_user_has_the_unknown_row_and_no_times(engine: RecommendationEngine) -> None:
+    history = request_history(Request(COLD_START_USER, [101, 102]), engine.dataset)
     assert (history.user_B.tolist(), history.time_N.tolist()) == ([UNKNOWN], [NO_TIME] * 2)
     assert (history.rating_N.tolist(), history.request_time_B.tolist()) == (
         [NO_RATING] * 2,
@@ -350,7 +358,7 @@ def test_a_new_user_has_the_unknown_row_and_no_times(engine: RecommendationEngin
     )
 
 
-def test_a_model_that_reads_no_user_answers_everyone_alike(world_folder: Path) -> None:
+def test_a_model_without_user_features_gives_all_users_the_same_scores(world_folder: Path) -> None:
     torch.manual_seed(0)
     dataset = PreparedDataset.open(world_folder)
     config = ModelConfig(hidden_size=8, num_heads=2, num_layers=1, user_features="none")
@@ -362,7 +370,7 @@ def test_a_model_that_reads_no_user_answers_everyone_alike(world_folder: Path) -
     assert scores(plain, **given) == scores(plain, user_id=USER, item_sequence=[101])
 
 
-def test_a_list_is_made_as_if_forgotten_events_had_never_been(engine: RecommendationEngine) -> None:
+def test_forgotten_events_are_ignored(engine: RecommendationEngine) -> None:
     history = history_of(engine, USER)
     gone = history[-1]
     kept = [item for item in history if item != gone]
@@ -371,7 +379,7 @@ def test_a_list_is_made_as_if_forgotten_events_had_never_been(engine: Recommenda
     assert forgetful != pytest.approx(scores(engine, user_id=USER, item_sequence=history))
 
 
-def test_what_is_forgotten_stays_seen(engine: RecommendationEngine) -> None:
+def test_forgotten_items_stay_seen(engine: RecommendationEngine) -> None:
     gone = history_of(engine, USER)[-1]
     assert gone not in engine.get_recommendations(USER, k=ALL_ITEMS, forget=[gone]).item_ids
     assert (
@@ -380,7 +388,7 @@ def test_what_is_forgotten_stays_seen(engine: RecommendationEngine) -> None:
     )
 
 
-def test_forgetting_what_a_recommendation_rests_on_lowers_its_score(
+def test_forgetting_the_main_reason_of_a_recommendation_lowers_its_score(
     engine: RecommendationEngine,
 ) -> None:
     (best,) = engine.get_recommendations(USER, k=1)
@@ -393,7 +401,7 @@ def test_forgetting_what_a_recommendation_rests_on_lowers_its_score(
     assert reason.item_id not in [event.item_id for event in after.events]
 
 
-def test_only_what_is_in_the_history_can_be_forgotten(engine: RecommendationEngine) -> None:
+def test_only_items_of_the_history_can_be_forgotten(engine: RecommendationEngine) -> None:
     absent = next(item for item in engine.dataset.items.ids if item not in history_of(engine, USER))
     with pytest.raises(
         UsageError, match=f"forget: {absent} cannot be forgotten: not in the history"

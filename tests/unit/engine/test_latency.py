@@ -1,4 +1,4 @@
-"""The stopwatch for lists: what it asks, and catalogues made larger. Its times are asserted nowhere."""
+"""Latency: batch sizes that are measured, and made-up catalogues. No test asserts a time."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import torch
 from bert4rec import artefact
 from bert4rec.artefact import Artefact
 from bert4rec.data.dataset import PreparedDataset
-from bert4rec.engine import latency as stopwatch
-from bert4rec.engine.latency import grown, latency
+from bert4rec.engine import latency
+from bert4rec.engine.latency import measure_latency, with_made_up_items
 from bert4rec.ids import FIRST_ITEM
 from bert4rec.training import train as fit
 from small_runs import run_of
 
 
 @pytest.mark.parametrize("cosine_head", [True, False])
-def test_a_larger_catalogue_scores_the_known_items_as_before(
+def test_made_up_items_leave_the_scores_of_real_ones(
     world: PreparedDataset, tmp_path: Path, cosine_head: bool
 ) -> None:
     run = run_of(cosine_head=cosine_head, max_epochs=1)
@@ -26,7 +26,7 @@ def test_a_larger_catalogue_scores_the_known_items_as_before(
         fit.train(world, run, tmp_path / "model", log=lambda line: None)
     ).scorer()
     larger, histories = (
-        grown(scorer, 1000),
+        with_made_up_items(scorer, 1000),
         world.histories(torch.arange(1, 5).numpy(), world.start_U1[2:6]),
     )
     before, after = scorer.score(histories), larger.score(histories)
@@ -38,10 +38,12 @@ def test_a_larger_catalogue_scores_the_known_items_as_before(
     assert len(made_up_VD.unique(dim=0)) > 900
 
 
-def test_every_size_that_fits_is_asked(model: Artefact, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stopwatch, "BATCH_SECONDS", 0.0)
-    monkeypatch.setattr(stopwatch, "SCORES_AT_ONCE", 8 * (24 + FIRST_ITEM))
-    found = latency(model.scorer(), model.dataset, requests=3, batch_sizes=[1, 8, 9])
+def test_every_batch_size_that_fits_is_measured(
+    model: Artefact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(latency, "BATCH_SECONDS", 0.0)
+    monkeypatch.setattr(latency, "SCORES_AT_ONCE", 8 * (24 + FIRST_ITEM))
+    found = measure_latency(model.scorer(), model.dataset, requests=3, batch_sizes=[1, 8, 9])
     assert found.items == 24
     assert found.users_per_second.keys() == {1, 8}
     assert 0 < found.milliseconds["p50"] <= found.milliseconds["p95"] <= found.milliseconds["p99"]

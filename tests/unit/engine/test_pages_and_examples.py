@@ -1,4 +1,4 @@
-"""The engine's pages and the examples run as they stand."""
+"""The code of the engine's pages, of the docstrings and the examples runs as it stands."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_the_code_of_a_page_runs_from_top_to_bottom(
 
 
 @pytest.mark.parametrize(
-    ("example", "said"), [("recommend", "somebody new with"), ("explain", "favourite_genres")]
+    ("example", "said"), [("recommend", "cold-start user with"), ("explain", "favourite_genres")]
 )
 def test_an_example_answers_from_a_model_folder(
     trained_here: Path,

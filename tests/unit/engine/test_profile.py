@@ -1,4 +1,4 @@
-"""A profile says what is stored and what is expected, in the data's own words."""
+"""Profiles: stored demographics and activity, favourites, and predicted preferences."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from small_worlds import dataset_of
 USER = 2
 
 
-def test_demographics_come_first_under_the_datas_own_names(engine: RecommendationEngine) -> None:
+def test_demographics_come_first_under_the_names_of_the_data(engine: RecommendationEngine) -> None:
     known = engine.get_user_profile(USER)
     assert list(known)[:3] == ["gender", "age_group", "occupation_code"]
     assert (known["gender"] in ("F", "M"), known["age_group"], known["user_id"]) == (
@@ -69,7 +69,7 @@ def test_favourites_count_each_value_of_the_history(engine: RecommendationEngine
         assert entry["mean_rating"] == pytest.approx(rating_N[has[entry["value"]]].mean())
 
 
-def test_the_preference_head_expects_the_liked_group(engine: RecommendationEngine) -> None:
+def test_the_preference_head_predicts_the_liked_group(engine: RecommendationEngine) -> None:
     names, hits = ["Circle", "Square", "Star", "Wave"], 0
     for user_id in range(1, 41):
         expected = engine.get_user_profile(user_id)["predicted_genres"]
@@ -85,7 +85,9 @@ def test_a_profile_is_plain_values(engine: RecommendationEngine) -> None:
     assert json.loads(json.dumps(known)) == known
 
 
-def test_habits_are_those_of_the_stored_history(engine: RecommendationEngine) -> None:
+def test_ratings_and_active_days_are_those_of_the_stored_history(
+    engine: RecommendationEngine,
+) -> None:
     data, row = engine.dataset, engine.dataset.users.row(USER)
     events = slice(data.start_U1[row], data.start_U1[row + 1])
     known = engine.get_user_profile(USER)
@@ -95,7 +97,7 @@ def test_habits_are_those_of_the_stored_history(engine: RecommendationEngine) ->
     assert known["active_days"] == len({int(time) // 86_400 for time in data.time_N[events]})
 
 
-def test_a_favourite_shows_its_events_and_the_rule_that_steers_it(
+def test_the_condition_of_a_favourite_is_met_by_its_events_and_items(
     engine: RecommendationEngine,
 ) -> None:
     """The condition of each entry is true of exactly the events that it counts, and of the items that it names."""
@@ -115,7 +117,7 @@ def test_a_favourite_shows_its_events_and_the_rule_that_steers_it(
     assert [entry["value"] for entry in known["favourite_year_decade"]] == ["1990s"]
 
 
-def test_the_items_of_a_favourite_are_the_best_liked_and_of_those_the_latest() -> None:
+def test_the_items_of_a_favourite_are_the_best_rated_and_of_those_the_latest() -> None:
     dataset = dataset_of([0, 1, 2, 3, 4], genres=[[1]] * 5, ratings=[[3, 5, 5, 4, 1]])
     (entry,) = profile.favourites(dataset, dataset.histories(np.array([1]), np.array([5])))[
         "favourite_genres"
@@ -123,7 +125,7 @@ def test_the_items_of_a_favourite_are_the_best_liked_and_of_those_the_latest() -
     assert entry["items"] == [2, 1, 3]
 
 
-def test_less_of_a_favourite_is_a_rule(engine: RecommendationEngine) -> None:
+def test_a_negative_boost_of_a_favourite_lowers_its_number(engine: RecommendationEngine) -> None:
     def number(condition: str, rules: dict[str, object] | None = None) -> int:
         meets_V = items_where(condition, engine.dataset)
         found = engine.get_recommendations(USER, k=6, rules=rules)
@@ -134,7 +136,7 @@ def test_less_of_a_favourite_is_a_rule(engine: RecommendationEngine) -> None:
     assert number(condition, {"boosts": {condition: -5.0}}) < number(condition)
 
 
-def test_forgotten_events_are_in_no_profile(engine: RecommendationEngine) -> None:
+def test_forgotten_events_are_ignored(engine: RecommendationEngine) -> None:
     data, row = engine.dataset, engine.dataset.users.row(USER)
     item_N = data.item_N[data.start_U1[row] : data.start_U1[row + 1]]
     gone = data.items.raw(int(item_N[0]))
@@ -150,7 +152,7 @@ def test_an_unknown_user_has_no_profile(engine: RecommendationEngine) -> None:
             engine.get_user_profile(unknown)  # type: ignore[arg-type]
 
 
-def test_every_kind_of_user_feature_comes_back_as_it_was_given(world_folder: Path) -> None:
+def test_every_kind_of_user_feature_has_its_raw_value(world_folder: Path) -> None:
     dataset = PreparedDataset.open(world_folder)
     tables = {
         "age": (
@@ -176,7 +178,7 @@ def test_every_kind_of_user_feature_comes_back_as_it_was_given(world_folder: Pat
     assert profile.demographics(small, 2) == {"age": None, "hobbies": [], "town": None}
 
 
-def test_the_datas_own_names_win_over_those_of_labels(world_folder: Path) -> None:
+def test_a_feature_takes_precedence_over_a_label_of_its_name(world_folder: Path) -> None:
     feature = Feature("job_code", Kind.CATEGORICAL, [7], {"7": "artist"})
     other = Feature("job", Kind.CATEGORICAL, ["painter"])
     tables = {"job_code": (feature, np.array([0, 1])), "job": (other, np.array([0, 1]))}
@@ -184,7 +186,7 @@ def test_the_datas_own_names_win_over_those_of_labels(world_folder: Path) -> Non
     assert profile.demographics(small, 1) == {"job_code": 7, "job": "painter"}
 
 
-def test_without_ratings_times_and_events_nothing_is_made_up(world_folder: Path) -> None:
+def test_unknown_ratings_and_times_are_left_out(world_folder: Path) -> None:
     dataset = PreparedDataset.open(world_folder)
     nobody = dataset.histories(np.array([1]), dataset.start_U1[[1]])
     assert profile.activity(dataset, nobody) == {"num_events": 0}

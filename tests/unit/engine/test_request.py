@@ -1,4 +1,4 @@
-"""What a caller passes is taken as it is meant, or refused in one line that says what is known."""
+"""Requests: values become rows, or one line says what is wrong and what is known."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ import pytest
 
 from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.features import Feature, Kind
-from bert4rec.engine.request import feature_rows, given_history, seconds
+from bert4rec.engine.histories import request_history
+from bert4rec.engine.raw_values import feature_rows
+from bert4rec.engine.request import Request, to_seconds
 from bert4rec.errors import UsageError
 from bert4rec.ids import NO_RATING, NO_TIME
+from bert4rec.retrieval.rules import Rules
 
 
 @pytest.fixture
@@ -35,7 +38,8 @@ def dataset(world_folder: Path) -> PreparedDataset:
 
 
 def given(dataset: PreparedDataset, sequence: Any, times: Any = None, ratings: Any = None) -> Any:
-    return given_history(dataset, None, sequence, times, ratings, ignore_unknown_items=False)
+    request = Request(item_sequence=sequence, timestamps=times, ratings=ratings)
+    return request_history(request, dataset)
 
 
 def test_a_history_is_rows_in_the_order_given(dataset: PreparedDataset) -> None:
@@ -46,7 +50,7 @@ def test_a_history_is_rows_in_the_order_given(dataset: PreparedDataset) -> None:
     assert history.start_B1.tolist() == [0, 3]
 
 
-def test_any_sequence_of_ids_will_do_but_a_text(dataset: PreparedDataset) -> None:
+def test_any_sequence_of_ids_is_accepted_except_a_text(dataset: PreparedDataset) -> None:
     for sequence in ((101, 102), np.array([101, 102]), range(101, 103)):
         assert given(dataset, sequence).item_N.tolist() == [2, 3]
     with pytest.raises(UsageError, match="is the text '101,102'; give a list"):
@@ -77,19 +81,19 @@ def test_ratings_are_refused_where_the_data_has_none(dataset: PreparedDataset) -
         given(replace(dataset, rating_levels=np.array([])), [101], None, [5])
 
 
-def test_a_moment_is_a_number_a_datetime_or_now() -> None:
+def test_a_time_is_a_number_a_datetime_or_now() -> None:
     noon = datetime(2001, 1, 1, 12, tzinfo=UTC)
     assert (
-        seconds(noon)
-        == seconds(978_350_400)
-        == seconds(978_350_400.9)
-        == seconds(np.int64(978_350_400))
+        to_seconds(noon)
+        == to_seconds(978_350_400)
+        == to_seconds(978_350_400.9)
+        == to_seconds(np.int64(978_350_400))
         == 978_350_400
     )
-    assert seconds(noon.replace(tzinfo=None)) == 978_350_400
-    assert seconds(noon.astimezone(timezone(timedelta(hours=5)))) == 978_350_400
-    assert abs(seconds("now") - datetime.now(UTC).timestamp()) < 5
-    assert seconds(None) == NO_TIME
+    assert to_seconds(noon.replace(tzinfo=None)) == 978_350_400
+    assert to_seconds(noon.astimezone(timezone(timedelta(hours=5)))) == 978_350_400
+    assert abs(to_seconds("now") - datetime.now(UTC).timestamp()) < 5
+    assert to_seconds(None) == NO_TIME
 
 
 def test_a_datetime_without_a_zone_is_utc_wherever_the_machine_stands(
@@ -98,7 +102,7 @@ def test_a_datetime_without_a_zone_is_utc_wherever_the_machine_stands(
     with monkeypatch.context() as elsewhere:
         elsewhere.setenv("TZ", "XXX-05:00")
         time.tzset()
-        here = seconds(datetime(2001, 1, 1, 12))
+        here = to_seconds(datetime(2001, 1, 1, 12))
     time.tzset()
     assert here == 978_350_400
 
@@ -118,9 +122,9 @@ def test_a_datetime_without_a_zone_is_utc_wherever_the_machine_stands(
         datetime(1969, 12, 31, 23, 59, 59),
     ],
 )
-def test_what_is_no_moment_is_refused(when: Any) -> None:
+def test_values_that_are_no_time_are_refused(when: Any) -> None:
     with pytest.raises(UsageError, match="is no time; give seconds since 1970"):
-        seconds(when)
+        to_seconds(when)
 
 
 def test_features_become_value_rows(dataset: PreparedDataset) -> None:
@@ -165,12 +169,30 @@ def test_none_means_unknown(dataset: PreparedDataset) -> None:
         ),
         ({"age": "old"}, "user feature 'age' is a number, not 'old'"),
         ({"age": float("inf")}, "user feature 'age' is a number, not inf"),
-        (["gender"], "user_features is ['gender']; give a mapping of names to values"),
     ],
 )
-def test_what_is_not_known_is_refused_with_what_is(
+def test_an_error_for_an_unknown_feature_lists_the_known_ones(
     dataset: PreparedDataset, features: Any, said: str
 ) -> None:
     with pytest.raises(UsageError) as refused:
         feature_rows(dataset.user_features, features)
     assert str(refused.value) == said
+
+
+def test_user_features_are_a_mapping() -> None:
+    with pytest.raises(UsageError) as refused:
+        Request(user_id=1, user_features=["gender"])  # type: ignore[arg-type]
+    assert str(refused.value) == "user_features is ['gender']; give a mapping of names to values"
+
+
+def test_a_request_of_plain_values_is_that_of_its_arguments() -> None:
+    values = {"user_id": 7, "item_sequence": [101], "k": 3, "rules": {"deny": [102]}}
+    assert Request.from_dict(values) == Request(7, [101], 3, rules=Rules(deny=[102]))
+    with pytest.raises(UsageError, match="unknown field 'user'; a request has user_id, item_seq"):
+        Request.from_dict({"user": 7})
+
+
+def test_equal_requests_are_equal_whatever_holds_their_values() -> None:
+    given = Request(np.int64(7), np.array([101, 102]), ratings=[5, None])  # type: ignore[arg-type]
+    assert given == Request(7, (101, 102), ratings=(5, None))
+    assert type(given.user_id) is int

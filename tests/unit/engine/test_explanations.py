@@ -18,7 +18,9 @@ from bert4rec.data.dataset import PreparedDataset, Vocabularies
 from bert4rec.data.synthetic import GROUPS
 from bert4rec.engine.answers import EventEffect, Explanation, SimilarItem
 from bert4rec.engine.engine import RecommendationEngine
-from bert4rec.engine.explain import sentence_of
+from bert4rec.engine.explanation_text import explanation_text
+from bert4rec.engine.histories import request_history
+from bert4rec.engine.request import Request
 from bert4rec.errors import UnknownItem, UnknownUser, UsageError
 from bert4rec.explanation import attribution
 from bert4rec.ids import FIRST_ITEM
@@ -74,7 +76,7 @@ def test_an_effect_is_the_score_with_everything_minus_the_score_without_the_even
         assert event.effect == pytest.approx(base - without, abs=1e-5)
 
 
-def test_alone_is_the_score_with_one_event_minus_the_score_with_none(
+def test_effect_alone_is_the_score_with_one_event_minus_the_score_with_none(
     engine: RecommendationEngine, model: Artefact
 ) -> None:
     """That is, what the network says of none: nothing is added as for cold_start_bias."""
@@ -87,10 +89,10 @@ def test_alone_is_the_score_with_one_event_minus_the_score_with_none(
             for name, values in (("timestamps", TIMES), ("ratings", RATINGS))
         }
         alone = score(engine, 120, item_sequence=[event.item_id], **one, **asked)
-        assert event.alone == pytest.approx(alone - nothing, abs=1e-5)
+        assert event.effect_alone == pytest.approx(alone - nothing, abs=1e-5)
 
 
-def test_what_newcomers_get_is_no_effect_of_events_but_of_who_they_are(model: Artefact) -> None:
+def test_cold_start_bias_is_an_effect_of_user_features_and_not_of_events(model: Artefact) -> None:
     plain, welcoming = (without_biases(model) for _ in range(2))
     cold_start_bias = welcoming.scorer.network.cold_start_bias
     cold_start_bias.get_buffer("item_I")[0] = model.dataset.items.row(120)
@@ -106,20 +108,20 @@ def test_what_newcomers_get_is_no_effect_of_events_but_of_who_they_are(model: Ar
         cold_start_bias.first_column_of_features()["gender"],
         model.dataset.user_features["gender"][0].values.index("F") + 1,
     )
-    change = new.side_information["gender"] - before.side_information["gender"]
+    change = new.context_effects["gender"] - before.context_effects["gender"]
     assert change == pytest.approx(
         float(bias_FI[unknown + known, 0] - bias_FI[unknown, 0]), abs=1e-4
     )
 
 
-def test_what_the_items_features_are_worth_is_measured_by_hiding_them(model: Artefact) -> None:
+def test_the_effect_of_an_item_feature_is_measured_by_hiding_it(model: Artefact) -> None:
     """On a network whose table has the item without its genre."""
     engine = RecommendationEngine(model)
     found = full(engine)
-    assert found.item_information.keys() == {"genres", "year", "price"}
+    assert found.item_feature_effects.keys() == {"genres", "year", "price"}
     row = engine.dataset.items.row(120)
     assert row is not None
-    for name, worth in found.item_information.items():
+    for name, worth in found.item_feature_effects.items():
         network = deepcopy(model.network)
         assert network.metadata is not None
         encoder = next(
@@ -135,7 +137,9 @@ def test_similar_items_are_those_whose_vectors_point_the_same_way(
     engine: RecommendationEngine,
 ) -> None:
     sequence = [104, 101, 102, 108, 112, 104]
-    similar = engine.explain_recommendation(item_sequence=sequence, recommended_item_id=116).similar
+    similar = engine.explain_recommendation(
+        item_sequence=sequence, recommended_item_id=116
+    ).similar_items
     vector = {
         item: engine.scorer.item_VD[engine.dataset.items.row(item)] for item in {*sequence, 116}
     }
@@ -152,11 +156,13 @@ def test_similar_items_are_those_whose_vectors_point_the_same_way(
     assert [item.position for item in similar] == [latest[item] for item in expected]
     assert not engine.explain_recommendation(
         item_sequence=[116, 116], recommended_item_id=116
-    ).similar
+    ).similar_items
 
 
-def test_the_effect_of_what_is_known_is_measured_by_hiding_it(engine: RecommendationEngine) -> None:
-    side = full(engine).side_information
+def test_the_effect_of_a_context_feature_is_measured_by_hiding_it(
+    engine: RecommendationEngine,
+) -> None:
+    side = full(engine).context_effects
     assert side.keys() == {"user_id", "gender", "age_group", "occupation_code", "request_time"}
     own = engine.get_user_profile(2)
     known = {
@@ -186,16 +192,16 @@ def test_the_effect_of_what_is_known_is_measured_by_hiding_it(engine: Recommenda
     )
 
 
-def test_what_is_not_known_has_no_effect_to_list(engine: RecommendationEngine) -> None:
+def test_unknown_features_have_no_effect(engine: RecommendationEngine) -> None:
     explained = engine.explain_recommendation(item_sequence=SEQUENCE, recommended_item_id=120)
-    assert explained.side_information == {}
+    assert explained.context_effects == {}
     new = engine.explain_recommendation(None, [], 120, user_features={"gender": "M"})
-    assert new.side_information.keys() == {"gender"}
+    assert new.context_effects.keys() == {"gender"}
     assert new.events == []
     assert "No past event is known." in new.sentence
 
 
-def test_gradients_estimate_what_the_events_add(engine: RecommendationEngine) -> None:
+def test_gradients_estimate_the_effects_of_the_events(engine: RecommendationEngine) -> None:
     """Their sum is what all events add; of each only the effect is told."""
     asked: dict[str, Any] = {"item_sequence": SEQUENCE, "timestamps": TIMES, "ratings": RATINGS}
     estimated = engine.explain_recommendation(
@@ -204,8 +210,10 @@ def test_gradients_estimate_what_the_events_add(engine: RecommendationEngine) ->
     assert sorted(event.position for event in estimated.events) == [0, 1, 2, 3, 4]
     effects = [event.effect for event in estimated.events]
     assert effects == sorted(effects, reverse=True)
-    assert all(event.alone is event.rank_without is None for event in estimated.events)
-    history = engine._history(2, SEQUENCE, TIMES, RATINGS, None, None, False)
+    assert all(event.effect_alone is event.rank_without is None for event in estimated.events)
+    history = request_history(
+        Request(2, SEQUENCE, timestamps=TIMES, ratings=RATINGS), engine.dataset
+    )
     row = engine.dataset.items.row(120)
     assert row is not None
     shown, hidden = (
@@ -217,7 +225,9 @@ def test_gradients_estimate_what_the_events_add(engine: RecommendationEngine) ->
     assert not engine.explain_recommendation(
         item_sequence=[], recommended_item_id=120, method="gradients"
     ).events
-    with pytest.raises(UsageError, match="method is 'guessed': there are measured and gradients"):
+    with pytest.raises(
+        UsageError, match="method is 'guessed': there are leave-one-out and gradients"
+    ):
         engine.explain_recommendation(2, recommended_item_id=120, method="guessed")  # type: ignore[arg-type]
 
 
@@ -277,12 +287,12 @@ def test_only_events_that_are_read_are_listed(engine: RecommendationEngine) -> N
         assert event.effect == pytest.approx(base - without, abs=1e-5)
 
 
-def test_an_item_that_was_seen_may_be_asked_about(engine: RecommendationEngine) -> None:
+def test_a_seen_item_can_be_explained(engine: RecommendationEngine) -> None:
     explained = engine.explain_recommendation(
         item_sequence=[*SEQUENCE, 112], recommended_item_id=112
     )
     assert explained.seen
-    assert "would be number" in explained.sentence
+    assert "would have rank" in explained.sentence
     assert [event.item_id for event in explained.events].count(112) == 2
     listed = engine.get_recommendations(
         item_sequence=[*SEQUENCE, 112], k=24, filter_seen=False
@@ -293,7 +303,7 @@ def test_an_item_that_was_seen_may_be_asked_about(engine: RecommendationEngine) 
     )
 
 
-def test_many_variants_are_scored_piece_by_piece_alike(
+def test_the_number_of_variants_at_once_changes_nothing(
     engine: RecommendationEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = full(engine).to_dict()
@@ -302,7 +312,7 @@ def test_many_variants_are_scored_piece_by_piece_alike(
     assert [event["position"] for event in pieces["events"]] == [
         event["position"] for event in whole["events"]
     ]
-    assert pieces["side_information"] == pytest.approx(whole["side_information"], abs=1e-5)
+    assert pieces["context_effects"] == pytest.approx(whole["context_effects"], abs=1e-5)
 
 
 def test_the_item_must_be_named_and_known(engine: RecommendationEngine) -> None:
@@ -324,14 +334,14 @@ def test_an_explanation_is_plain_values(engine: RecommendationEngine) -> None:
     assert document["events"][0].keys() == {
         "item_id",
         "effect",
-        "alone",
+        "effect_alone",
         "rank_without",
         "position",
         "title",
     }
 
 
-def test_the_sentence_says_what_was_measured_and_nothing_else() -> None:
+def test_the_text_states_the_measured_values() -> None:
     events = [
         EventEffect(2, 1.5, 1, "Two", 2.0, 9),
         EventEffect(3, 0.5, 2),
@@ -345,24 +355,26 @@ def test_the_sentence_says_what_was_measured_and_nothing_else() -> None:
         rank=2,
         seen=False,
         events=events,
-        side_information={"gender": 0.25, "request_time": -0.5},
-        item_information={"year": 0.125},
-        similar=[SimilarItem(2, 0.5, 1, "Two"), SimilarItem(3, 0.25, 2)],
+        context_effects={"gender": 0.25, "request_time": -0.5},
+        item_feature_effects={"year": 0.125},
+        similar_items=[SimilarItem(2, 0.5, 1, "Two"), SimilarItem(3, 0.25, 2)],
         expected_rating=3.75,
         rating_interval=(3.0, 5.0),
     )
-    assert sentence_of(explained) == (
-        "Item 7 is number 2 among the unseen items, with score 4.00. What raises it most: Two (+1.50; alone +2.00; "
-        "without it number 9), item 3 (+0.50). Of what is known of the user and the request, request_time matters most "
-        "(-0.50). Of what is known of the item, year matters most (+0.12). Most like it in the history: Two, item 3. "
+    assert explanation_text(explained) == (
+        "Item 7 has rank 2 among the unseen items, with score 4.00. Raised most by: Two (+1.50; alone +2.00; "
+        "rank 9 without it), item 3 (+0.50). Largest effect of a user or request feature: request_time (-0.50). "
+        "Largest effect of an item feature: year (+0.12). Most similar in the history: Two, item 3. "
         "Its expected rating is 3.8, most likely 3 to 5."
     )
-    assert "No past event raises its score." in sentence_of(replace(explained, events=events[2:]))
-    assert "No past event is known." in sentence_of(replace(explained, events=[]))
+    assert "No past event raises its score." in explanation_text(
+        replace(explained, events=events[2:])
+    )
+    assert "No past event is known." in explanation_text(replace(explained, events=[]))
 
 
 @pytest.mark.parametrize("scoring", ["causal", "mask", "average"])
-def test_effects_are_those_of_whatever_reading_scores(world_folder: Path, scoring: Any) -> None:
+def test_effects_are_those_of_the_scoring_pass(world_folder: Path, scoring: Any) -> None:
     """Also with a history longer than what is read, and without titles, ratings and features."""
     engine = bare_engine(
         world_folder, ModelConfig(hidden_size=8, num_heads=2, seq_length=4, scoring=scoring)

@@ -1,4 +1,4 @@
-"""New items: they are where their metadata puts them, and what was there is as it was."""
+"""Cold-start items are placed by their metadata; scores of the other items stay."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from bert4rec.artefact import load
 from bert4rec.cli.add_items import read_items
 from bert4rec.data.synthetic import GROUPS
-from bert4rec.engine.added_items import with_items
+from bert4rec.engine.cold_start_items import with_items
 from bert4rec.engine.engine import RecommendationEngine
 from bert4rec.errors import UsageError
 from command_line import run
@@ -37,7 +37,7 @@ def scores(engine: RecommendationEngine, **asked: Any) -> dict[Any, float]:
     }
 
 
-def test_what_was_known_is_scored_as_before(
+def test_scores_of_the_other_items_stay(
     engine: RecommendationEngine, grown: RecommendationEngine
 ) -> None:
     for user in (1, 2, 3):
@@ -47,7 +47,7 @@ def test_what_was_known_is_scored_as_before(
     assert engine.dataset.num_items == ALL_ITEMS
 
 
-def test_who_likes_a_group_gets_its_new_item_before_those_of_others(
+def test_users_who_like_a_group_get_its_cold_start_item_first(
     grown: RecommendationEngine,
 ) -> None:
     """User u likes group (u − 1) mod 4."""
@@ -58,16 +58,18 @@ def test_who_likes_a_group_gets_its_new_item_before_those_of_others(
     assert hits >= 24  # by chance 10
 
 
-def test_a_new_item_may_be_in_a_history_and_is_like_its_group(grown: RecommendationEngine) -> None:
+def test_a_cold_start_item_may_be_in_a_history_and_resembles_its_group(
+    grown: RecommendationEngine,
+) -> None:
     found = grown.get_recommendations(item_sequence=[901], k=3)
     assert len(found.item_ids) == 3
     assert 901 not in found.item_ids
     explained = grown.explain_recommendation(item_sequence=[105, 109], recommended_item_id=902)
     assert explained.title == "New Star"
-    assert "genres" in explained.item_information
+    assert "genres" in explained.item_feature_effects
 
 
-def test_a_grown_model_is_saved_and_loaded(model_folder: Path, tmp_path: Path) -> None:
+def test_a_larger_model_is_saved_and_loaded(model_folder: Path, tmp_path: Path) -> None:
     table = pl.DataFrame(
         {
             "item_id": [900, 901],
@@ -140,7 +142,7 @@ def test_more_values_than_any_item_had_make_the_table_wider(engine: Recommendati
         ([{"year": 1991}], "item 1: item_id is None"),
     ],
 )
-def test_items_that_cannot_be_meant_are_refused(
+def test_items_without_meaning_are_refused(
     engine: RecommendationEngine, items: list[dict[str, Any]], said: str
 ) -> None:
     with pytest.raises(UsageError) as refused:
