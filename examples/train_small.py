@@ -2,7 +2,7 @@
 
     python examples/train_small.py runs/small
 
-The other examples load this model folder. For real data use `bert4rec prepare` and `bert4rec train`.
+The other examples load this model folder. For real data: `bert4rec prepare`, `bert4rec train`.
 """
 
 import sys

@@ -4,8 +4,8 @@ Public names are imported on first use: `import bert4rec` alone is instant.
 
 >>> from bert4rec import RecommendationEngine
 >>> engine = RecommendationEngine.load("runs/small")
->>> engine.get_recommendations(item_sequence=[104, 108], k=2).item_ids
-[112, 116]
+>>> engine.get_recommendations(item_sequence=[104, 108], k=1).item_ids
+[112]
 """
 
 from __future__ import annotations

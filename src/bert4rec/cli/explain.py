@@ -1,4 +1,4 @@
-"""Explanation of an item's rank: measured effects of past events, user features and item features."""
+"""Explanation of an item: measured effects of past events, user features and item features."""
 
 from __future__ import annotations
 

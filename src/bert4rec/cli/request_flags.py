@@ -76,7 +76,7 @@ class RuleFlags:
     where: str | None = None
     """Only items that meet a condition: "year >= 1990 and 'Comedy' in genres"."""
     boosts: str | None = None
-    """Added to the scores of items that meet a condition: "year > 1999 = 0.5; 'Drama' in genres = -1"."""
+    """Logits added for items that meet a condition: "year > 1999 = 0.5; 'Drama' in genres = -1"."""
     at_most: str | None = None
     """Most items of the list that share a value of a feature: genres=3,year=2."""
     diversity: float = 0.0

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import doctest
 import re
 import runpy
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+import torch
+
+from bert4rec.engine.engine import RecommendationEngine
 
 ROOT = Path(__file__).parents[3]
 
@@ -53,3 +58,25 @@ def test_the_training_example_leaves_a_model_folder(
     runpy.run_path(str(ROOT / "examples" / "train_small.py"), run_name="__main__")
     assert f"model folder: {tmp_path / 'small'}" in capsys.readouterr().out
     assert (tmp_path / "small" / "config.json").is_file()
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "bert4rec",
+        "bert4rec.engine.engine",
+        "bert4rec.engine.request",
+        "bert4rec.retrieval.conditions",
+        "bert4rec.retrieval.ranking",
+        "bert4rec.retrieval.rules",
+    ],
+)
+@pytest.mark.usefixtures("trained_here")
+def test_the_examples_of_docstrings_give_what_they_show(
+    module: str, engine: RecommendationEngine
+) -> None:
+    documented = import_module(module)
+    known = {"engine": engine, "dataset": engine.dataset, "torch": torch}
+    found = doctest.testmod(documented, extraglobs=known)
+    assert found.attempted
+    assert not found.failed
