@@ -98,7 +98,7 @@ class RecommendationEngine:
             return cls(artefact.load(folder, data))
         assert model_path is not None
         assert metadata_path is not None
-        return cls(artefact.load_files(model_path, metadata_path))
+        return cls(artefact.load_pair(model_path, metadata_path))
 
     def get_recommendations(
         self,
@@ -281,7 +281,7 @@ class RecommendationEngine:
 
         >>> profile = engine.get_user_profile(2)
         >>> {name: profile[name] for name in ("gender", "age_group", "occupation_code")}
-        {'gender': 'M', 'age_group': '18-24', 'occupation_code': 1}
+        {'gender': 'M', 'age_group': '18-24', 'occupation_code': 0}
         """  # noqa: E501 -- a row of a table is a line
         if user_id is None:
             raise UnknownUser(user_id)
