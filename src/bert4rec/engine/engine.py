@@ -48,16 +48,16 @@ class RecommendationEngine:
     | case | answer |
     |---|---|
     | known `user_id` | from the stored history and the stored user features |
-    | `user_id` and `item_sequence` | the sequence replaces the stored history; the user features stay |
-    | `item_sequence` alone | from the sequence, for an unknown user |
-    | unknown `user_id` with a sequence | as a cold-start user, with the `user_features` that are passed |
+    | `item_sequence` | from the sequence, for an unknown user |
+    | both | the sequence replaces the stored history; the user features stay |
+    | unknown `user_id` with a sequence | as a cold-start user, with the passed `user_features` |
     | unknown `user_id` alone | UnknownUser, which says to pass a sequence |
     | empty `item_sequence` | from user features and request context |
     | `user_features` alone | as a cold-start user without any event |
-    | unknown item in the sequence | UnknownItem with all unknown ids, or without them by `ignore_unknown_items` |
+    | unknown item in the sequence | UnknownItem with the ids; `ignore_unknown_items` drops them |
     | `k` above the number of candidates | the shorter list |
     | `filter_seen=False` | seen items may be recommended; PAD and MASK never are |
-    | no `request_time` | the time of the request is unknown, which the model was trained for too |
+    | no `request_time` | unknown time of the request, which the model was trained for too |
 
     Ids have the type of the data: if they are integers, `"7"` and `7.0` are unknown ids. Every
     method also takes a `Request` in place of separate arguments: `recommend`, `explain` and
@@ -66,7 +66,7 @@ class RecommendationEngine:
     >>> engine = RecommendationEngine.load("runs/small")
     >>> engine.get_recommendations(item_sequence=[104, 108], k=1).item_ids
     [112]
-    """  # noqa: E501 -- a row of a table is a line
+    """
 
     def __init__(self, model: Artefact) -> None:
         self.model = model
@@ -269,20 +269,20 @@ class RecommendationEngine:
 
         | key | value |
         |---|---|
-        | name of each user feature | raw value, None if unknown: `gender`, `age_group`, `occupation_code` |
+        | each user feature | raw value, None if unknown: `gender`, `age_group`, … |
         | `occupation` … | label of a code, if the data has one |
         | `user_id` | the id |
         | `num_events`, `first_event`, `last_event`, `active_days` | activity |
         | `mean_rating`, `ratings` | mean and count of the ratings |
-        | `favourite_<feature>` | most frequent values, with their items and the `condition` for a rule |
-        | `predicted_<feature>` | values that the preference head expects in the next events |
+        | `favourite_<feature>` | most frequent values, their items, and a `condition` for rules |
+        | `predicted_<feature>` | values that the preference head predicts for the next events |
 
         Events of the items to `forget` are ignored. Raises UnknownUser, UnknownItem and UsageError.
 
         >>> profile = engine.get_user_profile(2)
         >>> {name: profile[name] for name in ("gender", "age_group", "occupation_code")}
         {'gender': 'M', 'age_group': '18-24', 'occupation_code': 0}
-        """  # noqa: E501 -- a row of a table is a line
+        """
         if user_id is None:
             raise UnknownUser(user_id)
         request = Request(user_id, forget=forget)
