@@ -1,8 +1,8 @@
-"""What a model folder answers to every test user, kept beside its files.
+"""Ranks and rating errors of a model folder on the test users, stored beside its files.
 
-Needs nothing that a machine that only trains may lack.
+Needs no library for tables, flags or pictures: it runs on machines that only train.
 
-Legend: C cases (users).
+Legend: C evaluation cases, one a test user.
 """
 
 from __future__ import annotations
@@ -26,52 +26,51 @@ from bert4rec.files import write_atomically
 
 @dataclass(frozen=True)
 class Answers:
-    """What one run said to every test user."""
+    """Ranks and rating errors of one model under one row: request time known, or unknown."""
 
     rank_C: Ints
     square_C: Floats
-    """Squared errors of the rating, NaN where there is none."""
+    """Squared errors of the predicted ratings; NaN for cases without a rating."""
 
 
 def answers(
     folder: Path, dataset: PreparedDataset, split: Split, device: str = "cpu"
 ) -> dict[str, Answers]:
-    """A run's answers by row, request time known first; kept beside its files, and asked again of other weights."""
+    """Answers by row, request time known first.
+
+    They are stored beside the model's files and computed again when its weights change.
+    """
     weights = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))["files"][WEIGHTS_FILE]
-    kept = folder / f"answers-{weights[:16]}.npz"
-    if not kept.is_file():
-        keep(kept, ask(folder, dataset, split, device))
-    with np.load(kept, allow_pickle=False) as arrays:
+    stored = folder / f"answers-{weights[:16]}.npz"
+    if not stored.is_file():
+        store(stored, compute(folder, dataset, split, device))
+    with np.load(stored, allow_pickle=False) as arrays:
         rows = dict.fromkeys(name.split("/")[0] for name in arrays)
         return {row: Answers(arrays[f"{row}/rank_C"], arrays[f"{row}/square_C"]) for row in rows}
 
 
-def ask(folder: Path, dataset: PreparedDataset, split: Split, device: str) -> dict[str, Answers]:
-    """Every test user's answers, with the request time known, if the model reads it, and unknown."""
+def compute(
+    folder: Path, dataset: PreparedDataset, split: Split, device: str
+) -> dict[str, Answers]:
+    """Answers by row; a model that never reads the request time has one row."""
     model = load(folder)
     model.network.to(device)
-    scorer = model.scorer()
-    return {
-        row: Answers(report.rank_C, _squares(report))
-        for row, report in evaluate_rows(scorer, dataset, split, "test").items()
-    }
+    reports = evaluate_rows(model.scorer(), dataset, split, "test")
+    return {row: Answers(report.rank_C, _squares(report)) for row, report in reports.items()}
 
 
 def _squares(report: Report) -> Floats:
-    return (
-        np.full(len(report.rank_C), np.nan)
-        if report.squared_error_C is None
-        else report.squared_error_C
-    )
+    if report.squared_error_C is None:
+        return np.full(len(report.rank_C), np.nan)
+    return report.squared_error_C
 
 
-def keep(path: Path, rows: Mapping[str, Answers]) -> None:
-    """The answers as one file of arrays."""
-    arrays = {
-        f"{row}/{name}": getattr(given, name)
-        for row, given in rows.items()
-        for name in ("rank_C", "square_C")
-    }
+def store(path: Path, rows: Mapping[str, Answers]) -> None:
+    """Write the answers of all rows as one file of arrays."""
+    arrays: dict[str, np.ndarray] = {}
+    for row, given in rows.items():
+        arrays[f"{row}/rank_C"] = given.rank_C
+        arrays[f"{row}/square_C"] = given.square_C
     content = io.BytesIO()
-    np.savez(content, **arrays)
+    np.savez(content, allow_pickle=False, **arrays)
     write_atomically(path, content.getbuffer())

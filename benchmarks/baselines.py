@@ -1,16 +1,15 @@
-"""What counting reaches: the baselines of the package on a prepared folder, as a table and a JSON file.
+"""Baselines of the package on a prepared folder, under two splits.
 
     python benchmarks/baselines.py --data prepared/ml-1m
 
-Nothing is trained and nothing chosen.
+Nothing is trained by gradient, and nothing is chosen.
 """
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
-from datetime import date
 from pathlib import Path
+from typing import Any, Literal
 
 from bert4rec.cli.output import show_table
 from bert4rec.config import SplitConfig
@@ -19,50 +18,41 @@ from bert4rec.data.splits import make_split
 from bert4rec.evaluation.baselines import fit_baselines
 from bert4rec.evaluation.evaluate import evaluate
 from bert4rec.evaluation.rating_baselines import rating_baselines
-from bert4rec.evaluation.report import with_interval
-from records import machine, results_file, write
+from bert4rec.evaluation.report import Report, with_interval
+from records import add_output, head, make_parser, results_file, write
 
-SPLITS = ("leave-one-out", "global-time")
+SPLITS: tuple[Literal["leave-one-out", "global-time"], ...] = ("leave-one-out", "global-time")
+METRICS = ("hit@10", "ndcg@10")
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    """Evaluates, prints and writes."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    """Evaluate the baselines under each split, print the tables and write the record."""
+    parser = make_parser(__doc__)
     parser.add_argument("--data", type=Path, required=True, help="A prepared folder.")
-    parser.add_argument(
-        "--output", type=Path, help="The JSON file; default: in benchmarks/results/."
-    )
+    add_output(parser)
     args = parser.parse_args(words)
     dataset = PreparedDataset.open(args.data)
-    results = {}
-    for name in SPLITS:
-        split = make_split(dataset, SplitConfig(split=name))
-        reports = [evaluate(scorer, dataset, split) for scorer in fit_baselines(dataset, split)]
-        ratings = rating_baselines(dataset, split, split.test)
-        results[name] = {"reports": [report.to_dict() for report in reports], "ratings": ratings}
-        rows = [
-            [report.name, *(with_interval(report, metric) for metric in ("hit@10", "ndcg@10"))]
-            for report in reports
-        ]
-        show_table(
-            f"{dataset.name}, {name}, test, {len(split.test):,} users",
-            ["", "hit@10", "ndcg@10"],
-            rows,
-        )
-        show_table(
-            "",
-            ["rating", "rmse", "mae"],
-            [[name, *errors.values()] for name, errors in ratings.items()],
-        )
-    document = {
-        "benchmark": "baselines",
-        "date": date.today().isoformat(),
-        "machine": machine(),
-        "splits": results,
-    }
-    write(document, args.output or results_file(f"baselines_{dataset.name}"))
+    results = {name: evaluate_split(dataset, name) for name in SPLITS}
+    record = {**head("baselines"), "splits": results}
+    write(record, args.output or results_file(f"baselines_{dataset.name}"))
+
+
+def evaluate_split(
+    dataset: PreparedDataset, name: Literal["leave-one-out", "global-time"]
+) -> dict[str, Any]:
+    """Reports and rating errors of the baselines under one split; prints them."""
+    split = make_split(dataset, SplitConfig(split=name))
+    reports = [evaluate(scorer, dataset, split) for scorer in fit_baselines(dataset, split)]
+    ratings = rating_baselines(dataset, split, split.test)
+    title = f"{dataset.name}, {name}, test, {len(split.test):,} users"
+    show_table(title, ["", *METRICS], [_row(report) for report in reports])
+    errors = [[baseline, *values.values()] for baseline, values in ratings.items()]
+    show_table("", ["rating", "rmse", "mae"], errors)
+    return {"reports": [report.to_dict() for report in reports], "ratings": ratings}
+
+
+def _row(report: Report) -> list[str]:
+    return [report.name, *(with_interval(report, metric) for metric in METRICS)]
 
 
 if __name__ == "__main__":

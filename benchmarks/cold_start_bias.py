@@ -35,7 +35,7 @@ from bert4rec.retrieval.ranking import rank_of
 from bert4rec.retrieval.scorers import Scorer
 from bert4rec.studies.cold_start_users import no_demographics
 from bert4rec.training.cold_start_bias import fit_cold_start_bias
-from folds import parser_of, read
+from folds import folds_parser, read_models
 
 BATCH_SIZE = 64
 FIRST, LAST = 10, 30
@@ -44,10 +44,10 @@ Telling = Callable[[Histories], Histories]
 
 def main() -> None:
     """Asks each model, pools the users, prints and writes."""
-    parser = parser_of(__doc__)
+    parser = folds_parser(__doc__)
     parser.add_argument("--subset", choices=("validation", "test"), default="validation")
     args = parser.parse_args()
-    models, output = read(args)
+    models, output = read_models(args)
     found = [of_fold(model, args.subset) for model in models]
     value_C = {
         row: {metric: np.concatenate([fold[row][metric] for fold in found]) for metric in COMPARED}

@@ -1,10 +1,11 @@
-"""The table of `cold-start-items` over its folds: every cold item is ranked by the model of which it trained nothing.
+"""Table of `cold-start-items` over its folds: each cold-start item by the model that held it out.
 
-    python benchmarks/cold_start_items.py --models runs/items-0 runs/items-1 … runs/items-4 --output reports/items
+    python benchmarks/cold_start_items.py --models runs/items-0 runs/items-1 … runs/items-4 \\
+        --output reports/items
 
-prints the table of all users, each one's cold target counted once and the warm one as its mean over the folds, and
-writes it (`cold_start_items.json`, with the folds' own, and `cold_start_items.md`). It does so for other values of `cold_item_cost`
-too: what new items gain and the others lose when they are held back less.
+A user's cold-start target counts once, the warm one as its mean over the folds. A second table
+varies `cold_item_cost`: gain of cold-start items and loss of the others with a smaller penalty.
+Prints both tables, and writes `cold_start_items.json` (with each fold) and `cold_start_items.md`.
 """
 
 from __future__ import annotations
@@ -25,24 +26,24 @@ COSTS = (0.01, 0.02, 0.05, 1.0)
 
 
 def main() -> None:
-    """Evaluates each model on its fold, held back as it is and otherwise, and pools."""
+    """Evaluate each model on its fold, with its own penalty and with others, and pool."""
     models, output = models_of_folds(__doc__)
     folds = [cold_start_items(model.scorer(), *data_of(model)) for model in models]
     together = pooled(folds)
-    curve = [held_back(models, cost) for cost in COSTS]
+    curve = [at_cost(models, cost) for cost in COSTS]
     content = {
         **together.to_dict(),
         "cold_item_cost": curve,
         "folds": [fold.to_dict() for fold in folds],
     }
     (output / "cold_start_items.json").write_text(json.dumps(content, indent=1))
-    told = "\n".join([together.to_markdown(), "", *_table(curve)])
-    (output / "cold_start_items.md").write_text(told + "\n")
-    print(told)
+    text = "\n".join([together.to_markdown(), "", *_table(curve)])
+    (output / "cold_start_items.md").write_text(text + "\n")
+    print(text)
 
 
-def held_back(models: Sequence[Artefact], cost: float) -> dict[str, Any]:
-    """What becomes of new and known items when the known ones may lose so much on validation."""
+def at_cost(models: Sequence[Artefact], cost: float) -> dict[str, Any]:
+    """Pooled table where warm items may lose a share `cost` of Hit@10 and NDCG@10."""
     penalties, tables = [], []
     for model in models:
         dataset, split = data_of(model)
@@ -53,7 +54,7 @@ def held_back(models: Sequence[Artefact], cost: float) -> dict[str, Any]:
 
 
 def _table(curve: Sequence[dict[str, Any]]) -> list[str]:
-    """Markdown lines: a row for each cost, a column for what each is worth."""
+    """Markdown lines: a row for each cost, a column for each metric."""
     shown = [(metric, column) for metric in COMPARED for column in (COLD, WARM, COST)]
     cells = [
         [f"{row['cost']:g}", *(f"{row[of][metric]['value']:.4f}" for metric, of in shown)]

@@ -1,8 +1,9 @@
-"""The k-shot curve over all folds of `cold-start-users`: every user is answered by the model that never saw them.
+"""Few-shot curve over all folds of `cold-start-users`: each user by the model that held them out.
 
-    python benchmarks/cold_start_users.py --models runs/cold-0 runs/cold-1 … runs/cold-4 --output reports/cold
+    python benchmarks/cold_start_users.py --models runs/cold-0 runs/cold-1 … runs/cold-4 \\
+        --output reports/cold
 
-prints the tables of the pooled users and writes them (`cold_start_users.json`, `cold_start_users.md`, `cold_start_users.png`).
+Prints the tables of the pooled users, and writes `cold_start_users.json`, `.md` and `.png`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from folds import models_of_folds
 
 
 def main() -> None:
-    """Evaluates each model on its fold, and pools."""
+    """Evaluate each model on its fold, pool the users, print and write."""
     models, output = models_of_folds(__doc__)
     curve = pooled([cold_start_users(model.scorer(), *data_of(model)) for model in models])
     (output / "cold_start_users.json").write_text(json.dumps(curve.to_dict(), indent=1))

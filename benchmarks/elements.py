@@ -1,4 +1,4 @@
-"""What can be taken out of a preset, each as the settings that do it. Training is left to `ablations`."""
+"""Elements of a preset, each as the settings that take it out. Training is left to `ablations`."""
 
 from __future__ import annotations
 
@@ -10,49 +10,49 @@ from bert4rec.config import RunConfig
 from bert4rec.data.dataset import PreparedDataset
 
 EMA = 0.999
-"""The average that is tried where a preset has none."""
+"""Decay of averaged weights, tried where a preset has none."""
 ON = 1.0
-"""The weight of a task that is turned on."""
+"""Weight of a task that is turned on."""
 
 
 @dataclass(frozen=True)
 class Element:
-    """A part of the network or of its training, and what a preset is changed to without it."""
+    """Part of the network or of its training, and the settings of a preset without it."""
 
     name: str
-    """As `--only` calls it."""
+    """Name for `--only`."""
     row: str
-    """As a table calls the run."""
+    """Title of the run in a table."""
     changes: Mapping[str, Any]
     """The settings that differ from the preset's; a task's weight is `task_weights.NAME`."""
-    reads: str = ""
-    """What the data must have for it to matter."""
+    needs: str = ""
+    """Part of the data without which the element has no effect."""
     missing: str = ""
-    """Why there is nothing to take out; empty where there is."""
+    """Reason why there is nothing to take out; empty where there is something."""
 
     @property
     def flags(self) -> list[str]:
-        """The changes as flags of `bert4rec train`."""
+        """Changes as flags of `bert4rec train`."""
         return [f"--{name}={str(value).lower()}" for name, value in self.changes.items()]
 
 
 def elements_of(run: RunConfig, dataset: PreparedDataset) -> list[Element]:
-    """Every element, those too that the preset or the data does not have; these say so in `missing`."""
-    there = _of_the_data(dataset)
+    """Every element; `missing` says where the preset or the data has none."""
+    in_data = _parts_of_data(dataset)
     found: list[Element] = []
     for element in (*_inputs(run), *_tasks(run), *_network(run), *_training(run)):
-        found.append(_checked(element, run, there, found))
+        found.append(_checked(element, run, in_data, found))
     return found
 
 
 def flat(run: RunConfig) -> dict[str, Any]:
-    """All settings by the names of their flags."""
+    """Settings by the names of their flags."""
     settings = run.to_dict()
     weights = settings.pop("task_weights")
     return {**settings, **{f"task_weights.{task}": weight for task, weight in weights.items()}}
 
 
-def _of_the_data(dataset: PreparedDataset) -> dict[str, bool]:
+def _parts_of_data(dataset: PreparedDataset) -> dict[str, bool]:
     return {
         "item features": bool(dataset.item_features),
         "times": dataset.has_times,
@@ -61,17 +61,17 @@ def _of_the_data(dataset: PreparedDataset) -> dict[str, bool]:
 
 
 def _checked(
-    element: Element, run: RunConfig, there: Mapping[str, bool], others: Sequence[Element]
+    element: Element, run: RunConfig, in_data: Mapping[str, bool], others: Sequence[Element]
 ) -> Element:
-    """The element with the settings that really differ, or with the reason why it is none here."""
+    """Element with the settings that really differ, or with the reason why there is none."""
     before = flat(run)
     changes = {name: value for name, value in element.changes.items() if before[name] != value}
     same = [other.name for other in others if not other.missing and other.changes == changes]
     missing = element.missing
     if not missing and not changes:
         missing = "the preset has none"
-    elif not missing and not there.get(element.reads, True):
-        missing = f"the data has no {element.reads}"
+    elif not missing and not in_data.get(element.needs, True):
+        missing = f"the data has no {element.needs}"
     elif not missing and same:
         missing = f"the same as {same[0]}"
     return replace(element, changes=changes, missing=missing)
@@ -91,7 +91,7 @@ def _inputs(run: RunConfig) -> list[Element]:
             {"user_features": "sum"},
             missing="" if attends else "the preset has none",
         ),
-        _switched("temporal_embedding", "temporal embedding", run, True, False, reads="times"),
+        _switched("temporal_embedding", "temporal embedding", run, True, False, needs="times"),
         Element("time_bias", "without time bias", {"relative_time": False}, "times"),
         Element("request_time", "without request time", {"request_time": "never"}, "times"),
         Element("position", "without any position", nowhere),
@@ -104,15 +104,15 @@ def _inputs(run: RunConfig) -> list[Element]:
 
 
 def _switched(
-    setting: str, called: str, run: RunConfig, on: Any, off: Any, reads: str = "", name: str = ""
+    setting: str, title: str, run: RunConfig, on: Any, off: Any, needs: str = "", name: str = ""
 ) -> Element:
-    """Takes out what the preset has, and puts in what it lacks."""
-    there = flat(run)[setting] != off
+    """Element that is taken out where the preset has it, and added where it has not."""
+    present = flat(run)[setting] != off
     return Element(
         name or setting,
-        f"{'without' if there else 'with'} {called}",
-        {setting: off if there else on},
-        reads,
+        f"{'without' if present else 'with'} {title}",
+        {setting: off if present else on},
+        needs,
     )
 
 
@@ -133,16 +133,19 @@ def _tasks(run: RunConfig) -> list[Element]:
 
 
 def _item_task(run: RunConfig, task: str, other: str) -> Element:
-    """Takes the task out, puts the other in its place where nothing else would recommend, or turns it on."""
-    called = {"item_prediction": "masked items", "next_item": "next items"}
+    """Item task taken out, or turned on where the preset lacks it.
+
+    Where no other task recommends, the other item task takes its place.
+    """
+    titles = {"item_prediction": "masked items", "next_item": "next items"}
     before = flat(run)
     if not before[f"task_weights.{task}"]:
-        return Element(task, f"with {called[task]}", {f"task_weights.{task}": ON})
+        return Element(task, f"with {titles[task]}", {f"task_weights.{task}": ON})
     off = {f"task_weights.{task}": 0.0}
     if before[f"task_weights.{other}"]:
-        return Element(task, f"without {called[task]}", off)
+        return Element(task, f"without {titles[task]}", off)
     return Element(
-        task, f"{called[other]}, not {called[task]}", {**off, f"task_weights.{other}": ON}
+        task, f"{titles[other]}, not {titles[task]}", {**off, f"task_weights.{other}": ON}
     )
 
 

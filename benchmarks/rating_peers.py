@@ -37,7 +37,8 @@ from bert4rec.evaluation.evaluate import evaluate_rows, true_ratings
 from bert4rec.evaluation.intervals import difference_and_interval, mean_and_interval
 from bert4rec.evaluation.metrics import rating_metrics
 from bert4rec.evaluation.rating_baselines import rated_training_events, rating_guesses
-from records import PEERS_PYTHON, ROOT, machine, results_file, write
+from peer_process import PEERS_PYTHON
+from records import ROOT, machine, results_file, write
 
 PEER = ROOT / "benchmarks" / "peers" / "surprise_svd.py"
 METRICS = ("rating_rmse", "rating_mae")

@@ -1,4 +1,4 @@
-"""Runs of `bert4rec train`, each in a process of its own: model folders that are complete are not trained again."""
+"""Runs of `bert4rec train`, each in its own process; complete model folders are not trained again."""
 
 from __future__ import annotations
 
@@ -15,15 +15,11 @@ from bert4rec.config import RunConfig
 
 
 def train(data: Path, preset: Path, output: Path, flags: Sequence[str]) -> dict[str, Any]:
-    """The figures of one run: its history, the best epoch, its cost. An unfinished run goes on where it was."""
-    command = [
-        sys.executable,
-        "-m",
-        "bert4rec",
-        "train",
-        f"--data={data}",
-        preset_flag(preset),
-    ]
+    """History, best epoch and cost of one run (`training.json`); an unfinished run is resumed.
+
+    Raises SystemExit where training fails.
+    """
+    command = [sys.executable, "-m", "bert4rec", "train", f"--data={data}", preset_flag(preset)]
     done = subprocess.run([*command, f"--output={output}", "--resume", *flags], check=False)
     if done.returncode:
         raise SystemExit(
@@ -34,7 +30,7 @@ def train(data: Path, preset: Path, output: Path, flags: Sequence[str]) -> dict[
 
 def settings_of(preset: Path, flags: Sequence[str] = ()) -> RunConfig:
     """Settings that `bert4rec train` takes from a preset and flags."""
-    parser = make_parser("bert4rec train", "")  # of its own: a preset changes its defaults
+    parser = make_parser("bert4rec train", "")  # a parser of its own: a preset changes its defaults
     add_flags(parser)
     return run_config(parse(parser, ["--data=.", "--output=.", preset_flag(preset), *flags]))
 

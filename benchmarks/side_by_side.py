@@ -1,11 +1,16 @@
-"""Trains several runs at once on one device, each in a process of its own: a small network leaves most of a GPU idle.
+"""Several runs at once on one device, each in its own process: a small network leaves a GPU idle.
 
-    python benchmarks/side_by_side.py --data prepared/ml-1m --plan plan.yaml --output runs --seconds 500
+    python benchmarks/side_by_side.py --data prepared/ml-1m --plan plan.yaml --output runs \\
+        --seconds 500
 
-The plan is a list of `name`, `preset` (a name or a YAML file; without it the defaults), `data` (in place of `--data`), whatever
-settings differ, and `leaves`: `training` (the best weights; `bert4rec train --resume` evaluates and saves, there or
-elsewhere) or `answers` (what the ablations compare, in place of weights). Needs nothing but torch, lightning and numpy.
-What is not done in time is stopped, and keeps the last epoch for `--resume`.
+The plan is a YAML list of runs. A run has a `name`, and may have
+- `preset`: a preset's name or a YAML file; without it the defaults;
+- `data`: a prepared folder in place of `--data`;
+- any settings that differ;
+- `leaves`: `training` (default) leaves the best weights, and `bert4rec train --resume` evaluates
+  and saves them, there or on another machine; `answers` leaves ranks and errors without weights.
+
+Runs that are not finished in time are stopped, and keep their last epoch for `--resume`.
 """
 
 from __future__ import annotations
@@ -17,7 +22,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +37,17 @@ from bert4rec.data.splits import make_split
 from bert4rec.training.checkpoints import read_checkpoint
 from bert4rec.training.run_directory import BEST, LAST
 from bert4rec.training.train import train
+from records import make_parser
 from runs import settings_of
 
+ENTRY_KEYS = ("name", "preset", "data", "leaves")
+"""Keys of a plan's entry that are no settings."""
 GRACE = 20.0
-"""Seconds that a run has to stop once it was told to."""
+"""Seconds that a run has to stop after an interrupt."""
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    """Starts the runs of the plan, or is one of them."""
+    """Start the runs of the plan, or execute one of them (`--only`)."""
     args = parse(words)
     plan = {entry["name"]: entry for entry in yaml.safe_load(args.plan.read_text(encoding="utf-8"))}
     if args.only:
@@ -49,35 +57,37 @@ def main(words: Sequence[str] | None = None) -> None:
     args.output.mkdir(parents=True, exist_ok=True)
     codes = run_all(args, list(plan), time.monotonic() + args.seconds)
     for name, code in codes.items():
-        print(
-            f"{name}: {'done' if code == 0 else f'exit code {code}'}, {last_line(args.output / f'{name}.log')}"
-        )
+        outcome = "done" if code == 0 else f"exit code {code}"
+        print(f"{name}: {outcome}, {last_line(args.output / f'{name}.log')}")
     raise SystemExit(any(codes.values()))
 
 
 def parse(words: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    """Parsed flags."""
+    parser = make_parser(__doc__)
     parser.add_argument("--data", type=Path, required=True, help="A prepared folder.")
     parser.add_argument("--plan", type=Path, required=True, help="The runs, as YAML.")
     parser.add_argument(
         "--output",
         type=Path,
         required=True,
-        help="Where the runs go, each into a folder of its name.",
+        help="The folder of the runs, each in a folder of its name.",
     )
     parser.add_argument(
         "--together", type=int, default=os.cpu_count(), help="Runs at once (default: one a core)."
     )
-    parser.add_argument("--seconds", type=float, default=float("inf"), help="When all are stopped.")
-    parser.add_argument("--only", help="Be this run, in this process.")
+    parser.add_argument(
+        "--seconds", type=float, default=float("inf"), help="Time after which all are stopped."
+    )
+    parser.add_argument("--only", help="Execute this run, in this process.")
     return parser.parse_args(words)
 
 
 def run_all(args: argparse.Namespace, names: Sequence[str], end: float) -> dict[str, int]:
-    """The exit codes of all runs; the next starts when one is over."""
-    waiting, running, codes = list(names), {}, {}
+    """Exit codes of all runs, -1 for those never started; the next starts when one ends."""
+    waiting = list(names)
+    running: dict[str, subprocess.Popen[bytes]] = {}
+    codes: dict[str, int] = {}
     while waiting or running:
         while waiting and len(running) < args.together and time.monotonic() < end:
             name = waiting.pop(0)
@@ -93,7 +103,7 @@ def run_all(args: argparse.Namespace, names: Sequence[str], end: float) -> dict[
 
 
 def start(args: argparse.Namespace, name: str) -> subprocess.Popen[bytes]:
-    """One run, on one thread, its lines in a log."""
+    """Process of one run, on one thread, with its output in a log."""
     words = [
         f"--data={args.data}",
         f"--plan={args.plan}",
@@ -109,8 +119,8 @@ def start(args: argparse.Namespace, name: str) -> subprocess.Popen[bytes]:
         )
 
 
-def stop(processes: Any) -> None:
-    """An interrupt, and for who does not listen the end."""
+def stop(processes: Iterable[subprocess.Popen[bytes]]) -> None:
+    """Interrupt all processes, and kill those that still run after the grace period."""
     for process in processes:
         process.send_signal(signal.SIGINT)
     end = time.monotonic() + GRACE
@@ -123,17 +133,8 @@ def stop(processes: Any) -> None:
 
 
 def one_run(data: Path, entry: Mapping[str, Any], output: Path) -> None:
-    """Trains, and leaves what was asked for."""
-    settings = {
-        key: value
-        for key, value in entry.items()
-        if key not in ("name", "preset", "data", "leaves")
-    }
-    run = RunConfig.from_dict(
-        with_settings(
-            settings_of(Path(entry["preset"])).to_dict() if "preset" in entry else {}, settings
-        )
-    )
+    """Train one run, and leave its best weights or its answers."""
+    run = run_of(entry)
     dataset = PreparedDataset.open(data)
     leaves_answers = entry.get("leaves", "training") == "answers"
     train(dataset, run, output, resume=True, subsets=(), finish=leaves_answers)
@@ -146,8 +147,15 @@ def one_run(data: Path, entry: Mapping[str, Any], output: Path) -> None:
         keep_weights_alone(output / "training")
 
 
+def run_of(entry: Mapping[str, Any]) -> RunConfig:
+    """Configuration of one entry of the plan."""
+    settings = {name: value for name, value in entry.items() if name not in ENTRY_KEYS}
+    preset = settings_of(Path(entry["preset"])).to_dict() if "preset" in entry else {}
+    return RunConfig.from_dict(with_settings(preset, settings))
+
+
 def with_settings(before: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The preset with other settings; a task's weight may be called `task_weights.NAME`."""
+    """Preset with other settings; a task's weight may be named `task_weights.NAME`."""
     after = {**before, **{name: value for name, value in settings.items() if "." not in name}}
     for name, value in settings.items():
         if "." in name:
@@ -157,7 +165,7 @@ def with_settings(before: Mapping[str, Any], settings: Mapping[str, Any]) -> dic
 
 
 def keep_weights_alone(training: Path) -> None:
-    """Of a run whose training is over: what finishing it needs, a third of the size."""
+    """Reduce a trained run to the weights that finishing it needs, a third of the size."""
     best = read_checkpoint(training / BEST)
     torch.save({"state_dict": best["state_dict"]}, training / BEST)
     (training / LAST).unlink(missing_ok=True)
@@ -165,11 +173,10 @@ def keep_weights_alone(training: Path) -> None:
 
 
 def last_line(log: Path) -> str:
-    lines = (
-        log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        if log.is_file()
-        else []
-    )
+    """Last line of a run's log, cut to 200 characters."""
+    if not log.is_file():
+        return "never started"
+    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     return lines[-1][:200] if lines else "never started"
 
 

@@ -1,7 +1,7 @@
-"""Times the lists of RecTools' SASRec for all users and for one, and prints one line of JSON.
+"""Times recommendation of RecTools' SASRec for all users and for one, and prints one line of JSON.
 
-Runs in the peers' environment (`make peers`); `recommend_speed` starts it and reads the line. The network is trained
-for one step: its lists mean nothing, and cost what those of a trained one cost.
+Runs in the peers' environment (`make peers`); `recommend_speed` starts it and reads the line. The
+network is trained for one step: the cost does not depend on the weights.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ WARMING_REQUESTS = 3
 
 
 def measure(args: argparse.Namespace) -> dict[str, Any]:
-    """The seconds of each call for everybody, and of each for one user."""
+    """Seconds of each pass over all users, and of each request of one user."""
     torch.set_num_threads(args.threads)
     pl.seed_everything(args.seed)
     dataset, model = read_events(args.events), make_model(args)
     model.fit(dataset)
     users = dataset.user_id_map.external_ids
 
-    def seconds(asked: Any) -> float:
+    def seconds(user_ids: Any) -> float:
         started = time.perf_counter()
-        lists = model.recommend(users=asked, dataset=dataset, k=args.k, filter_viewed=True)
+        table = model.recommend(users=user_ids, dataset=dataset, k=args.k, filter_viewed=True)
         spent = time.perf_counter() - started
-        assert lists["user_id"].nunique() == len(asked)
+        assert table["user_id"].nunique() == len(user_ids)
         return spent
 
     random = np.random.default_rng(args.seed)
@@ -51,6 +51,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def parse() -> argparse.Namespace:
+    """Parsed flags."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--events",

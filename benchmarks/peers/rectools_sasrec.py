@@ -1,7 +1,7 @@
-"""Trains RecTools' SASRec for some seconds and prints one line of JSON: the events and seconds of each step.
+"""Trains RecTools' SASRec for some seconds and prints events and seconds of each step as JSON.
 
-Runs in the peers' environment (`make peers`), where RecTools is; `training_speed` starts it and reads the line.
-Nothing of ours is imported but the stopwatch.
+Runs in the peers' environment (`make peers`); `training_speed` starts it and reads the last line.
+Of this repository only the stopwatch is imported.
 
 Legend: N events.
 """
@@ -28,11 +28,11 @@ from stopwatch import Stopwatch
 
 PACKAGES = ("rectools", "torch", "pytorch-lightning", "numpy", "pandas")
 EPOCHS = 1000
-"""More than any budget: the stopwatch ends a run."""
+"""More epochs than any budget allows: the stopwatch ends a run."""
 
 
 class Clock(pl.Callback):
-    """Counts the positions that have a target, and stops the run."""
+    """Count the positions with a target, and stop the run when its time is over."""
 
     def __init__(self, seconds: float) -> None:
         self.watch = Stopwatch(seconds)
@@ -45,12 +45,12 @@ class Clock(pl.Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """A target of 0 is padding."""
+        """Count the step's events; a target of 0 is padding."""
         trainer.should_stop = self.watch.step(int((batch["y"] != 0).sum()))
 
 
 def read_events(path: Path) -> Dataset:
-    """The training events, one a row, each user's in order of time. The row's number is the time: no tie is open."""
+    """Training events, one a row; the row number stands for the time, so that no ties arise."""
     with np.load(path, allow_pickle=False) as arrays:
         user_N, item_N = arrays["user_N"], arrays["item_N"]
     frame = pd.DataFrame({Columns.User: user_N, Columns.Item: item_N, Columns.Weight: 1.0})
@@ -59,7 +59,7 @@ def read_events(path: Path) -> Dataset:
 
 
 def make_trainer(seconds: float) -> pl.Trainer:
-    """RecTools' own default trainer, on the CPU and with a clock: no logs, no checkpoints, no bar."""
+    """RecTools' default trainer, on the CPU and with a clock, without logs and checkpoints."""
     return pl.Trainer(
         accelerator="cpu",
         devices=1,
@@ -73,7 +73,7 @@ def make_trainer(seconds: float) -> pl.Trainer:
 
 
 def make_model(args: argparse.Namespace) -> SASRecModel:
-    """SASRec of the size asked for; what is not named is RecTools' default. Nothing is held out."""
+    """SASRec of the given size; other settings are RecTools' defaults. Nothing is held out."""
     return SASRecModel(
         n_blocks=args.num_layers,
         n_heads=args.num_heads,
@@ -91,7 +91,7 @@ def make_model(args: argparse.Namespace) -> SASRecModel:
 
 
 def measure(args: argparse.Namespace) -> dict[str, Any]:
-    """Trains; what a round has to say of itself."""
+    """Train one round; return sizes, versions and steps."""
     torch.set_num_threads(args.threads)
     pl.seed_everything(args.seed)
     model = make_model(args)
@@ -114,12 +114,13 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def parse() -> argparse.Namespace:
+    """Parsed flags."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--events", type=Path, required=True, help="A .npz file with user_N and item_N."
     )
     parser.add_argument(
-        "--seconds", type=float, required=True, help="How long to train, warm-up not counted."
+        "--seconds", type=float, required=True, help="Training time, warm-up not counted."
     )
     parser.add_argument("--dropout", type=float, required=True)
     parser.add_argument("--learning_rate", type=float, required=True)

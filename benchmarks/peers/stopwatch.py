@@ -1,6 +1,6 @@
-"""One clock for both sides of a training comparison: what an event is and which steps count is the same for all.
+"""Stopwatch for both systems of a training comparison: the same steps count for each.
 
-Needs nothing but Python: it is read in the peers' environment as well as in ours.
+Needs nothing but Python, since it is imported in the peers' environment too.
 """
 
 from __future__ import annotations
@@ -8,13 +8,14 @@ from __future__ import annotations
 import time
 
 WARMING_STEPS = 2
-"""The first steps of a run fill caches and allocate; they are not timed."""
+"""First steps of a run, which fill caches and allocate; they are not timed."""
 
 
 class Stopwatch:
-    """Times training steps until they fill the budget; a step lasts from the end of the one before to its own.
+    """Timer of training steps until they fill the budget.
 
-    So a step's time holds all that training does: the batch, forward, backward, the optimiser, the loop around them.
+    A step lasts from the end of the step before to its own end. It includes the batch, forward,
+    backward, the optimiser and the loop around them.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -25,7 +26,7 @@ class Stopwatch:
         self.last = time.perf_counter()
 
     def step(self, events: int) -> bool:
-        """Notes that a step has ended which trained on so many events; true once the budget is spent."""
+        """Record the end of a step with its events; True once the budget is spent."""
         now = time.perf_counter()
         if self.warmed < WARMING_STEPS:
             self.warmed += 1

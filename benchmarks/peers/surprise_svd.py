@@ -1,8 +1,9 @@
-"""Fits Surprise's SVD with several settings and writes what each predicts: a line of predictions for each setting.
+"""Fits Surprise's SVD with several settings and writes the predictions, one row a setting.
 
-Runs in the peers' environment (`make peers`); `rating_peers` starts it, and keeps the ratings of the cases to itself.
+Runs in the peers' environment (`make peers`); `rating_peers` starts it, and does not pass on the
+ratings of the cases.
 
-Legend: N training events, C cases, S settings.
+Legend: C cases, N training events, R rating levels, X settings.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ PACKAGES = ("scikit-surprise", "numpy", "pandas")
 
 
 def measure(args: argparse.Namespace) -> dict[str, Any]:
-    """Writes the predictions `[S, C]`; gives the seconds of each fit and what was fitted on."""
+    """Write the predictions `[X, C]`; return seconds of each fit, sizes and versions."""
     with np.load(args.input, allow_pickle=False) as arrays:
         given = dict(arrays)
     frame = pd.DataFrame(
@@ -31,15 +32,14 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     reader = Reader(rating_scale=(given["level_R"].min(), given["level_R"].max()))
     training = Dataset.load_from_df(frame, reader).build_full_trainset()
     cases = list(zip(given["user_C"].tolist(), given["item_C"].tolist(), strict=True))
-    predicted_SC, seconds = np.empty((len(args.settings), len(cases))), []
-    for predicted_C, settings in zip(predicted_SC, args.settings, strict=True):
+    predicted_XC, seconds = np.empty((len(args.settings), len(cases))), []
+    for predicted_C, settings in zip(predicted_XC, args.settings, strict=True):
         start = time.perf_counter()
         model = SVD(random_state=args.seed, **settings).fit(training)
         seconds.append(time.perf_counter() - start)
-        predicted_C[:] = [
-            model.predict(user, item).est for user, item in cases
-        ]  # within the scale; unknown ids: biases
-    np.save(args.output, predicted_SC, allow_pickle=False)
+        # Predictions lie within the scale; those of unknown ids are biases.
+        predicted_C[:] = [model.predict(user, item).est for user, item in cases]
+    np.save(args.output, predicted_XC, allow_pickle=False)
     return {
         "events": training.n_ratings,
         "users": training.n_users,
@@ -51,6 +51,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def parse() -> argparse.Namespace:
+    """Parsed flags."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--input",

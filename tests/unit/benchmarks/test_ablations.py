@@ -324,17 +324,17 @@ def test_answers_are_kept_until_the_weights_change(
     world: PreparedDataset,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def ask(folder: Path, dataset: PreparedDataset, split: Split, device: str) -> Any:
-        raise AssertionError("asked again")
+    def compute(folder: Path, dataset: PreparedDataset, split: Split, device: str) -> Any:
+        raise AssertionError("computed again")
 
-    monkeypatch.setattr(benchmarks.answers, "ask", ask)
+    monkeypatch.setattr(benchmarks.answers, "compute", compute)
     assert script.again()["elements"] == script.record["elements"]
     folder = script.folder / "runs/tiny_synthetic/preset-seed3"
     config = json.loads((folder / "config.json").read_text())
     config["files"]["model.safetensors"] = "0" * 64
     (folder / "other").mkdir()
     (folder / "other" / "config.json").write_text(json.dumps(config))
-    with pytest.raises(AssertionError, match="asked again"):
+    with pytest.raises(AssertionError, match="computed again"):
         benchmarks.ablations.answers(folder / "other", world, leave_one_out(world))
 
 
@@ -460,7 +460,7 @@ def test_a_variant_is_named_by_its_flags_and_told_by_its_best_epoch(
         return {"history": history, "best_epoch": 2}
 
     monkeypatch.setattr(benchmarks.variants, "train", train)
-    found = benchmarks.variants.figures_of(
+    found = benchmarks.variants.train_variant(
         Path("d"), Path("small.yaml"), "--ema_decay 0.9", Path("runs")
     )
     assert found["ndcg@10"] == 0.3
@@ -472,7 +472,7 @@ def test_variants_are_compared_with_the_first_seed_by_seed(benchmarks: SimpleNam
         {"flags": flags, "seed": seed, "ndcg@10": value, "hit@10": 2 * value, "seconds": 10.0}
         for flags, seed, value in [("", 1, 0.1), ("--a 1", 1, 0.3), ("", 2, 0.2), ("--a 1", 2, 0.1)]
     ]
-    first, second = benchmarks.variants.summary(runs)
+    first, second = benchmarks.variants.summarise(runs)
     assert (first["flags"], first["differences"]) == ("", [0.0, 0.0])
     assert (second["ndcg@10"], second["hit@10"]) == pytest.approx((0.2, 0.4))
     assert second["differences"] == pytest.approx([0.2, -0.1])

@@ -63,7 +63,7 @@ def test_the_figures_are_those_of_the_rounds(
             "peer": {**peer, "everybody": [2.0], "one": [0.020]},
         },
     ]
-    found = recommend_speed.report(world, recommend_speed.preset(), rounds)
+    found = recommend_speed.record_of(world, recommend_speed.preset(), rounds)
     assert found["ratio"] == {"median": 3.0, "min": 2.0, "max": 4.0}
     assert found["milliseconds_for_one"]["ours"]["p50"] == pytest.approx(2.0)
     assert found["users_per_second"]["peer"]["max"] == pytest.approx(len(world.users) / 2)

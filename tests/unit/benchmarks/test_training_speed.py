@@ -70,7 +70,7 @@ def test_table_and_json_come_out_without_peers(
     assert document["ratio"] is None
     assert document["limit"]["times_limit"] > 1
     printed = capsys.readouterr().out
-    assert "sasrec.yaml" in printed
+    assert "bert4rec sasrec" in printed
     assert "limit: " in printed
 
 
@@ -82,7 +82,7 @@ def test_the_ratio_is_taken_round_by_round(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     def train(peer: Any, seconds: float, seed: int) -> list[tuple[int, float]]:
-        peer.told = {"versions": {"rectools": "0.0"}, "events_per_epoch": 10}
+        peer.description = {"versions": {"rectools": "0.0"}, "events_per_epoch": 10}
         return [(seed, 1.0), (seed, 1.0)]
 
     monkeypatch.setattr(training_speed, "PEERS_PYTHON", Path(sys.executable))
