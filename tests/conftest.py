@@ -51,8 +51,8 @@ OwnTables = Callable[..., PreparedDataset]
 def own_tables(tmp_path: Path) -> OwnTables:
     """Prepare tables written in the test, in `tmp_path`.
 
-    `own_tables(events, declared, name="e.csv", more="", log=…, **settings)`: `declared` is the rest of the schema's
-    `events`, `more` holds the other tables, and `settings` are those of `PrepareConfig`.
+    `own_tables(events, declared, name="e.csv", more="", log=…, **settings)`: `declared` is the rest
+    of the schema's `events`, `more` holds other tables, `settings` are those of `PrepareConfig`.
     """
 
     def prepare(

@@ -1,8 +1,12 @@
-"""Datasets and scorers small enough to check by hand. Items are written 0, 1, 2, … and users likewise."""
+"""Datasets and scorers small enough to check by hand. Users and items are written 0, 1, 2, …
+
+Legend: B users, C evaluation cases, M values per row, O rows of a table, V item rows.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,7 +14,7 @@ from torch import Tensor
 
 from bert4rec.config import SplitConfig
 from bert4rec.data.dataset import PreparedDataset
-from bert4rec.data.dataset_builder import NumberedTables, build_dataset
+from bert4rec.data.dataset_builder import FeatureTable, NumberedTables, build_dataset
 from bert4rec.data.features import Feature, Kind
 from bert4rec.data.histories import Histories
 from bert4rec.data.splits import Split, Subset, make_split
@@ -28,98 +32,125 @@ def dataset_of(
     years: Sequence[int] | None = None,
     gender: Sequence[int] | None = None,
 ) -> PreparedDataset:
-    """One list of items a user, in order; a rating of 0 is none, genres are numbered from 1, so is the gender."""
+    """Dataset of one item sequence per user.
+
+    Args:
+        histories: Items of each user in order.
+        num_items: Number of items; by default up to the largest one.
+        times: Seconds of each event; unknown by default.
+        ratings: Rating row of each event, 0 for none.
+        genres: Genres of each item, numbered from 1.
+        years: Year of each item, 0 where unknown.
+        gender: Value row of each user's gender, 1 or 2.
+    """
     lengths = [len(history) for history in histories]
-    num_items = num_items or max(max(history, default=0) for history in histories) + 1
-    item_features, user_features = [], []
+    count = sum(lengths)
+    largest = max(max(history, default=0) for history in histories)
+    item_features = []
     if genres is not None:
-        width = max(map(len, genres))
-        table = [[0] * width] * FIRST_ITEM + [[*row, *[0] * (width - len(row))] for row in genres]
-        names = [f"genre {number + 1}" for number in range(max(map(max, filter(None, genres))))]
-        item_features.append(
-            (Feature("genres", Kind.MULTI, names), np.array(table, dtype=np.int32))
-        )
+        item_features.append(_genre_table(genres))
     if years is not None:
-        known = sorted({year for year in years if year})
-        table_V = [0] * FIRST_ITEM + [known.index(year) + 1 if year else 0 for year in years]
-        item_features.append(
-            (Feature("year", Kind.CATEGORICAL, known), np.array(table_V, dtype=np.int32))
-        )
-    if gender is not None:
-        feature = Feature("gender", Kind.CATEGORICAL, ["F", "M"], {"F": "women", "M": "men"})
-        user_features.append((feature, np.array([0, *gender], dtype=np.int32)))
-    return build_dataset(
-        NumberedTables(
-            name="by hand",
-            user_N=np.repeat(np.arange(len(histories)) + FIRST_USER, lengths),
-            item_N=_flat(histories) + FIRST_ITEM,
-            time_N=np.full(sum(lengths), NO_TIME) if times is None else _flat(times),
-            rating_N=np.full(sum(lengths), NO_RATING) if ratings is None else _flat(ratings),
-            rating_levels=[] if ratings is None else LEVELS,
-            user_ids=list(range(len(histories))),
-            item_ids=list(range(num_items)),
-            item_features=item_features,
-            user_features=user_features,
-        )
+        item_features.append(_year_table(years))
+    tables = NumberedTables(
+        name="by hand",
+        user_N=np.repeat(np.arange(len(histories)) + FIRST_USER, lengths),
+        item_N=_flat(histories) + FIRST_ITEM,
+        time_N=np.full(count, NO_TIME) if times is None else _flat(times),
+        rating_N=np.full(count, NO_RATING) if ratings is None else _flat(ratings),
+        rating_levels=[] if ratings is None else LEVELS,
+        user_ids=list(range(len(histories))),
+        item_ids=list(range(num_items or largest + 1)),
+        item_features=item_features,
+        user_features=[] if gender is None else [_gender_table(gender)],
     )
+    return build_dataset(tables)
+
+
+def _genre_table(genres: Sequence[Sequence[int]]) -> FeatureTable:
+    genre_VM = np.zeros((FIRST_ITEM + len(genres), max(map(len, genres))), dtype=np.int32)
+    for item, values in enumerate(genres, FIRST_ITEM):
+        genre_VM[item, : len(values)] = values
+    names = [f"genre {number}" for number in range(1, genre_VM.max() + 1)]
+    return Feature("genres", Kind.MULTI, names), genre_VM
+
+
+def _year_table(years: Sequence[int]) -> FeatureTable:
+    known = sorted(set(years) - {0})
+    row_of = {0: 0, **{year: row for row, year in enumerate(known, 1)}}
+    year_V = [0] * FIRST_ITEM + [row_of[year] for year in years]
+    return Feature("year", Kind.CATEGORICAL, known), np.array(year_V, dtype=np.int32)
+
+
+def _gender_table(gender: Sequence[int]) -> FeatureTable:
+    feature = Feature("gender", Kind.CATEGORICAL, ["F", "M"], {"F": "women", "M": "men"})
+    return feature, np.array([0, *gender], dtype=np.int32)
 
 
 def _flat(lists: Sequence[Sequence[int]]) -> np.ndarray:
     return np.array([value for values in lists for value in values], dtype=np.int64)
 
 
+def one_user(events: int = 7, **more: Any) -> PreparedDataset:
+    """User 0 with events 0, 1, … at 100, 200, … seconds, rated 1, 2, …, 5, 1, …"""
+    positions = range(events)
+    return dataset_of(
+        list(positions),
+        times=[[100 * (position + 1) for position in positions]],
+        ratings=[[1 + position % 5 for position in positions]],
+        **more,
+    )
+
+
 def leave_one_out(dataset: PreparedDataset) -> Split:
+    """Leave-one-out split."""
     return make_split(dataset, SplitConfig("leave-one-out"))
 
 
 def random_world(
     seed: int, users: int = 12, items: int = 9, most_events: int = 15
 ) -> PreparedDataset:
-    """Histories of 1 … `most_events` random events; items come again and again."""
+    """Histories of 1 … `most_events` random events with repeated items; the last user has 5."""
     random = np.random.default_rng(seed)
-    return dataset_of(
-        *(
-            random.integers(0, items, random.integers(1, most_events + 1)).tolist()
-            for _ in range(users - 1)
-        ),
-        random.integers(0, items, 5).tolist(),
-        num_items=items,
-    )
+    histories = []
+    for _ in range(users - 1):
+        length = random.integers(1, most_events + 1)
+        histories.append(random.integers(0, items, length).tolist())
+    histories.append(random.integers(0, items, 5).tolist())
+    return dataset_of(*histories, num_items=items)
 
 
 class Scores:
-    """A scorer made of a function of the histories that gives `[B, items]`."""
+    """Scorer of a function from histories to scores of the real items, `[B, items]`."""
 
     def __init__(
         self, items: int, score: Callable[[Histories], Tensor], name: str = "scores"
     ) -> None:
-        self.items, self.function, self.name = items, score, name
+        self.items = items
+        self.function = score
+        self.name = name
 
     def score(self, histories: Histories) -> Tensor:
+        """Scores `[B, V]`; PAD and MASK score highest, and must be excluded."""
         known = self.function(histories).expand(len(histories), self.items)
-        return torch.cat([torch.full((len(histories), FIRST_ITEM), torch.inf), known], dim=1)
+        reserved = torch.full((len(histories), FIRST_ITEM), torch.inf)
+        return torch.cat([reserved, known], dim=1)
 
 
 def constant(dataset: PreparedDataset) -> Scores:
+    """Scorer that scores all items alike."""
     return Scores(dataset.num_items, lambda histories: torch.zeros(1, 1), "constant")
 
 
 def knows(dataset: PreparedDataset, split: Split, subset: Subset = "test") -> Scores:
-    """A scorer that looks the answer up."""
-    asked = split.cases(subset)
-    answer = dict(
-        zip(
-            asked.user_C.tolist(),
-            (dataset.item_N[asked.target_C] - FIRST_ITEM).tolist(),
-            strict=True,
-        )
-    )
+    """Scorer that looks up the target of each user."""
+    cases = split.cases(subset)
+    target_C = dataset.item_N[cases.target_C] - FIRST_ITEM
+    target_of = dict(zip(cases.user_C.tolist(), target_C.tolist(), strict=True))
 
     def score(histories: Histories) -> Tensor:
+        target_B = [target_of[user] for user in histories.user_B.tolist()]
         score_BV = torch.zeros(len(histories), dataset.num_items)
-        score_BV[
-            torch.arange(len(histories)), [answer[user] for user in histories.user_B.tolist()]
-        ] = 1
+        score_BV[torch.arange(len(histories)), target_B] = 1
         return score_BV
 
     return Scores(dataset.num_items, score, "knows")

@@ -1,3 +1,5 @@
+"""Locks on folders, between processes."""
+
 from __future__ import annotations
 
 import subprocess
@@ -24,7 +26,7 @@ with exclusive_folder(Path(sys.argv[1])):
 
 @pytest.fixture
 def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """Another process that is in `tmp_path / "run"`."""
+    """Another process that holds `tmp_path / "run"`."""
     words = [sys.executable, "-c", HOLDER, str(tmp_path / "run")]
     with subprocess.Popen(
         words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -35,7 +37,7 @@ def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
         process.kill()
 
 
-def test_one_process_at_a_time_is_in_a_folder(
+def test_folder_is_locked_against_other_processes(
     holder: subprocess.Popen[str], tmp_path: Path
 ) -> None:
     with (
@@ -48,14 +50,14 @@ def test_one_process_at_a_time_is_in_a_folder(
         pass
 
 
-def test_a_killed_process_holds_nothing(holder: subprocess.Popen[str], tmp_path: Path) -> None:
+def test_killed_process_holds_no_lock(holder: subprocess.Popen[str], tmp_path: Path) -> None:
     holder.kill()
     holder.wait()
     with exclusive_folder(tmp_path / "run"):
         assert not holds_files(tmp_path / "run")
 
 
-def test_who_leaves_a_folder_leaves_what_was_written_and_nothing_else(tmp_path: Path) -> None:
+def test_folder_keeps_its_files_and_no_lock(tmp_path: Path) -> None:
     for name in ("empty", "full"):
         with exclusive_folder(tmp_path / name):
             if name == "full":

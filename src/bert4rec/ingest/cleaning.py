@@ -5,6 +5,8 @@ Legend: N events.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import polars as pl
 
@@ -29,7 +31,7 @@ def clean_events(events: Events, config: PrepareConfig) -> tuple[pl.DataFrame, C
         _count(counts, "repeated rows", frame, kept)
         frame = kept
     if config.repeated_pairs != "keep":
-        kept = _one_per_pair(frame, config, events.has_times)
+        kept = _one_per_pair(frame, config.repeated_pairs, events.has_times)
         _count(counts, f"repeated pairs but the {config.repeated_pairs}", frame, kept)
         frame = kept
     kept = _frequent(frame, config)
@@ -63,10 +65,12 @@ def _distinct(frame: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([frame.filter(~is_suspect), firsts]).sort("row")
 
 
-def _one_per_pair(frame: pl.DataFrame, config: PrepareConfig, has_times: bool) -> pl.DataFrame:
+def _one_per_pair(
+    frame: pl.DataFrame, keep: Literal["first", "last"], has_times: bool
+) -> pl.DataFrame:
     """First or last event of each pair of user and item, in time or in the file."""
     ordered = frame.sort("time", maintain_order=True) if has_times else frame
-    kept = ordered.unique(["user", "item"], keep=config.repeated_pairs, maintain_order=True)
+    kept = ordered.unique(["user", "item"], keep=keep, maintain_order=True)
     return kept.sort("row")
 
 

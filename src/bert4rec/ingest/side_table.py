@@ -50,7 +50,7 @@ def read_side_table(folder: Path, table: SideTable, scratch: Path) -> SideRows:
 
 def _separators(table: SideTable) -> dict[str, str]:
     """Separator of the values by column, with which lists are joined."""
-    separators = {}
+    separators: dict[str, str] = {}
     for feature in table.features:
         separators |= dict.fromkeys(feature.columns, feature.separator)
     return separators

@@ -1,3 +1,5 @@
+"""Training events and cases of every split, checked by hand. Users and items are 0, 1, 2, …"""
+
 from __future__ import annotations
 
 import numpy as np
@@ -22,7 +24,7 @@ ITEMS = [[0, 1, 2, 3, 4], [1, 2, 3], [4, 0, 1], [0, 2, 4, 1, 3]]
 
 
 def asked(dataset: PreparedDataset, cases: Cases) -> dict[int, tuple[list[int], int]]:
-    """User number → (visible items, target item)."""
+    """Visible items and target item by user."""
     histories = cases.histories(dataset, request_time=False)
     visible = np.split(histories.item_N - FIRST_ITEM, histories.start_B1[1:-1])
     target_C = dataset.item_N[cases.target_C] - FIRST_ITEM
@@ -32,7 +34,7 @@ def asked(dataset: PreparedDataset, cases: Cases) -> dict[int, tuple[list[int], 
     }
 
 
-def test_leave_one_out_asks_for_the_last_event_and_validates_on_the_one_before() -> None:
+def test_leave_one_out_tests_the_last_event_and_validates_the_one_before() -> None:
     dataset = dataset_of([0, 1, 2, 3], [4, 3, 2])
     split = leave_one_out(dataset)
     assert asked(dataset, split.validation) == {0: ([0, 1], 2), 1: ([4], 3)}
@@ -48,22 +50,23 @@ def test_users_under_three_events_only_train() -> None:
     assert training_counts(dataset, split)[FIRST_ITEM:].tolist() == [2, 1, 1]
 
 
-def test_a_dataset_of_short_histories_is_refused() -> None:
+def test_dataset_of_short_histories_is_refused() -> None:
     with pytest.raises(DataError, match="needs users with 3 events"):
         leave_one_out(dataset_of([0, 1], [2]))
 
 
-def test_the_time_of_the_request_is_the_targets_or_unknown() -> None:
+def test_request_time_is_that_of_the_target_or_unknown() -> None:
     dataset = dataset_of([0, 1, 2], times=[[10, 20, 30]])
     test = leave_one_out(dataset).test
     assert test.histories(dataset, request_time=True).request_time_B.tolist() == [30]
     assert test.histories(dataset, request_time=False).request_time_B.tolist() == [NO_TIME]
 
 
-def test_nothing_after_the_date_trains_and_validation_lies_between_two_dates() -> None:
+def test_global_temporal_split_trains_before_the_dates_and_tests_after() -> None:
     dataset = dataset_of(*ITEMS, times=TIMES)
     split = make_split(dataset, SplitConfig("global-time", test_share=0.25))
-    # 16 events: the test date is the 13th time, 90; of the 12 before it the validation date is the 10th, 30.
+    # 16 events: the test date is the 13th time, 90.
+    # Of the 12 events before it, the validation date is the 10th time, 30.
     assert sorted(dataset.time_N[training_events(dataset, split)].tolist()) == [
         5,
         6,
@@ -79,12 +82,12 @@ def test_nothing_after_the_date_trains_and_validation_lies_between_two_dates() -
     assert asked(dataset, split.test) == {0: ([0, 1, 2, 3], 4), 2: ([4, 0], 1)}
 
 
-def test_global_time_without_times_is_refused() -> None:
+def test_global_temporal_split_without_times_is_refused() -> None:
     with pytest.raises(ConfigError, match="needs event times; take 'leave-one-out'"):
         make_split(dataset_of([0, 1, 2]), SplitConfig("global-time"))
 
 
-def test_a_date_before_which_nothing_happened_is_refused() -> None:
+def test_date_without_earlier_events_is_refused() -> None:
     with pytest.raises(DataError, match="leaves nothing to train on; take 'leave-one-out'"):
         make_split(
             dataset_of([0, 1, 2], [1, 2, 0], times=[[5] * 3] * 2), SplitConfig("global-time")
@@ -92,18 +95,18 @@ def test_a_date_before_which_nothing_happened_is_refused() -> None:
 
 
 LONG = [*range(19), 25, *range(20, 24)]
-"""24 events, of which the 20th is item 25."""
+"""History of 24 events, of which the 20th is item 25."""
 
 
 def cold(fold: int = 0, short: int = 2) -> tuple[PreparedDataset, Split]:
-    """Ten users with 24 events, and before them some with 19."""
+    """Cold-start split of ten users with 24 events, after some with 19."""
     dataset = dataset_of(
         *[LONG[:19]] * short, *[LONG] * 10, num_items=26, gender=[1] * short + [2] * 10
     )
     return dataset, make_split(dataset, SplitConfig("cold-start-users", fold=fold))
 
 
-def test_cold_users_are_asked_for_their_20th_event_and_train_nothing() -> None:
+def test_cold_start_users_test_on_their_20th_event_and_do_not_train() -> None:
     dataset, split = cold()
     for cases in (split.test, split.validation):
         assert list(asked(dataset, cases).values()) == [(list(range(19)), 25)] * 2
@@ -113,7 +116,7 @@ def test_cold_users_are_asked_for_their_20th_event_and_train_nothing() -> None:
     )  # the short ones and the six others, all events
 
 
-def test_each_fold_asks_others_and_the_next_one_validates() -> None:
+def test_each_fold_tests_other_users_and_the_next_fold_validates() -> None:
     splits = [cold(fold)[1] for fold in range(5)]
     tested = [split.test.user_C.tolist() for split in splits]
     assert sorted(user for users in tested for user in users) == list(
@@ -124,14 +127,14 @@ def test_each_fold_asks_others_and_the_next_one_validates() -> None:
     assert splits[3].name == "cold-start-users, fold 3"
 
 
-def test_only_so_many_events_before_the_target_are_seen() -> None:
+def test_few_shot_cases_show_the_last_events_before_the_target() -> None:
     dataset, split = cold()
     for events in (0, 1, 3, 19, 50):
         seen = asked(dataset, split.test.with_last_events(events))
         assert list(seen.values()) == [(list(range(19))[19 - min(events, 19) :], 25)] * 2
 
 
-def test_a_stranger_has_no_row_but_demographics() -> None:
+def test_cold_start_user_has_demographics_and_no_user_row() -> None:
     dataset, split = cold()
     histories = split.test.histories(dataset, request_time=False)
     assert histories.user_B.tolist() == [UNKNOWN] * 2
@@ -139,7 +142,7 @@ def test_a_stranger_has_no_row_but_demographics() -> None:
     assert split.test[1:].is_cold_start_C.tolist() == [True]
 
 
-def test_who_trains_nothing_is_a_stranger_under_any_split() -> None:
+def test_user_without_training_events_is_cold_start_under_any_split() -> None:
     dataset = dataset_of(*ITEMS, times=TIMES, gender=[1, 2, 1, 2])
     split = make_split(dataset, SplitConfig("global-time", test_share=0.25))
     histories = split.test.histories(dataset, request_time=False)
@@ -160,20 +163,21 @@ def test_too_few_long_histories_for_the_folds_are_refused() -> None:
 
 
 @pytest.mark.parametrize("fold", [-1, 5])
-def test_a_fold_that_there_is_not_is_refused(fold: int) -> None:
+def test_fold_out_of_range_is_refused(fold: int) -> None:
     with pytest.raises(ConfigError, match=f"fold is {fold}: it must be a whole number from 0 to 4"):
         SplitConfig("cold-start-users", fold=fold)
 
 
-def test_a_fold_of_a_split_without_folds_is_refused() -> None:
+def test_fold_of_a_split_without_folds_is_refused() -> None:
     with pytest.raises(
         ConfigError,
-        match="fold 1 is of the splits 'cold-start-users' and 'cold-start-items', not of 'leave-one-out'",
+        match="fold 1 is of the splits 'cold-start-users' and 'cold-start-items', "
+        "not of 'leave-one-out'",
     ):
         SplitConfig(fold=1)
 
 
-def test_of_cold_items_nothing_trains_and_nothing_validates_but_they_are_asked_for() -> None:
+def test_held_out_items_are_tested_and_neither_train_nor_validate() -> None:
     dataset = dataset_of(*[[0, 1, 2, 3, 4], [4, 3, 2, 1, 0], [2, 0, 4, 1, 3], [5, 0]] * 5)
     split = make_split(dataset, SplitConfig("cold-start-items", fold=2))
     assert split.name == "cold-start-items, fold 2"
@@ -191,7 +195,7 @@ def test_of_cold_items_nothing_trains_and_nothing_validates_but_they_are_asked_f
     assert asked(dataset, split.test)[0] == ([0, 1, 2, 3], 4)  # what is cold is visible
 
 
-def test_each_item_of_five_events_is_cold_in_one_fold() -> None:
+def test_each_item_of_five_events_is_held_out_in_one_fold() -> None:
     dataset = dataset_of(*[[0, 1, 2, 3, 4, 5, 6]] * 5, [7] * 4)
     splits = [make_split(dataset, SplitConfig("cold-start-items", fold=fold)) for fold in range(5)]
     cold = [item for split in splits for item in np.flatnonzero(split.held_out_item_V)]
@@ -199,7 +203,7 @@ def test_each_item_of_five_events_is_cold_in_one_fold() -> None:
     assert len({split.checksum for split in splits}) == 5
 
 
-def test_who_has_cold_events_alone_is_a_stranger() -> None:
+def test_user_of_held_out_items_alone_is_cold_start() -> None:
     dataset = dataset_of(*[[0, 1, 2, 3, 4]] * 5, *[[item, 0, 1] for item in range(5)])
     split = make_split(dataset, SplitConfig("cold-start-items"))
     assert split.held_out_item_V is not None
@@ -216,7 +220,7 @@ def test_too_few_items_for_the_folds_are_refused() -> None:
         make_split(dataset_of(*[[0, 1, 2, 3]] * 5, [4, 5, 6]), SplitConfig("cold-start-items"))
 
 
-def test_without_cold_events_what_trains_is_one_stretch() -> None:
+def test_training_events_without_held_out_items_are_one_range() -> None:
     dataset = dataset_of(*[[0, 1, 2, 3, 4], [4, 3, 2, 1, 0]] * 5, ratings=[[1, 2, 3, 4, 5]] * 10)
     split = make_split(dataset, SplitConfig("cold-start-items"))
     warm, view = without_held_out_items(dataset, split)
@@ -228,6 +232,6 @@ def test_without_cold_events_what_trains_is_one_stretch() -> None:
     assert without_held_out_items(dataset, same) == (dataset, same)
 
 
-def test_pieces_are_the_cases_in_order() -> None:
+def test_case_batches_keep_the_order() -> None:
     cases = leave_one_out(dataset_of([0, 1, 2], [0, 1, 2], [0, 1, 2])).test
     assert [piece.user_C.tolist() for piece in cases.batches(2)] == [[1, 2], [3]]

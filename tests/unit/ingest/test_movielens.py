@@ -1,4 +1,4 @@
-"""Every MovieLens layout, with invented rows; and the real releases where they are at hand."""
+"""Every MovieLens layout with invented rows, and the real releases if they are on this machine."""
 
 from __future__ import annotations
 
@@ -24,11 +24,13 @@ LAYOUTS: dict[str, dict[str, str]] = {
     },
     "ml-100k": {
         "u.data": "1\t11\t5\t978300760\n1\t12\t3\t978300700\n2\t11\t4\t978300800\n",
-        "u.item": f"11|Día: the Robot (1987)|x|||{GENRES_OF_11}\n12|Second (a 1990s tale) (1999)|x|||{NO_GENRE}\n",
+        "u.item": f"11|Día: the Robot (1987)|x|||{GENRES_OF_11}\n"
+        f"12|Second (a 1990s tale) (1999)|x|||{NO_GENRE}\n",
         "u.user": "1|17|F|executive|00000\n2|70|M|programmer|11111\n",
     },
     "ml-latest-small": {
-        "ratings.csv": "userId,movieId,rating,timestamp\n1,11,5.0,978300760\n1,12,3.0,978300700\n2,11,4.0,978300800\n",
+        "ratings.csv": "userId,movieId,rating,timestamp\n"
+        "1,11,5.0,978300760\n1,12,3.0,978300700\n2,11,4.0,978300800\n",
         "movies.csv": (
             'movieId,title,genres\n11,"Día: the Robot (1987)",Comedy|Sci-Fi\n'
             "12,Second (a 1990s tale) (1999) ,(no genres listed)\n"
@@ -36,7 +38,8 @@ LAYOUTS: dict[str, dict[str, str]] = {
     },
     "ml-10m": {
         "ratings.dat": "1::11::5::978300760\n1::12::3::978300700\n2::11::4::978300800\n",
-        "movies.dat": "11::Día: the Robot (1987)::Comedy|Sci-Fi\n12::Second (a 1990s tale) (1999)::Drama\n",
+        "movies.dat": "11::Día: the Robot (1987)::Comedy|Sci-Fi\n"
+        "12::Second (a 1990s tale) (1999)::Drama\n",
     },
 }
 
@@ -53,13 +56,13 @@ def write_release(name: str, folder: Path) -> Path:
 def prepare(
     name: str, data_dir: Path, output: Path, lines: list[str] | None = None
 ) -> PreparedDataset:
-    report = (lambda line: None) if lines is None else lines.append
-    return prepare_dataset(PrepareConfig(dataset=name, data_dir=data_dir, output=output), report)
+    log = (lambda line: None) if lines is None else lines.append
+    return prepare_dataset(PrepareConfig(dataset=name, data_dir=data_dir, output=output), log)
 
 
 @pytest.fixture(params=LAYOUTS)
 def release(request: pytest.FixtureRequest, tmp_path: Path) -> PreparedDataset:
-    """The invented release in each layout, prepared."""
+    """Prepared dataset of the invented release, in each layout."""
     return prepare(
         request.param, write_release(request.param, tmp_path / request.param), tmp_path / "out"
     )
@@ -71,7 +74,7 @@ def values(dataset: PreparedDataset, name: str, raw: int, owner: str = "item") -
     return [feature.values[value - 1] for value in np.atleast_1d(rows[row]) if value]
 
 
-def test_every_layout_gives_the_same_histories_titles_and_years(release: PreparedDataset) -> None:
+def test_all_layouts_give_the_same_histories_titles_and_years(release: PreparedDataset) -> None:
     assert [release.items.raw(item) for item in release.item_N] == [12, 11, 11]
     assert release.time_N.tolist() == [978300700, 978300760, 978300800]
     assert release.rating_levels[release.rating_N - 1].tolist() == [3, 5, 4]
@@ -88,9 +91,7 @@ def test_unknown_is_no_genre(release: PreparedDataset) -> None:
 
 
 @pytest.mark.parametrize("name", ["ml-1m", "ml-100k"])
-def test_ages_are_binned_and_occupations_coded_as_1m_documents_them(
-    name: str, tmp_path: Path
-) -> None:
+def test_ages_and_occupations_follow_the_codes_of_1m(name: str, tmp_path: Path) -> None:
     dataset = prepare(name, write_release(name, tmp_path / name), tmp_path / "out")
     assert [values(dataset, "age_group", user, "user") for user in (1, 2)] == [
         ["Under 18"],
@@ -104,13 +105,13 @@ def test_ages_are_binned_and_occupations_coded_as_1m_documents_them(
     }
 
 
-def test_the_zip_code_is_shown_as_left_out_on_purpose(tmp_path: Path) -> None:
+def test_zip_code_is_left_out_on_purpose(tmp_path: Path) -> None:
     lines: list[str] = []
     prepare("ml-1m", write_release("ml-1m", tmp_path / "ml-1m"), tmp_path / "out", lines)
     assert any("zip_code" in line and "on purpose" in line for line in lines)
 
 
-def test_a_release_with_other_than_the_published_rows_is_noted(tmp_path: Path) -> None:
+def test_release_with_another_number_of_rows_is_noted(tmp_path: Path) -> None:
     lines: list[str] = []
     prepare("ml-1m", write_release("ml-1m", tmp_path / "ml-1m"), tmp_path / "out", lines)
     assert any("has 3 rows, the published file 1,000,209" in line for line in lines)
@@ -127,7 +128,7 @@ def test_a_release_with_other_than_the_published_rows_is_noted(tmp_path: Path) -
         ("3::11::4::-1", "row 4, field 'time': '-1' is a time before 1970"),
     ],
 )
-def test_a_bad_row_of_a_release_is_named(tmp_path: Path, row: str, part: str) -> None:
+def test_bad_row_of_a_release_is_named(tmp_path: Path, row: str, part: str) -> None:
     folder = write_release("ml-1m", tmp_path / "ml-1m")
     with (folder / "ratings.dat").open("a") as ratings:
         ratings.write(row + "\n")
@@ -140,7 +141,7 @@ def test_a_bad_row_of_a_release_is_named(tmp_path: Path, row: str, part: str) ->
     ("name", "users", "items", "ratings", "genres"),
     [("ml-100k", 943, 1682, 100_000, 18), ("ml-1m", 6040, 3706, 1_000_209, 18)],
 )
-def test_the_real_releases_have_their_published_counts(
+def test_real_releases_have_their_published_counts(
     movielens: Path, tmp_path: Path, name: str, users: int, items: int, ratings: int, genres: int
 ) -> None:
     dataset = prepare(name, movielens, tmp_path / "out")

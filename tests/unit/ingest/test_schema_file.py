@@ -1,4 +1,4 @@
-"""What a schema may declare, and what is said about one that cannot hold."""
+"""Schemas in YAML, and errors of schemas that cannot hold."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ def read(tmp_path: Path, text: str):
     return read_schema(path)
 
 
-def test_a_feature_is_named_like_its_column_unless_told_otherwise(tmp_path: Path) -> None:
-    items = "items: {file: i.csv, item: id, features: {colour: categorical, tags: {kind: multi, column: words}}}\n"
+def test_feature_reads_the_column_of_its_name_by_default(tmp_path: Path) -> None:
+    features = "{colour: categorical, tags: {kind: multi, column: words}}"
+    items = f"items: {{file: i.csv, item: id, features: {features}}}\n"
     schema = read(tmp_path, EVENTS + items)
     assert [(f.name, f.kind, f.column) for f in schema.items.features] == [
         ("colour", Kind.CATEGORICAL, "colour"),
@@ -75,8 +76,8 @@ BROKEN = {
         "must map names to kinds",
     ),
     "labels short of bins": (
-        EVENTS
-        + "users: {file: f, user: u, features: {a: {kind: categorical, bins: [18], bin_labels: [old]}}}",
+        EVENTS + "users: {file: f, user: u, "
+        "features: {a: {kind: categorical, bins: [18], bin_labels: [old]}}}",
         "one more of bin_labels",
     ),
     "an extract without a group": (
@@ -91,7 +92,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize(("text", "part"), BROKEN.values(), ids=BROKEN)
-def test_a_schema_that_cannot_hold_is_one_clear_line(tmp_path: Path, text: str, part: str) -> None:
+def test_wrong_schema_is_one_clear_line(tmp_path: Path, text: str, part: str) -> None:
     with pytest.raises(Bert4RecError, match=part) as caught:
         read(tmp_path, text)
     assert "own.yaml" in str(caught.value)
@@ -99,35 +100,6 @@ def test_a_schema_that_cannot_hold_is_one_clear_line(tmp_path: Path, text: str, 
     assert isinstance(caught.value, ConfigError) == ("YAML" not in part)
 
 
-def test_a_schema_that_is_not_there_says_what_one_is(tmp_path: Path) -> None:
+def test_missing_schema_says_what_a_schema_is(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="a schema is a YAML file or a RecBole"):
         read_schema(tmp_path / "none.yaml")
-
-
-def test_atomic_files_declare_themselves(tmp_path: Path) -> None:
-    (tmp_path / "shop.inter").write_text(
-        "user_id:token\titem_id:token\ttimestamp:float\n1\t5\t100\n"
-    )
-    header = "item_id:token\tprice:float\ttags:token_seq\tmovie_title:token_seq\tvector:float_seq\n"
-    (tmp_path / "shop.item").write_text(header)
-    schema = read_schema(tmp_path / "shop.inter")
-    assert schema.name == "shop"
-    assert (schema.events.user, schema.events.time, schema.events.rating) == (
-        "user_id",
-        "timestamp",
-        None,
-    )
-    assert [(f.name, f.kind) for f in schema.items.features] == [
-        ("price", Kind.NUMERIC),
-        ("tags", Kind.MULTI),
-    ]
-    assert schema.items.title == "movie_title"
-    assert schema.items.unused == ["vector"]
-    assert schema.users is None
-
-
-@pytest.mark.parametrize("header", ["user_id\titem_id\n", "user:token\titem_id:token\n"])
-def test_an_atomic_file_with_another_header_is_refused(tmp_path: Path, header: str) -> None:
-    (tmp_path / "shop.inter").write_text(header)
-    with pytest.raises(SourceError, match=r"shop\.inter, row 1"):
-        read_schema(tmp_path / "shop.inter")
