@@ -1,4 +1,4 @@
-"""`top_k` and `rank_of` say what plain Python says, however many scores are equal."""
+"""`top_k`, `rank_of` and `list_rank` agree with plain Python, however many scores are equal."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bert4rec.retrieval.ranking import rank_of, top_k
+from bert4rec.retrieval.ranking import list_rank, rank_of, top_k
 
 few_values = st.sampled_from([-torch.inf, -1.5, 0.0, 0.5, 2.0])
 tables = st.integers(1, 12).flatmap(
@@ -29,7 +29,7 @@ def test_top_k_sorts_by_score_and_then_by_row(table: list[list[float]], k: int) 
 
 
 @given(tables, st.data())
-def test_a_place_counts_everything_that_scores_as_much(
+def test_a_rank_counts_every_item_that_scores_as_much(
     table: list[list[float]], data: st.DataObject
 ) -> None:
     targets = [data.draw(st.integers(0, len(row) - 1)) for row in table]
@@ -38,3 +38,11 @@ def test_a_place_counts_everything_that_scores_as_much(
         for row, target in zip(table, targets, strict=True)
     ]
     assert rank_of(torch.tensor(table), torch.tensor(targets)).tolist() == expected
+
+
+@given(tables)
+def test_the_rank_in_a_list_is_that_of_top_k(table: list[list[float]]) -> None:
+    score_BV = torch.tensor(table)
+    item_BK, _ = top_k(score_BV, score_BV.shape[1])
+    ranks = list(range(1, score_BV.shape[1] + 1))
+    assert list_rank(score_BV, item_BK).tolist() == [ranks] * len(table)

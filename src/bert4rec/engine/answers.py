@@ -29,7 +29,7 @@ class Recommendation:
     expected_rating: float | None = None
     """Mean of the predicted rating distribution; None if the model predicts no ratings."""
     rating_interval: tuple[float, float] | None = None
-    """Lowest and highest of the fewest adjacent rating levels that hold 80 % of the distribution."""
+    """Lowest and highest of the fewest adjacent rating levels that hold 80 % probability."""
     moves: Sequence[Move] | None = None
     """Changes of the rank by rules, in their order; None for a request without rules."""
 

@@ -124,7 +124,7 @@ def _extended(
 
 
 def _extended_multi(table_OM: NDArray[Any], new_rows: Sequence[NDArray[Any] | None]) -> Ints:
-    """Table of a multi-valued feature, wider if a cold-start item has more values than any other."""
+    """Table of a multi-valued feature, wider if a cold-start item has more values."""
     widths = [row.shape[1] for row in new_rows if row is not None]
     shape = len(table_OM) + len(new_rows), max(table_OM.shape[1], *widths, 0)
     extended_OM = np.full(shape, UNKNOWN, table_OM.dtype)

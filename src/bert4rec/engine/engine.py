@@ -254,9 +254,9 @@ class RecommendationEngine:
         )
 
     def attention_maps(self, request: Request) -> AttentionMaps:
-        """Attention weights over a request's history, by block and head; `plot_attention` draws them.
+        """Attention weights over a request's history, by block and head.
 
-        They show where the network attends, not what that changes: `explain` measures effects.
+        `plot_attention` draws them. They show where the network attends, not what that changes: `explain` measures effects.
 
         >>> engine.attention_maps(Request(item_sequence=[104, 108])).layers[0].shape
         (2, 3, 3)
@@ -290,10 +290,10 @@ class RecommendationEngine:
         return user_profile(self.scorer, self.dataset, request.user_id, history)
 
     def add_items(self, items: Sequence[Mapping[str, Any]]) -> RecommendationEngine:
-        """Engine of a larger catalogue: cold-start items, placed by their metadata without training.
+        """Engine with more items, placed by their metadata without training.
 
-        An item is a mapping of `item_id`, `title` if the data has titles, and item features by name:
-        one value, or a list of several. Scores of the other items stay. Raises UsageError for items
+        An item is a mapping of `item_id`, `title` if the data has titles, and item features: one
+        value, or a list of several. Scores of the other items stay. Raises UsageError for items
         that cannot be added (see `with_items`).
 
         >>> larger = engine.add_items([{"item_id": 900, "title": "New", "genres": ["Star"]}])
@@ -303,7 +303,7 @@ class RecommendationEngine:
         return RecommendationEngine(with_items(self.model, items))
 
     def _histories(self, request: Request) -> tuple[Histories, Histories]:
-        """History of a request with its forgotten events, for the filter, and without, for the model."""
+        """Seen history of a request, and the history without forgotten events."""
         seen = request_history(request, self.dataset)
         return seen, without_forgotten(seen, request.forget, self.dataset)
 

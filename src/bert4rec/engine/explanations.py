@@ -1,4 +1,4 @@
-"""Explanation of one item for one history: effects of events, of user features and of item features.
+"""Explanation of one item: effects of events, of user features and of item features.
 
 Attribution methods are left to `bert4rec.explanation`, which the faithfulness study measures too.
 
@@ -49,7 +49,7 @@ def explain_item(
     item: int,
     method: Method,
 ) -> Explanation:
-    """Explanation of an item's score for one user; `seen_N` are the seen items, forgotten ones too."""
+    """Explanation of an item's score for one user; `seen_N` holds forgotten items too."""
     full = with_stored_features(history, dataset)
     hidden = without_each_feature(full)
     found = measured(scorer.score, [full, *hidden.values()], seen_N, item)
@@ -73,7 +73,7 @@ def explain_item(
 
 
 def with_stored_features(history: Histories, dataset: PreparedDataset) -> Histories:
-    """History that names all user features, the stored ones too, so that each can be hidden alone."""
+    """History that names the stored user features too, so that each can be hidden alone."""
     stored = dataset.user_feature_values(history.user_B)
     return replace(history, user_features={**stored, **history.user_features})
 

@@ -1,6 +1,7 @@
 """Profile of one user: demographics, activity, favourites and predicted preferences.
 
-Legend: B users (one here), N events, V item rows, M values of an item, R rating levels, F values of a feature.
+Legend: B users (one here), N events, V item rows, M values of an item, R rating levels,
+F values of a feature.
 """
 
 from __future__ import annotations

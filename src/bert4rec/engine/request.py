@@ -44,7 +44,7 @@ class Request:
     fall, a `k` below 1. Ids, ratings and features that the model does not know are found later,
     by the engine.
 
-    >>> request = Request(user_id=2, item_sequence=[104, 108], ratings=[5, None], request_time="now")
+    >>> request = Request(user_id=2, item_sequence=[104, 108], ratings=[5, None])
     >>> request.k, request.filter_seen, request.item_sequence
     (10, True, (104, 108))
     """

@@ -97,7 +97,7 @@ def _caps(rules: Rules, dataset: PreparedDataset) -> Caps | None:
 
 
 def _values(name: str, dataset: PreparedDataset) -> Tensor:
-    """Known values `[V, F]` of a categorical or multi-valued feature: True where an item has one."""
+    """Known values `[V, F]` of a feature with values: True where an item has one."""
     feature, table = _feature_with_values(name, dataset)
     row_VM = torch.from_numpy(np.asarray(table).astype(np.int64)).view(dataset.item_rows, -1)
     has_VF = torch.zeros(dataset.item_rows, feature.rows, dtype=torch.bool)

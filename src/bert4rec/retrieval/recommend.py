@@ -65,7 +65,7 @@ class Ranking:
         return self.item_BK[user][self.score_BK[user] > EXCLUDED].tolist()
 
     def moves(self, user: int) -> list[list[Move]]:
-        """Moves of each item of one user's list, in the order of the rules; empty if none moved it."""
+        """Moves of each item of one user's list, in the order of the rules."""
         items = self.items(user)
         item_1K = torch.tensor([items], dtype=torch.long)
         ranks = {
@@ -98,7 +98,7 @@ def recommend(
 
 
 def rank_items(score_BV: Tensor, k: int, rules: ItemRules | None = None) -> Ranking:
-    """Top-k items of given scores; EXCLUDED items are never ranked, ties go to the lower item row."""
+    """Top-k items of given scores, without EXCLUDED ones; ties go to the lower item row."""
     if rules is None:
         item_BK, score_BK = top_k(score_BV, k)
         item_BK = item_BK.where(score_BK > EXCLUDED, PAD)
@@ -122,7 +122,7 @@ def _stages(score_BV: Tensor, rules: ItemRules) -> Iterator[Stage]:
 
 
 def _top_items(score_BV: Tensor, k: int, rules: ItemRules) -> Tensor:
-    """Item rows `[B, K]` of the lists, re-ranked if the rules say so; PAD where a list ends early."""
+    """Item rows `[B, K]` of the lists, re-ranked under caps or for diversity."""
     if rules.rules.rerankers:
         return _reranked(score_BV, k, rules, max(MMR_CANDIDATES, 10 * k))
     item_BK, score_BK = top_k(score_BV, k)

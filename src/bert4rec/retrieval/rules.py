@@ -1,4 +1,4 @@
-"""`Rules`: the business rules of a request, as the caller states them. `item_rules` resolves them."""
+"""`Rules`: business rules of a request. `item_rules` resolves them to item rows."""
 
 from __future__ import annotations
 

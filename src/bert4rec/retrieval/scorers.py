@@ -1,4 +1,4 @@
-"""Interfaces of a scorer: everything that scores items implements them, networks and baselines alike.
+"""Interfaces of a scorer, which networks and baselines implement.
 
 Legend: B users, V item rows, R rating levels.
 """

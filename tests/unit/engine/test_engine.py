@@ -1,4 +1,4 @@
-"""Each row of the engine's table of cases, and agreement with the scorer that evaluation measures."""
+"""Each row of the engine's table of cases, and agreement with the scorer of the evaluation."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ def test_ratings_and_active_days_are_those_of_the_stored_history(
 def test_the_condition_of_a_favourite_is_met_by_its_events_and_items(
     engine: RecommendationEngine,
 ) -> None:
-    """The condition of each entry is true of exactly the events that it counts, and of the items that it names."""
+    """An entry counts exactly the events that meet its condition, and names such items."""
     data, row = engine.dataset, engine.dataset.users.row(USER)
     item_N = data.item_N[data.start_U1[row] : data.start_U1[row + 1]]
     known = engine.get_user_profile(USER)

@@ -1,4 +1,4 @@
-"""Conditions: each form against the same condition in Python, and where what is not understood is pointed at."""
+"""Conditions: each form against the same condition in Python, and errors that name the column."""
 
 from __future__ import annotations
 
@@ -59,13 +59,13 @@ def by_hand(meets: Callable[[int, list[str]], Any]) -> list[int]:
         ),
     ],
 )
-def test_a_condition_is_true_of_what_it_is_true_of_in_python(
+def test_a_condition_is_true_of_the_items_of_which_python_says_so(
     text: str, meets: Callable[[int, list[str]], Any], small: PreparedDataset
 ) -> None:
     assert found(text, small) == by_hand(meets)
 
 
-def test_what_is_unknown_differs_from_nothing_too(small: PreparedDataset) -> None:
+def test_an_unknown_value_differs_from_nothing(small: PreparedDataset) -> None:
     assert found("year != 1990", small) == [1, 2, 4]
 
 
@@ -103,7 +103,9 @@ def test_numbers_are_compared_on_the_scale_of_the_data(world: PreparedDataset) -
         ("year == (lambda: 1990)()", "is no number and no text in quotes"),
     ],
 )
-def test_what_is_not_understood_is_pointed_at(text: str, said: str, small: PreparedDataset) -> None:
+def test_an_error_points_at_the_part_that_is_not_understood(
+    text: str, said: str, small: PreparedDataset
+) -> None:
     with pytest.raises(UsageError) as refused:
         items_where(text, small)
     assert said in str(refused.value)

@@ -1,3 +1,5 @@
+"""Top-k and ranks: order, ties, excluded items."""
+
 import torch
 
 from bert4rec.ids import FIRST_ITEM, MASK, PAD
@@ -11,7 +13,7 @@ def test_the_best_come_first_and_ties_go_to_the_lower_row() -> None:
     assert score_BK.tolist() == [[3.0, 2.0, 2.0]]
 
 
-def test_ties_at_the_last_place_go_to_the_lower_rows_of_each_user() -> None:
+def test_ties_at_the_last_rank_go_to_the_lower_rows_of_each_user() -> None:
     score_BV = torch.tensor([[3.0, 1, 2, 2, 2], [2, 2, 2, 2, 2], [1, 5, 4, 3, 2]])
     for k, best in ((2, [[0, 2], [0, 1], [1, 2]]), (3, [[0, 2, 3], [0, 1, 2], [1, 2, 3]])):
         assert top_k(score_BV, k)[0].tolist() == best
@@ -22,7 +24,7 @@ def test_a_list_is_never_longer_than_the_catalogue() -> None:
     assert item_BK.tolist() == [[1, 0]]
 
 
-def test_items_that_tie_with_the_target_stand_before_it() -> None:
+def test_ties_count_against_the_target() -> None:
     score_BV = torch.tensor([[1.0, 1.0, 1.0, 0.0], [3.0, 2.0, 1.0, 0.0]])
     assert rank_of(score_BV, torch.tensor([0, 0])).tolist() == [3, 1]
 
@@ -31,7 +33,7 @@ def test_a_constant_score_puts_the_target_last() -> None:
     assert rank_of(torch.zeros(2, 7), torch.tensor([0, 6])).tolist() == [7, 7]
 
 
-def test_what_is_excluded_and_pad_and_mask_stand_nowhere() -> None:
+def test_excluded_items_and_pad_and_mask_have_no_rank() -> None:
     score_BV = exclude(torch.ones(2, 5), torch.tensor([0, 0, 1]), torch.tensor([2, 3, 4]))
     assert (score_BV[:, [PAD, MASK]] == EXCLUDED).all()
     assert (score_BV[:, FIRST_ITEM:] == EXCLUDED).tolist() == [
@@ -41,6 +43,6 @@ def test_what_is_excluded_and_pad_and_mask_stand_nowhere() -> None:
     assert rank_of(score_BV, torch.tensor([4, 2])).tolist() == [1, 2]
 
 
-def test_places_that_nothing_may_fill_score_minus_infinity() -> None:
+def test_ranks_without_a_candidate_score_minus_infinity() -> None:
     _, score_BK = top_k(exclude(torch.ones(1, 4), torch.tensor([0]), torch.tensor([3])), 3)
     assert score_BK.tolist() == [[1.0, EXCLUDED, EXCLUDED]]

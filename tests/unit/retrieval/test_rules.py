@@ -1,4 +1,4 @@
-"""Rules of a request: what each leaves, what each moves, and that lists stay full while enough is left."""
+"""Business rules: filters, boosts, caps and diversity, the moves of each, and complete lists."""
 
 from __future__ import annotations
 
@@ -34,7 +34,9 @@ def genres_of(engine: RecommendationEngine, item: Any) -> set[int]:
     return set(np.asarray(engine.dataset.item_features["genres"][1])[row].tolist()) - {0}
 
 
-def test_no_rules_are_the_best_scores_and_say_nothing(engine: RecommendationEngine) -> None:
+def test_empty_rules_keep_the_order_of_scores_and_move_nothing(
+    engine: RecommendationEngine,
+) -> None:
     plain = engine.get_recommendations(USER, k=8)
     ruled = engine.get_recommendations(USER, k=8, rules={})
     assert ruled.item_ids == plain.item_ids
@@ -44,7 +46,7 @@ def test_no_rules_are_the_best_scores_and_say_nothing(engine: RecommendationEngi
     assert ruled[0].to_dict()["moves"] == []
 
 
-def test_filters_leave_the_order_of_what_they_leave(engine: RecommendationEngine) -> None:
+def test_filters_keep_the_order_of_the_other_items(engine: RecommendationEngine) -> None:
     every = engine.get_recommendations(USER, k=99).item_ids
     allowed, denied = every[3:20:2], every[5]
     assert (
@@ -55,7 +57,7 @@ def test_filters_leave_the_order_of_what_they_leave(engine: RecommendationEngine
     assert ids(engine, where=named) == [every[4], every[9]]
 
 
-def test_each_item_says_what_moved_it_and_from_where(engine: RecommendationEngine) -> None:
+def test_moves_name_the_rule_and_the_ranks(engine: RecommendationEngine) -> None:
     every = engine.get_recommendations(USER, k=99).item_ids
     (first, second) = engine.get_recommendations(
         USER, k=2, rules={"deny": every[:3], "boosts": {f"item_id == {every[5]}": 99}}
@@ -91,9 +93,9 @@ def test_no_value_comes_more_often_than_its_cap(
     assert max(uncapped.values()) > 2
 
 
-def test_a_cap_is_met_by_the_best_that_meet_it() -> None:
+def test_a_capped_list_holds_the_best_items_that_meet_the_cap() -> None:
     """Item i has score −i; of genre 1 (items 0 … 3) two at most."""
-    listed = placed(
+    listed = ruled(
         dataset_of(list(range(6)), genres=[[1], [1], [1], [1], [2], [3]]),
         at_most={"genres": 2},
         k=4,
@@ -101,25 +103,25 @@ def test_a_cap_is_met_by_the_best_that_meet_it() -> None:
     assert listed == [0, 1, 4, 5]
 
 
-def test_a_list_is_full_though_what_meets_a_cap_stands_far_below() -> None:
+def test_a_list_is_complete_if_items_that_meet_a_cap_rank_far_below() -> None:
     number = 5 * MMR_CANDIDATES
     genres = [[1]] * (number - 2) + [[2], [3]]
     dataset = dataset_of(list(range(number)), genres=genres)
-    assert placed(dataset, at_most={"genres": 1}, k=3) == [0, number - 2, number - 1]
+    assert ruled(dataset, at_most={"genres": 1}, k=3) == [0, number - 2, number - 1]
 
 
-def test_diversity_of_one_takes_the_unlike_and_of_zero_the_best() -> None:
+def test_diversity_of_one_takes_dissimilar_items_and_of_zero_the_best() -> None:
     dataset = dataset_of(list(range(4)))
     vectors = F.normalize(torch.tensor([[1.0, 0], [1, 0.01], [1, 0.1], [0, 1]]), dim=1)
-    assert placed(dataset, vectors, diversity=0.0, k=3) == [0, 1, 2]
-    assert placed(dataset, vectors, diversity=1.0, k=2) == [0, 3]
-    assert placed(dataset, vectors, diversity=0.99, k=4) == [0, 3, 2, 1]
+    assert ruled(dataset, vectors, diversity=0.0, k=3) == [0, 1, 2]
+    assert ruled(dataset, vectors, diversity=1.0, k=2) == [0, 3]
+    assert ruled(dataset, vectors, diversity=0.99, k=4) == [0, 3, 2, 1]
 
 
-def placed(
+def ruled(
     dataset: PreparedDataset, vectors: torch.Tensor | None = None, *, k: int, **rules: Any
 ) -> list[int]:
-    """The items that rules place, of scores that fall with the item's number."""
+    """Items of the list under rules; scores fall with the item's number."""
     score_V = np.concatenate(
         [np.full(FIRST_ITEM, EXCLUDED), -np.arange(dataset.num_items, dtype=float)]
     )
@@ -132,7 +134,7 @@ def placed(
     return [item - FIRST_ITEM for item in ranking.items(0)]
 
 
-def test_what_is_seen_stays_out_whatever_is_allowed(engine: RecommendationEngine) -> None:
+def test_seen_items_stay_filtered_even_if_allowed(engine: RecommendationEngine) -> None:
     row = engine.dataset.users.row(USER)
     assert row is not None
     seen = engine.dataset.items.raw(int(engine.dataset.item_N[engine.dataset.start_U1[row]]))
@@ -163,7 +165,7 @@ def test_what_is_seen_stays_out_whatever_is_allowed(engine: RecommendationEngine
         ),
     ],
 )
-def test_rules_that_cannot_be_meant_are_refused(
+def test_rules_without_meaning_are_refused(
     engine: RecommendationEngine, rules: dict[str, Any], said: str
 ) -> None:
     with pytest.raises(UsageError) as refused:
@@ -176,7 +178,7 @@ def test_unknown_items_of_rules_are_named(engine: RecommendationEngine) -> None:
         ids(engine, deny=[777])
 
 
-def test_many_users_get_the_lists_that_the_rules_give_each_alone(
+def test_many_users_get_the_ruled_lists_that_each_gets_alone(
     engine: RecommendationEngine,
 ) -> None:
     rules = {"where": "year >= 1980", "at_most": {"genres": 2}, "diversity": 0.3}
@@ -189,7 +191,7 @@ def test_many_users_get_the_lists_that_the_rules_give_each_alone(
         assert many.score[mask].tolist() == pytest.approx([item.score for item in alone], abs=1e-4)
 
 
-def test_of_many_users_those_for_whom_nothing_is_left_have_no_list(
+def test_users_without_candidates_have_no_rows(
     engine: RecommendationEngine,
 ) -> None:
     row = engine.dataset.users.row(USER)
