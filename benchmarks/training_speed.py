@@ -44,8 +44,9 @@ from bert4rec.data.windows import training_windows
 from bert4rec.ingest.local_files import cache_folder
 from bert4rec.model.network import Bert4Rec
 from bert4rec.training.cost import Arithmetic, arithmetic
+from bert4rec.training.data_module import TrainingDataModule
 from bert4rec.training.lightning_trainer import make_trainer
-from bert4rec.training.module import TrainingData, TrainingModule
+from bert4rec.training.module import TrainingModule
 from bert4rec.training.progress import Reseed, seed_epoch
 from peer_process import MISSING, PEERS_PYTHON, run_peer
 from peers.stopwatch import Stopwatch
@@ -193,7 +194,9 @@ def train_ours(
     module = TrainingModule(network, run, dataset)
     clock = Clock(seconds)
     trainer = make_trainer(run.training, scratch / f"ours-{seed}", [clock, Reseed(seed)])
-    trainer.fit(module, train_dataloaders=TrainingData(dataset, split, run).train_dataloader())
+    trainer.fit(
+        module, train_dataloaders=TrainingDataModule(dataset, split, run).train_dataloader()
+    )
     return clock.watch.steps
 
 

@@ -33,8 +33,9 @@ from bert4rec.model.scorer import NetworkScorer
 from bert4rec.training import lightning_trainer as trainer_of
 from bert4rec.training import train as fit
 from bert4rec.training.cuda_graphs import uses_cuda_graphs
+from bert4rec.training.data_module import TrainingDataModule
 from bert4rec.training.losses import multi_task_loss
-from bert4rec.training.module import TrainingData, value_tables
+from bert4rec.training.module import value_tables
 from small_networks import SMALL
 from small_runs import last_checkpoint
 
@@ -192,7 +193,7 @@ def loggers(made: Any) -> list[str]:
 
 def loader(name: str) -> Callable[[RunConfig, Path], Any]:
     return lambda run, _: getattr(
-        TrainingData(WORLD, make_split(WORLD, run.split), run).train_dataloader(), name
+        TrainingDataModule(WORLD, make_split(WORLD, run.split), run).train_dataloader(), name
     )
 
 

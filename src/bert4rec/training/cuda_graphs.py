@@ -1,7 +1,8 @@
-"""A training step that a GPU replays: one launch in place of a thousand.
+"""CUDA-graph capture of the training step.
 
 A small network keeps a GPU busy for a fraction of the time that its kernels take to be launched. Forward and backward
-pass are recorded once, as CUDA graphs, and replayed with other numbers in the same tensors: batches are rectangles.
+pass are captured once as CUDA graphs, and replayed on each batch by one launch. That needs tensors of fixed shapes, so
+batches are padded to rectangles (docs/decisions/0012).
 """
 
 from __future__ import annotations
@@ -18,48 +19,46 @@ from bert4rec.training.losses import Losses
 
 
 def uses_cuda_graphs(run: RunConfig, device: torch.device) -> bool:
-    """Whether this run's steps can be recorded: one GPU, plain arithmetic, windows of about one length."""
+    """True if the steps of this run are captured: on one GPU, in 32-true, with windows of similar length."""
     training = run.training
+    one_gpu = device.type == "cuda" and training.devices == 1
     plain = training.precision == "32-true" and not run.model.gradient_checkpointing
-    alike = (
-        not training.cold_start_windows
-    )  # in rectangles, short windows would cost as much as long ones
-    return (
-        training.cuda_graphs and device.type == "cuda" and training.devices == 1 and plain and alike
-    )
+    # Padded to rectangles, short windows would take as long as long ones.
+    similar_lengths = not training.cold_start_windows
+    return training.cuda_graphs and one_gpu and plain and similar_lengths
 
 
 class GraphedStep:
-    """`losses_of` a batch, recorded with the first one. All batches have tensors of its shapes."""
+    """`compute_losses`, captured on the first batch; later batches have tensors of the same shapes."""
 
     def __init__(
-        self, network: nn.Module, losses_of: Callable[[Batch], Losses], first: Batch
+        self, network: nn.Module, compute_losses: Callable[[Batch], Losses], first: Batch
     ) -> None:
-        self.step = _Step(network, losses_of, first)
+        self.step = _Step(network, compute_losses, first)
         tensors = tuple(tensor.clone() for tensor in first.tensors())
         self.replay: Callable[..., Any] = torch.cuda.make_graphed_callables(
             self.step, tensors, allow_unused_input=True
         )
 
     def __call__(self, batch: Batch) -> Losses:
-        """The losses; what comes of them can be differentiated once, before the next batch."""
+        """Losses of a batch; the next call overwrites them and their gradients."""
         total, *parts = self.replay(*batch.tensors())
         return Losses(total, dict(zip(self.step.tasks, parts, strict=True)))
 
 
 class _Step(nn.Module):
-    """Tensors in, tensors out, as what is recorded has to be."""
+    """A step from tensors to tensors, the form that can be captured."""
 
     def __init__(
-        self, network: nn.Module, losses_of: Callable[[Batch], Losses], like: Batch
+        self, network: nn.Module, compute_losses: Callable[[Batch], Losses], template: Batch
     ) -> None:
         super().__init__()
-        self.network, self.losses_of, self.like = network, losses_of, like
+        self.network, self.compute_losses, self.template = network, compute_losses, template
         self.tasks: list[str] = []
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
-        """The weighted sum, then each part."""
-        given = iter(tensors)
-        losses = self.losses_of(self.like.map(lambda _: next(given)))
+        """Total loss, then the loss of each task."""
+        remaining = iter(tensors)
+        losses = self.compute_losses(self.template.map_tensors(lambda _: next(remaining)))
         self.tasks = list(losses.parts)
         return losses.total, *(part.detach() for part in losses.parts.values())

@@ -1,9 +1,9 @@
-"""Trained models that another one learns from, besides the data (Hinton et al. 2015).
+"""Teachers of knowledge distillation: trained models whose scores are soft targets (Hinton et al. 2015).
 
-They read the batches that their student reads and say how likely every item is; what that costs the student is left to
-`losses`. They are frozen, and no part of what is optimised, averaged, kept in checkpoints or shared between devices.
+Teachers read the batches of their student. They are frozen: not optimised, averaged, checkpointed or shared between
+devices. The loss of the student is computed by `losses`.
 
-Legend: V item rows, S supervised tokens, D width (of several teachers, the sum of theirs).
+Legend: S supervised tokens, T tokens, V item rows, D width (of several teachers, the sum of theirs).
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from bert4rec.errors import ConfigError
 from bert4rec.model.scorer import NetworkScorer
 from bert4rec.training.cross_entropy import SoftTargets
 
-READINGS = {"next_item": "causal", "item_prediction": "masked"}
-"""The item tasks, and the reading of a batch that each is asked of."""
+PASSES = {"next_item": "causal", "item_prediction": "masked"}
+"""Item tasks, and the part of a batch that each of them reads."""
 
 
 class Teacher:
-    """What trained models say of a batch: of each task, the mean of those that were trained for it themselves.
+    """Trained models that give soft targets: for each task, the mean of the models trained for it.
 
-    Not a module, or it would be one of its student's.
+    It is no module, or it would be a part of its student.
     """
 
     def __init__(
@@ -40,84 +40,87 @@ class Teacher:
     ) -> None:
         self.weight, self.temperature = weight, temperature
         groups = {task: tuple(members) for task, members in scorers.items()}
-        means = {group: _Mean(group) for group in groups.values()}
+        # Tasks with the same members share their mean, and with it its item vectors.
+        means = {group: _MeanScores(group) for group in groups.values()}
         self.means = {task: means[group] for task, group in groups.items()}
         self.scorers = list(dict.fromkeys(scorer for group in means for scorer in group))
         for scorer in self.scorers:
             scorer.network.requires_grad_(False)
 
     def __deepcopy__(self, memo: Mapping[int, Any]) -> Teacher:
-        """Whose weights are averaged in a copy has the same teacher."""
+        """The same teacher: weight averaging copies the student's module."""
         return self
 
     @property
     def tasks(self) -> list[str]:
-        """The tasks that it teaches."""
+        """Tasks with soft targets."""
         return list(self.means)
 
     def to(self, device: torch.device) -> None:
-        """Move there, before anything is asked."""
+        """Move to a device, before the first batch."""
         for scorer in self.scorers:
             scorer.network.to(device)
 
     @torch.no_grad()
-    def taught(self, batch: Batch) -> dict[str, SoftTargets]:
-        """What it says of the supervised tokens, by task."""
-        return {
-            task: SoftTargets(
-                mean.queries(read, causal=task == "next_item") / self.temperature,
-                mean.output_VD,
-                None if mean.bias_V is None else mean.bias_V / self.temperature,
-                self.weight,
-            )
-            for task, mean in self.means.items()
-            if (read := getattr(batch, READINGS[task])) is not None
-        }
+    def soft_targets(self, batch: Batch) -> dict[str, SoftTargets]:
+        """Distributions over the items for the supervised tokens, by task."""
+        found = {}
+        for task, mean in self.means.items():
+            targets: Supervised | None = getattr(batch, PASSES[task])
+            if targets is not None:
+                found[task] = self._soft_targets(mean, targets, causal=task == "next_item")
+        return found
+
+    def _soft_targets(self, mean: _MeanScores, targets: Supervised, causal: bool) -> SoftTargets:
+        bias_V = mean.bias_V
+        return SoftTargets(
+            mean.queries(targets, causal) / self.temperature,
+            mean.output_VD,
+            None if bias_V is None else bias_V / self.temperature,
+            self.weight,
+        )
 
 
-class _Mean:
-    """The mean of several models' scores as one product.
+class _MeanScores:
+    """Mean of several models' scores, as one matrix product.
 
-    Each one's scores are `queries @ keys.T + bias`, so their mean is all queries side by side, divided by the number of
-    models, times all keys side by side.
+    The scores of one model are `query @ output.T + bias`. Their mean is the product of all queries side by side,
+    divided by the number of models, and all outputs side by side.
     """
 
     def __init__(self, members: Sequence[NetworkScorer]) -> None:
         self.members = members
 
-    def queries(self, read: Supervised, causal: bool) -> Tensor:
-        """The states' side of the scores, `[S, D]`."""
-        parts = [_queries(member, read, causal) for member in self.members]
+    def queries(self, targets: Supervised, causal: bool) -> Tensor:
+        """States' factor of the scores, `[S, D]`."""
+        parts = [_queries(member, targets, causal) for member in self.members]
         return torch.cat(parts, 1) / len(parts) if len(parts) > 1 else parts[0]
 
     @cached_property
     def output_VD(self) -> Tensor:
-        """The items' side of the scores."""
+        """Items' factor of the scores."""
         parts = [member.output_VD for member in self.members]
         return torch.cat(parts, 1) if len(parts) > 1 else parts[0]
 
     @property
     def bias_V(self) -> Tensor | None:
-        """What is added to every row's scores; a model of cosines adds nothing."""
-        parts: list[Tensor] = [
-            bias_V
-            for member in self.members
-            if (bias_V := member.network.item_head.bias_V) is not None
-        ]
-        return torch.stack(parts).sum(0) / len(self.members) if parts else None
+        """Mean item bias; models with a cosine head have none and count as 0."""
+        biases = [member.network.item_head.bias_V for member in self.members]
+        given: list[Tensor] = [bias_V for bias_V in biases if bias_V is not None]
+        return torch.stack(given).sum(0) / len(self.members) if given else None
 
 
-def _queries(scorer: NetworkScorer, read: Supervised, causal: bool) -> Tensor:
-    """The states' side of one model's scores, `[S, D]`."""
-    state_TD = scorer.network.encode(read.sequences, scorer.item_VD, causal)
-    return scorer.network.item_head.output_states(state_TD[read.token_S])
+def _queries(scorer: NetworkScorer, targets: Supervised, causal: bool) -> Tensor:
+    """States' factor of one model's scores, `[S, D]`."""
+    state_TD = scorer.network.encode(targets.sequences, scorer.item_VD, causal)
+    return scorer.network.item_head.output_states(state_TD[targets.token_S])
 
 
-def teacher_of(run: RunConfig, dataset: PreparedDataset, split: Split) -> Teacher | None:
-    """The teacher that the settings name; None where they name none.
+def load_teacher(run: RunConfig, dataset: PreparedDataset, split: Split) -> Teacher | None:
+    """Teacher named by the settings, or None.
 
-    Raises ArtefactError where a model cannot be loaded, UsageError where one is named twice, ConfigError where this run
-    cannot learn from it.
+    Raises ArtefactError if a model cannot be loaded, UsageError if one is named twice, ConfigError if this run cannot
+    learn from it.
     """
     training = run.training
     if not training.teacher:
@@ -128,31 +131,43 @@ def teacher_of(run: RunConfig, dataset: PreparedDataset, split: Split) -> Teache
         for obstacle in _obstacles(model, run, dataset, split):
             raise ConfigError(f"teacher {folder}: {obstacle}")
     scorers = [(model.scorer(), _item_tasks(model.run)) for model in models]
-    able = {
-        task: [scorer for scorer, tasks in scorers if task in tasks] for task in _item_tasks(run)
-    }
-    taught = {task: group for task, group in able.items() if group}
-    return Teacher(taught, training.distillation_weight, training.distillation_temperature)
+    by_task: dict[str, list[NetworkScorer]] = {}
+    for task in _item_tasks(run):
+        members = [scorer for scorer, tasks in scorers if task in tasks]
+        if members:
+            by_task[task] = members
+    return Teacher(by_task, training.distillation_weight, training.distillation_temperature)
 
 
 def _obstacles(
     model: Artefact, run: RunConfig, dataset: PreparedDataset, split: Split
 ) -> Iterator[str]:
-    """Why the run cannot learn from the model: it may know the answers, or would be asked what it never learned."""
-    its = model.run
+    """Reasons why the run cannot learn from a model: leaked test events, or inputs unknown to it."""
     yield from artefact.incompatibilities(model, dataset, split)
-    if not set(_item_tasks(run)) & set(_item_tasks(its)):
-        trained, wanted = _item_tasks(its)[0], _item_tasks(run)[0]
-        yield f"was trained for {trained} alone, this run is for {wanted}: there is nothing to learn from it"
-    if its.model.seq_length < run.model.seq_length:
-        length = its.model.seq_length
-        yield f"reads {length} events, not the {run.model.seq_length} of this run; take seq_length {length} or less"
-    if dataset.has_times and its.model.request_time not in ("sometimes", run.model.request_time):
-        trained, wanted = its.model.request_time, run.model.request_time
-        yield f"was trained with request_time {trained!r}, this run is with {wanted!r}; take {trained!r} here too"
-    if its.training.exclude_seen and not run.training.exclude_seen:
-        yield "was trained with exclude_seen and knows nothing of seen items; take exclude_seen here too"
+    teacher_tasks, tasks = _item_tasks(model.run), _item_tasks(run)
+    teacher, student = model.run.model, run.model
+    if not set(tasks) & set(teacher_tasks):
+        yield (
+            f"was trained for {teacher_tasks[0]} alone, this run is for {tasks[0]}: "
+            "there is nothing to learn from it"
+        )
+    if teacher.seq_length < student.seq_length:
+        yield (
+            f"reads {teacher.seq_length} events, not the {student.seq_length} of this run; "
+            f"take seq_length {teacher.seq_length} or less"
+        )
+    if dataset.has_times and teacher.request_time not in ("sometimes", student.request_time):
+        yield (
+            f"was trained with request_time {teacher.request_time!r}, this run is with "
+            f"{student.request_time!r}; take {teacher.request_time!r} here too"
+        )
+    if model.run.training.exclude_seen and not run.training.exclude_seen:
+        yield (
+            "was trained with exclude_seen and has no scores for seen items; "
+            "take exclude_seen here too"
+        )
 
 
 def _item_tasks(run: RunConfig) -> list[str]:
-    return [task for task in READINGS if getattr(run.training.task_weights, task)]
+    """Item tasks with a weight above 0."""
+    return [task for task in PASSES if getattr(run.training.task_weights, task)]

@@ -38,10 +38,11 @@ from bert4rec.model.scorer import NetworkScorer, scoring_passes
 from bert4rec.training.checkpoints import read_checkpoint
 from bert4rec.training.cold_item_penalty import cold_item_penalty
 from bert4rec.training.cold_start_bias import fit_cold_start_bias
-from bert4rec.training.distillation import teacher_of
+from bert4rec.training.data_module import TrainingDataModule
+from bert4rec.training.distillation import load_teacher
 from bert4rec.training.lightning_trainer import callbacks_of, ending, make_trainer
 from bert4rec.training.model_card import model_card
-from bert4rec.training.module import TrainingData, TrainingModule
+from bert4rec.training.module import TrainingModule
 from bert4rec.training.progress import Progress, duration, megabytes, seed_epoch
 from bert4rec.training.run_directory import (
     BEST,
@@ -123,7 +124,7 @@ def _train(
     scoring_passes(
         run
     )  # a setting of scoring that no task trains is refused before training, not after
-    teacher = teacher_of(run, dataset, split)
+    teacher = load_teacher(run, dataset, split)
     goes_on = plan == "go on" or (plan == "follow" and (output / "training" / LAST).is_file())
     start, asked = (
         (None, _asked_before(output, split)) if goes_on else warm_start_of(run, dataset, split)
@@ -229,7 +230,7 @@ def _fit(
             with ending(trainer.loggers):
                 trainer.fit(
                     module,
-                    datamodule=TrainingData(dataset, split, run, first_epoch),
+                    datamodule=TrainingDataModule(dataset, split, run, first_epoch),
                     ckpt_path=str(last) if last.is_file() else None,
                     weights_only=True,
                 )

@@ -33,7 +33,7 @@ BLOCKS: dict[str, dict[str, Any]] = {
 }
 
 
-def losses_of(
+def compute_losses(
     network: Bert4Rec, batch: Batch, dataset: PreparedDataset, tasks: TaskWeights = ALL_TASKS
 ) -> Losses:
     tables = value_tables(dataset)
@@ -56,7 +56,7 @@ def test_padding_to_a_rectangle_changes_no_loss_and_no_gradient(
 ) -> None:
     batch, network = batch_of(world, batch_size=16), network_of(world, **BLOCKS[block])
     padded = pad_to_fixed_shape(batch, ROWS, SMALL.seq_length)
-    one, other = losses_of(network, batch, world), losses_of(network, padded, world)
+    one, other = compute_losses(network, batch, world), compute_losses(network, padded, world)
     assert set(one.parts) == {
         "item_prediction",
         "next_item",
@@ -78,8 +78,8 @@ def test_one_reading_alone_can_be_a_rectangle(tasks: TaskWeights, world: Prepare
     run = settings(batch_size=16, task_weights=tasks)
     batch, network = batches_of(world, run)[0], network_of(world, tasks)
     one, other = (
-        losses_of(network, batch, world, tasks),
-        losses_of(network, pad_to_fixed_shape(batch, ROWS, SMALL.seq_length), world, tasks),
+        compute_losses(network, batch, world, tasks),
+        compute_losses(network, pad_to_fixed_shape(batch, ROWS, SMALL.seq_length), world, tasks),
     )
     torch.testing.assert_close(one.total, other.total)
 
@@ -105,7 +105,7 @@ def test_events_without_ratings_are_asked_for_none_in_a_rectangle_either(
     unrated = replace(world, rating_N=np.zeros_like(world.rating_N))
     batch, network = batch_of(unrated, batch_size=16), network_of(world)
     for read in (batch, pad_to_fixed_shape(batch, ROWS, SMALL.seq_length)):
-        assert losses_of(network, read, world).parts["rating_prediction"].item() == 0
+        assert compute_losses(network, read, world).parts["rating_prediction"].item() == 0
 
 
 def test_a_recorded_step_gives_the_losses_of_each_batch(
@@ -121,9 +121,9 @@ def test_a_recorded_step_gives_the_losses_of_each_batch(
     monkeypatch.setattr(captured.torch.cuda, "make_graphed_callables", record)
     network, batches = network_of(world), batches_of(world, settings(batch_size=7))
     batches.fixed_shape = True
-    step = GraphedStep(network, lambda batch: losses_of(network, batch, world), batches[0])
+    step = GraphedStep(network, lambda batch: compute_losses(network, batch, world), batches[0])
     for number in (0, 1, 2):
-        found, true = step(batches[number]), losses_of(network, batches[number], world)
+        found, true = step(batches[number]), compute_losses(network, batches[number], world)
         assert found.total.requires_grad
         assert found.total.item() == true.total.item()
         assert {task: loss.item() for task, loss in found.parts.items()} == {

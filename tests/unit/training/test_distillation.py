@@ -24,7 +24,7 @@ from bert4rec.ids import FIRST_ITEM
 from bert4rec.model.network import Bert4Rec
 from bert4rec.model.scorer import NetworkScorer
 from bert4rec.training import train as fit
-from bert4rec.training.distillation import Teacher, teacher_of
+from bert4rec.training.distillation import Teacher, load_teacher
 from bert4rec.training.module import TrainingModule
 from bert4rec.training.train import train
 from small_networks import batch_of
@@ -47,10 +47,10 @@ def teachers(monkeypatch: pytest.MonkeyPatch) -> list[Teacher]:
     asked: list[Teacher] = []
 
     def note(*given: Any) -> Teacher | None:
-        asked.append(teacher_of(*given))  # type: ignore[arg-type]
+        asked.append(load_teacher(*given))  # type: ignore[arg-type]
         return asked[-1]
 
-    monkeypatch.setattr(fit, "teacher_of", note)
+    monkeypatch.setattr(fit, "load_teacher", note)
     return asked
 
 
@@ -69,9 +69,9 @@ def test_it_says_what_its_model_scores(
     batch = batch_of(
         world, seq_length=8, windows="last", request_time="always", mask_probability=1e-9
     )
-    teacher = teacher_of(run, world, split)
+    teacher = load_teacher(run, world, split)
     assert teacher is not None
-    said, read = teacher.taught(batch)[task], getattr(batch, reading)
+    said, read = teacher.soft_targets(batch)[task], getattr(batch, reading)
     last_B = (
         read.sequences.last_B
     )  # of every user the last training event is asked for, and nothing later is read
@@ -88,9 +88,9 @@ def test_it_says_what_its_model_scores(
 def test_its_scores_are_divided_by_the_temperature(folder: Path, world: PreparedDataset) -> None:
     split, batch = make_split(world, RUN.split), batch_of(world, seq_length=6)
     cold, warm = (
-        teacher_of(run_of(teacher=str(folder), distillation_temperature=t), world, split).taught(
-            batch
-        )  # type: ignore[union-attr]
+        load_teacher(
+            run_of(teacher=str(folder), distillation_temperature=t), world, split
+        ).soft_targets(batch)  # type: ignore[union-attr]
         for t in (1.0, 4.0)
     )
     assert set(cold) == {"next_item", "item_prediction"}
@@ -109,9 +109,9 @@ def test_a_task_that_it_was_not_trained_for_is_not_distilled(
     task: str, other: str, folder: Path, trained: Train, world: PreparedDataset
 ) -> None:
     single = trained(max_epochs=1, task_weights={other: 0.0})
-    teacher = teacher_of(run_of(teacher=str(single)), world, make_split(world, RUN.split))
+    teacher = load_teacher(run_of(teacher=str(single)), world, make_split(world, RUN.split))
     assert teacher is not None
-    assert set(teacher.taught(batch_of(world, seq_length=6))) == {task}
+    assert set(teacher.soft_targets(batch_of(world, seq_length=6))) == {task}
 
 
 # Several teachers
@@ -129,7 +129,7 @@ def logits(teacher: Teacher | None, batch: Batch) -> dict[str, Tensor]:
     assert teacher is not None
     return {
         task: said.query_SD @ said.output_VD.T + (0 if said.bias_V is None else said.bias_V)
-        for task, said in teacher.taught(batch).items()
+        for task, said in teacher.soft_targets(batch).items()
     }
 
 
@@ -138,7 +138,9 @@ def test_several_teachers_say_the_mean_of_what_each_says(
 ) -> None:
     split, batch = make_split(world, RUN.split), batch_of(world, seq_length=6)
     one, other, both = (
-        logits(teacher_of(run_of(teacher=named, distillation_temperature=2.0), world, split), batch)
+        logits(
+            load_teacher(run_of(teacher=named, distillation_temperature=2.0), world, split), batch
+        )
         for named in ([str(folder)], [str(second)], [str(folder), str(second)])
     )
     assert set(both) == {"next_item", "item_prediction"}
@@ -153,7 +155,7 @@ def test_a_task_is_taught_by_those_who_know_it(
     single = trained(max_epochs=1, task_weights={"item_prediction": 0.0})
     split, batch = make_split(world, RUN.split), batch_of(world, seq_length=6)
     one, other, both = (
-        logits(teacher_of(run_of(teacher=named), world, split), batch)
+        logits(load_teacher(run_of(teacher=named), world, split), batch)
         for named in ([str(folder)], [str(single)], [str(folder), str(single)])
     )
     torch.testing.assert_close(
@@ -261,7 +263,7 @@ def test_a_teacher_does_not_learn(folder: Path, trained: Train, teachers: list[T
 def module(folder: Path, world: PreparedDataset) -> TrainingModule:
     """A student and its teacher."""
     run = run_of(teacher=str(folder))
-    teacher = teacher_of(run, world, make_split(world, run.split))
+    teacher = load_teacher(run, world, make_split(world, run.split))
     network = Bert4Rec.for_dataset(run.model, world, run.training.task_weights)
     return TrainingModule(network, run, world, teacher)
 
