@@ -26,6 +26,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         try:
             unfinished.touch()
             yield unfinished
+            # Without fsync a crash may leave the new name with the content unwritten.
             with unfinished.open("rb+") as written:
                 os.fsync(written.fileno())
             unfinished.replace(path)

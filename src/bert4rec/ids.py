@@ -1,4 +1,4 @@
-"""Raw ids and row numbers: the only place where one becomes the other.
+"""Raw ids and row numbers: the only module that turns one into the other.
 
 Items: row 0 is PAD (no item), row 1 is MASK (an item to be predicted), and real items follow.
 Users and feature values: row 0 is UNKNOWN, and real ones follow.

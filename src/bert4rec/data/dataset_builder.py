@@ -66,6 +66,7 @@ def build_dataset(tables: NumberedTables) -> PreparedDataset:
 
 
 def _sorted_events(tables: NumberedTables) -> dict[str, NDArray[Any]]:
+    # The last key is the first criterion. The sort is stable, so that ties keep their order.
     order_N = np.lexsort((tables.time_N, tables.user_N))
     count_U = np.bincount(tables.user_N, minlength=len(tables.user_ids) + FIRST_USER)
     return {

@@ -100,6 +100,7 @@ def write_prepared_folder(
         UsageError: The path holds something else than a prepared folder.
         DataError: The folder cannot be written; an older one is kept.
     """
+    # `numpy.save` writes without pickling: such a folder can be opened without trust in its origin.
     with _replaced_folder(folder) as unfinished:
         for name, array in arrays.items():
             np.save(unfinished / f"{name}.npy", array, allow_pickle=False)

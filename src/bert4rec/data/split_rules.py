@@ -87,6 +87,7 @@ def global_temporal(dataset: PreparedDataset, config: SplitConfig) -> SplitParts
 
 def _first_event_from(dataset: PreparedDataset, date: np.int64) -> Ints:
     """Index of each user's first event at or after the date."""
+    # Events before the date are a prefix of each history, since histories are sorted by time.
     before_N1 = np.concatenate([[0], np.cumsum(dataset.time_N < date)])
     start_U, stop_U = _bounds(dataset)
     return start_U + before_N1[stop_U] - before_N1[start_U]

@@ -155,6 +155,7 @@ def _is_training(
     dataset: PreparedDataset, train_stop_U: Ints, held_out_item_V: Mask | None
 ) -> Mask:
     """Mask of the training events, `[N]`."""
+    # A step up at each start and one down at each stop: the running sum is 1 inside a range.
     step_N1 = np.zeros(len(dataset.item_N) + 1, dtype=np.int64)
     np.add.at(step_N1, np.asarray(dataset.start_U1[:-1]), 1)
     np.add.at(step_N1, np.asarray(train_stop_U), -1)

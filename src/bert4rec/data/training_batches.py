@@ -61,6 +61,7 @@ class TrainingBatches(Dataset[Batch]):
         """Draw the epoch's windows and their order."""
         self.epoch = epoch
         self.windows = training_windows(self.dataset, self.split, self.model, self.training, epoch)
+        # The last number tells random streams apart: 1 windows, 2 their order, 3 one batch.
         random = np.random.default_rng((self.training.seed, epoch, 2))
         self.order = random.permutation(len(self.windows))
 
@@ -120,6 +121,7 @@ class TrainingBatches(Dataset[Batch]):
             windows.user_W, stop_B, start_B=start_B, is_cold_start_B=windows.is_cold_start_W
         )
         is_masked_T = random.random(length_B.sum()) < self.training.mask_probability
+        # Serving predicts the event after the last one, so the last is always masked.
         is_masked_T[np.cumsum(length_B) - 1] = True
         hides_time_T = is_masked_T & ~np.repeat(is_timed_B, length_B)
         time_T = np.where(hides_time_T, NO_TIME, histories.time_N)

@@ -105,6 +105,7 @@ def with_cold_start_windows(
     first_W = np.asarray(dataset.start_U1[:-1])[user_W]
     stop_W = np.asarray(split.train_stop_U)[user_W]
     longest = min(COLD_START_LENGTH, model.seq_length + 1)
+    # Log-uniform from 1 to `longest`.
     length_W = np.exp2(random.random(len(user_W)) * np.log2(longest + 1)).astype(np.int64)
     start_W = random.integers(first_W, np.minimum(first_W + COLD_START_RANGE, stop_W))
     stop_W = np.minimum(start_W + length_W, stop_W)

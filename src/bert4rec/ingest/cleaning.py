@@ -81,6 +81,7 @@ def _frequent(frame: pl.DataFrame, config: PrepareConfig) -> pl.DataFrame:
     enough = (pl.len().over("user") >= config.min_user_events) & (
         pl.len().over("item") >= config.min_item_events
     )
+    # A dropped user lowers the counts of items, and the reverse: repeat until nothing is dropped.
     while True:
         kept = frame.filter(enough)
         if len(kept) == len(frame):

@@ -80,6 +80,7 @@ def _download(url: str, release: Release, log: Log) -> Path:
                 )
             unfinished.replace(target)
         except (ConnectionError, TimeoutError):
+            # These are OSErrors too, but of the network and not of the cache.
             raise
         except OSError as problem:
             raise DataError(

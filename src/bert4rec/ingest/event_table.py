@@ -189,6 +189,7 @@ def _first_problem(
     if value is None:
         shown = f"missing{remark}"
     else:
+        # NOT_A_TIME covers both cases; of a value that is there only the second is said.
         shown = f"{str(value)!r} is {what.removeprefix('missing or ')}"
     advice = "correct it, or leave such rows out with --on_bad_rows drop"
     return SourceError(f"{shown}; {advice}", path, line, table.roles[role])

@@ -43,8 +43,8 @@ def find_local(release: Release, data_dir: Path | None) -> Path | None:
         raise UsageError(
             f"{named}: no such folder; data_dir (or BERT4REC_DATA) names where {release.name} lies"
         )
-    places = [named] if data_dir else [named, cache_folder()]
-    found = (_find_in(release, place) for place in places if place is not None)
+    locations = [named] if data_dir else [named, cache_folder()]
+    found = (_find_in(release, location) for location in locations if location is not None)
     return next((path for path in found if path is not None), None)
 
 
@@ -53,29 +53,29 @@ def cache_folder() -> Path:
     return Path(os.environ.get("BERT4REC_CACHE") or Path.home() / ".cache" / "bert4rec")
 
 
-def _find_in(release: Release, place: Path) -> Path | None:
-    """Archive or folder of the release, in or at `place`."""
-    if place.is_file():
-        return place if place.suffix == ".zip" else None
-    inside = place / release.folder
+def _find_in(release: Release, location: Path) -> Path | None:
+    """Archive or folder of the release, in or at `location`."""
+    if location.is_file():
+        return location if location.suffix == ".zip" else None
+    inside = location / release.folder
     if (inside / release.schema.events.file).is_file():
         return inside
-    if _is_release_folder(release, place):
-        return place
-    archive = place / f"{release.name}.zip"
+    if _is_release_folder(release, location):
+        return location
+    archive = location / f"{release.name}.zip"
     if archive.is_file():
         return archive
     # A folder without its files: reading says which one is missing.
     return inside if inside.is_dir() else None
 
 
-def _is_release_folder(release: Release, place: Path) -> bool:
+def _is_release_folder(release: Release, location: Path) -> bool:
     """True if the folder has the release's name, or its files and no other release's name."""
-    if place.name == release.folder:
+    if location.name == release.folder:
         return True
     other_folders = {other.folder for other in RELEASES.values()} - {release.folder}
-    has_files = all((place / table.file).is_file() for table in release.schema.tables)
-    return has_files and place.name not in other_folders
+    has_files = all((location / table.file).is_file() for table in release.schema.tables)
+    return has_files and location.name not in other_folders
 
 
 def open_local(release: Release, found: Path, scratch: Path, log: Log) -> Source:
@@ -103,6 +103,7 @@ def unpack(archive: Path, schema: Schema, scratch: Path) -> Path:
         with zipfile.ZipFile(archive) as contents:
             for table in schema.tables:
                 _unpack_file(contents, table.file, archive, schema, scratch)
+    # NotImplementedError is an unknown compression, RuntimeError an encrypted file.
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as problem:
         raise SourceError(f"truncated or damaged ({problem}); fetch it again", archive) from problem
     except OSError as problem:

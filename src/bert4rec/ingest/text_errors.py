@@ -18,7 +18,7 @@ LONGEST_FIELD = 2**31 - 1
 
 
 def unreadable(path: Path, problem: Exception, layout: Format) -> SourceError:
-    """Error for a file that could not be read, as one line with the place and the remedy."""
+    """Error for a file that could not be read, as one line with its line and the remedy."""
     text = " ".join(str(problem).split())
     if path.suffix == ".parquet":
         return SourceError("not a Parquet file, or truncated", path)

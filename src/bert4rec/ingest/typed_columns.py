@@ -91,6 +91,7 @@ def seconds(raw: pl.LazyFrame, kind: pl.DataType, path: Path, field: str | None)
         raise SourceError(reason, path, field=field)
     floored = number.floor().cast(pl.Int64, strict=False)
     exact = pl.coalesce(column.cast(pl.Int64, strict=False), floored)
+    # Valid seconds are below YEAR_3000; milliseconds are above three times that from 1973 on.
     is_milliseconds = smallest >= 3 * YEAR_3000
     return (exact // 1000 if is_milliseconds else exact).alias("time")
 

@@ -57,6 +57,7 @@ def _pip_download(folder: Path) -> str | None:
     requirements = folder / "wheel.txt"
     requirements.write_text(f"{WHEEL} --hash=sha256:{WHEEL_SHA256}\n", encoding="utf-8")
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet"]
+    # A wheel runs no code when it is fetched; a source distribution would.
     wheels_alone = ["--no-deps", "--only-binary", ":all:", "--require-hashes"]
     done = subprocess.run(
         [*pip, *wheels_alone, "-r", str(requirements), "-d", str(folder)],

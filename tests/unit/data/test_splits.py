@@ -23,7 +23,7 @@ TIMES = [[10, 20, 30, 90, 95], [15, 25, 75], [80, 92, 99], [5, 6, 7, 8, 9]]
 ITEMS = [[0, 1, 2, 3, 4], [1, 2, 3], [4, 0, 1], [0, 2, 4, 1, 3]]
 
 
-def asked(dataset: PreparedDataset, cases: Cases) -> dict[int, tuple[list[int], int]]:
+def cases_by_user(dataset: PreparedDataset, cases: Cases) -> dict[int, tuple[list[int], int]]:
     """Visible items and target item by user."""
     histories = cases.histories(dataset, request_time=False)
     visible = np.split(histories.item_N - FIRST_ITEM, histories.start_B1[1:-1])
@@ -37,15 +37,15 @@ def asked(dataset: PreparedDataset, cases: Cases) -> dict[int, tuple[list[int], 
 def test_leave_one_out_tests_the_last_event_and_validates_the_one_before() -> None:
     dataset = dataset_of([0, 1, 2, 3], [4, 3, 2])
     split = leave_one_out(dataset)
-    assert asked(dataset, split.validation) == {0: ([0, 1], 2), 1: ([4], 3)}
-    assert asked(dataset, split.test) == {0: ([0, 1, 2], 3), 1: ([4, 3], 2)}
+    assert cases_by_user(dataset, split.validation) == {0: ([0, 1], 2), 1: ([4], 3)}
+    assert cases_by_user(dataset, split.test) == {0: ([0, 1, 2], 3), 1: ([4, 3], 2)}
     assert training_events(dataset, split).tolist() == [0, 1, 4]
 
 
 def test_users_under_three_events_only_train() -> None:
     dataset = dataset_of([0, 1], [2], [0, 1, 2])
     split = leave_one_out(dataset)
-    assert list(asked(dataset, split.test)) == [2]
+    assert list(cases_by_user(dataset, split.test)) == [2]
     assert training_events(dataset, split).tolist() == [0, 1, 2, 3]
     assert training_counts(dataset, split)[FIRST_ITEM:].tolist() == [2, 1, 1]
 
@@ -78,8 +78,8 @@ def test_global_temporal_split_trains_before_the_dates_and_tests_after() -> None
         20,
         25,
     ]
-    assert asked(dataset, split.validation) == {0: ([0, 1], 2), 1: ([1, 2], 3)}
-    assert asked(dataset, split.test) == {0: ([0, 1, 2, 3], 4), 2: ([4, 0], 1)}
+    assert cases_by_user(dataset, split.validation) == {0: ([0, 1], 2), 1: ([1, 2], 3)}
+    assert cases_by_user(dataset, split.test) == {0: ([0, 1, 2, 3], 4), 2: ([4, 0], 1)}
 
 
 def test_global_temporal_split_without_times_is_refused() -> None:
@@ -109,7 +109,7 @@ def cold(fold: int = 0, short: int = 2) -> tuple[PreparedDataset, Split]:
 def test_cold_start_users_test_on_their_20th_event_and_do_not_train() -> None:
     dataset, split = cold()
     for cases in (split.test, split.validation):
-        assert list(asked(dataset, cases).values()) == [(list(range(19)), 25)] * 2
+        assert list(cases_by_user(dataset, cases).values()) == [(list(range(19)), 25)] * 2
         assert (split.train_stop_U[cases.user_C] == dataset.start_U1[cases.user_C]).all()
     assert (
         len(training_events(dataset, split)) == 2 * 19 + 6 * 24
@@ -130,8 +130,8 @@ def test_each_fold_tests_other_users_and_the_next_fold_validates() -> None:
 def test_few_shot_cases_show_the_last_events_before_the_target() -> None:
     dataset, split = cold()
     for events in (0, 1, 3, 19, 50):
-        seen = asked(dataset, split.test.with_last_events(events))
-        assert list(seen.values()) == [(list(range(19))[19 - min(events, 19) :], 25)] * 2
+        visible = cases_by_user(dataset, split.test.with_last_events(events))
+        assert list(visible.values()) == [(list(range(19))[19 - min(events, 19) :], 25)] * 2
 
 
 def test_cold_start_user_has_demographics_and_no_user_row() -> None:
@@ -150,9 +150,9 @@ def test_user_without_training_events_is_cold_start_under_any_split() -> None:
     assert histories.user_B.tolist() == [1, UNKNOWN]
     assert histories.user_features["gender"].tolist() == [1, 1]
     assert split.cold_start_users(dataset).tolist() == [UNKNOWN, 3]
-    everybody = leave_one_out(dataset).test.histories(dataset, request_time=False)
-    assert everybody.user_B.tolist() == [1, 2, 3, 4]
-    assert not everybody.user_features
+    all_users = leave_one_out(dataset).test.histories(dataset, request_time=False)
+    assert all_users.user_B.tolist() == [1, 2, 3, 4]
+    assert not all_users.user_features
 
 
 def test_too_few_long_histories_for_the_folds_are_refused() -> None:
@@ -183,16 +183,17 @@ def test_held_out_items_are_tested_and_neither_train_nor_validate() -> None:
     assert split.name == "cold-start-items, fold 2"
     assert split.held_out_item_V is not None
     (cold,) = np.flatnonzero(split.held_out_item_V)
-    everything, whole = leave_one_out(dataset), training_events(dataset, leave_one_out(dataset))
+    everything = leave_one_out(dataset)
+    all_training = training_events(dataset, everything)
     assert training_events(dataset, split).tolist() == [
-        event for event in whole if dataset.item_N[event] != cold
+        event for event in all_training if dataset.item_N[event] != cold
     ]
     assert training_counts(dataset, split)[cold] == 0
     assert split.cold_start_items(dataset).tolist() == [cold]
     assert split.test.target_C.tolist() == everything.test.target_C.tolist()
     warm = [target for target in everything.validation.target_C if dataset.item_N[target] != cold]
     assert split.validation.target_C.tolist() == warm
-    assert asked(dataset, split.test)[0] == ([0, 1, 2, 3], 4)  # what is cold is visible
+    assert cases_by_user(dataset, split.test)[0] == ([0, 1, 2, 3], 4)  # held-out items are visible
 
 
 def test_each_item_of_five_events_is_held_out_in_one_fold() -> None:
@@ -224,10 +225,14 @@ def test_training_events_without_held_out_items_are_one_range() -> None:
     dataset = dataset_of(*[[0, 1, 2, 3, 4], [4, 3, 2, 1, 0]] * 5, ratings=[[1, 2, 3, 4, 5]] * 10)
     split = make_split(dataset, SplitConfig("cold-start-items"))
     warm, view = without_held_out_items(dataset, split)
-    trains, seen = training_events(dataset, split), training_events(warm, view)
+    trained = training_events(dataset, split)
+    trained_without = training_events(warm, view)
     assert split.cold_start_items(dataset)[0] not in warm.item_N
     for name in ("item_N", "rating_N", "time_N"):
-        assert getattr(warm, name)[seen].tolist() == getattr(dataset, name)[trains].tolist()
+        assert (
+            getattr(warm, name)[trained_without].tolist()
+            == getattr(dataset, name)[trained].tolist()
+        )
     same = make_split(dataset, SplitConfig())
     assert without_held_out_items(dataset, same) == (dataset, same)
 

@@ -73,7 +73,7 @@ def test_events_run_forward_in_time(world: PreparedDataset) -> None:
     assert (sequences.request_time_T > sequences.time_T).all()
 
 
-def reading(batch: Batch) -> tuple[Supervised, Supervised]:
+def passes(batch: Batch) -> tuple[Supervised, Supervised]:
     assert batch.causal is not None
     assert batch.masked is not None
     return batch.causal, batch.masked
@@ -84,13 +84,13 @@ def reading(batch: Batch) -> tuple[Supervised, Supervised]:
 )
 def test_request_time_is_known_to_a_share_of_the_sequences(setting: str, share: float) -> None:
     dataset = dataset_of(*[[0, 1, 2, 3]] * 400, times=[[100, 200, 300, 400]] * 400)
-    causal, masked = reading(batch_of(dataset, request_time=setting))
-    told_T = causal.sequences.request_time_T != NO_TIME
-    of_row = [set(told_T[causal.sequences.row_T == row].tolist()) for row in range(400)]
-    assert all(len(told) == 1 for told in of_row)  # a whole sequence or none of it
-    assert np.mean([told == {True} for told in of_row]) == pytest.approx(share, abs=0.08)
-    asked_T = masked.sequences.request_time_T[masked.token_S]
-    assert (asked_T != NO_TIME).float().mean().item() == pytest.approx(share, abs=0.08)
+    causal, masked = passes(batch_of(dataset, request_time=setting))
+    is_known_T = causal.sequences.request_time_T != NO_TIME
+    of_row = [set(is_known_T[causal.sequences.row_T == row].tolist()) for row in range(400)]
+    assert all(len(known) == 1 for known in of_row)  # a complete sequence or none of it
+    assert np.mean([known == {True} for known in of_row]) == pytest.approx(share, abs=0.08)
+    request_time_S = masked.sequences.request_time_T[masked.token_S]
+    assert (request_time_S != NO_TIME).float().mean().item() == pytest.approx(share, abs=0.08)
 
 
 # Masked pass
@@ -193,10 +193,10 @@ def test_upcoming_events_are_the_target_and_later_training_events(off: str) -> N
         assert read is not None
         token = upcoming_of(batch).token_B[0]
         assert token in read.token_S
-        asked = items(read.item_S[read.token_S == token])[0]
-        left = list(range(asked, 5))  # 5 and 6 validate and test
+        target = items(read.item_S[read.token_S == token])[0]
+        left = list(range(target, 5))  # 5 and 6 validate and test
         assert items(upcoming_of(batch).item_BA[0]) == left + [P] * (UPCOMING_EVENTS - len(left))
-        met.add(asked)
+        met.add(target)
     assert met == set(range(5)) if off == "item_prediction" else met == {4}
 
 
@@ -318,7 +318,7 @@ def test_batches_hold_training_events_alone(world: PreparedDataset) -> None:
         world, split, settings().model, settings(request_time="always").training
     )
     for number in range(len(batches)):
-        for read in reading(batches[number]):
+        for read in passes(batches[number]):
             known_T = read.sequences.item_T != MASK
             pairs = zip(
                 read.sequences.time_T[known_T].tolist(),
@@ -348,9 +348,9 @@ def test_batches_hold_no_event_of_held_out_items(world: PreparedDataset) -> None
     assert batch.causal is not None
     assert batch.masked is not None
     assert batch.upcoming is not None
-    shown = [*batch.causal.sequences.item_T, *batch.masked.sequences.item_T]
-    asked = [*batch.causal.item_S, *batch.masked.item_S, *batch.upcoming.item_BA.flatten()]
-    assert not split.held_out_item_V[torch.stack([*shown, *asked])].any()
+    visible = [*batch.causal.sequences.item_T, *batch.masked.sequences.item_T]
+    targets = [*batch.causal.item_S, *batch.masked.item_S, *batch.upcoming.item_BA.flatten()]
+    assert not split.held_out_item_V[torch.stack([*visible, *targets])].any()
     trained = {(int(world.time_N[n]), int(world.item_N[n])) for n in training_events(world, split)}
     read = batch.causal.sequences
     assert {
