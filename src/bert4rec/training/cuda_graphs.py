@@ -59,6 +59,6 @@ class _Step(nn.Module):
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Total loss, then the loss of each task."""
         remaining = iter(tensors)
-        losses = self.compute_losses(self.template.map_tensors(lambda _: next(remaining)))
+        losses = self.compute_losses(self.template.map(lambda _: next(remaining)))
         self.tasks = list(losses.parts)
         return losses.total, *(part.detach() for part in losses.parts.values())

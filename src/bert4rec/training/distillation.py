@@ -163,7 +163,7 @@ def _obstacles(
         )
     if model.run.training.exclude_seen and not run.training.exclude_seen:
         yield (
-            "was trained with exclude_seen and has no scores for seen items; "
+            "was trained with exclude_seen and knows nothing of seen items; "
             "take exclude_seen here too"
         )
 
