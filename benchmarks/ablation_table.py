@@ -13,8 +13,9 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bert4rec.evaluation.report import protocol_line
+from bert4rec.evaluation.protocol import protocol_line
 from bert4rec.files import write_figure
+from bert4rec.tables import Estimate
 
 Record = Mapping[str, Any]
 Column = tuple[str, str, str, str]
@@ -41,13 +42,14 @@ def columns_of(record: Record) -> list[Column]:
 def in_order(record: Record) -> list[Record]:
     """The elements, the one that is missed most first."""
     first = columns_of(record)[0]
-    return sorted(record["elements"], key=lambda element: difference(element, first)["difference"])  # type: ignore[index]
+    return sorted(record["elements"], key=lambda element: difference(element, first).value)  # type: ignore[union-attr]
 
 
-def difference(element: Record, column: Column) -> Mapping[str, Any] | None:
-    """`difference` and `interval` of one element in one column; None where it has none: not all rate."""
+def difference(element: Record, column: Column) -> Estimate | None:
+    """Difference of one element in one column; None where it has none: not all rate."""
     _, row, part, metric = column
-    return element["rows"][row][part].get(metric)
+    found = element["rows"][row][part].get(metric)
+    return None if found is None else Estimate.from_dict(found)
 
 
 def cells(record: Record) -> tuple[list[str], list[list[str]]]:
@@ -117,23 +119,14 @@ def _of_preset(record: Record, column: Column) -> float:
     return float(record["preset"]["figures"][row][part][metric])
 
 
-def _short(cell: Record) -> str:
-    low, high = cell["interval"]
-    return f"{cell['difference']:+.4f} ±{(high - low) / 2:.4f}".replace(
-        "0.", "."
-    )  # a row fits into a line of a log
+def _short(cell: Estimate) -> str:
+    # Without leading zeros a row fits into a line of a log.
+    return cell.with_margin("+.4f").replace("0.", ".")
 
 
-def _long(cell: Record) -> str:
-    low, high = cell["interval"]
-    value = f"{cell['difference']:+.4f}"
-    return f"{f'**{value}**' if is_clear(cell) else value} [{low:+.4f}, {high:+.4f}]"
-
-
-def is_clear(cell: Record) -> bool:
-    """Whether the interval leaves zero out."""
-    low, high = cell["interval"]
-    return bool(low > 0 or high < 0)
+def _long(cell: Estimate) -> str:
+    value, interval = f"{cell:+.4f}".split(" ", 1)
+    return f"**{value}** {interval}" if cell.excludes_zero else f"{value} {interval}"
 
 
 def draw(record: Record, path: Path) -> None:
@@ -158,16 +151,16 @@ def _panel(axis: Axes, record: Record, elements: Sequence[Record], column: Colum
         cell = difference(element, column)
         if cell is None:
             continue
-        color = _CLEAR if is_clear(cell) else _UNCLEAR
+        color = _CLEAR if cell.excludes_zero else _UNCLEAR
         axis.plot(
-            cell["interval"],
+            [cell.low, cell.high],
             [place, place],
             color=color,
             linewidth=1.8,
             solid_capstyle="round",
             zorder=2,
         )
-        axis.plot([cell["difference"]], [place], "o", color=color, markersize=5, zorder=3)
+        axis.plot([cell.value], [place], "o", color=color, markersize=5, zorder=3)
     name, _, part = title.partition(", ")
     axis.set_title(f"{name}\n{part or 'all users'}", fontsize=9.5, loc="left")
     axis.set_xlabel(

@@ -28,11 +28,12 @@ from bert4rec.data.arrays import Floats
 from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.splits import Split, make_split
 from bert4rec.errors import Bert4RecError
-from bert4rec.evaluation.evaluate import protocol_of
-from bert4rec.evaluation.intervals import LEVEL, RESAMPLES, difference_and_interval
+from bert4rec.evaluation.intervals import LEVEL, RESAMPLES, difference_estimates
 from bert4rec.evaluation.metrics import rank_metrics
+from bert4rec.evaluation.protocol import protocol_of
 from bert4rec.evaluation.slices import bands, paired_parts, slices
 from bert4rec.model.scorer import scoring_passes
+from bert4rec.tables import Table, to_plain
 from elements import Element, elements_of
 from records import ROOT, machine, results_file, write
 from runs import settings_of, train
@@ -66,7 +67,7 @@ def main(words: Sequence[str] | None = None) -> None:
         raise SystemExit(f"ablations: error: {problem}") from problem
     for element in record["skipped"]:
         console().print(f"left out: {element['name']}, for {element['missing']}")
-    show_table(f"{record['config']}, test, differences to the preset", *cells(record))
+    show_table(Table(f"{record['config']}, test, differences to the preset", *cells(record)))
     console().print(f"±: half of the 95 % interval. {made_by(record)}\n", style="dim")
     print(to_markdown(record))
     write(record, args.output or results_file(record["name"]))
@@ -259,13 +260,10 @@ def paired(one: Mapping[str, Floats], other: Mapping[str, Floats], mask_C: Any) 
     one, other = (
         {name: column_C[mask_C] for name, column_C in side.items()} for side in (one, other)
     )
-    found = difference_and_interval(one, other)
+    found = difference_estimates(one, other)
     return {
         "users": int(mask_C.sum()),
-        **{
-            metric: {"difference": mean, "interval": list(edges)}
-            for metric, (mean, edges) in found.items()
-        },
+        **to_plain(found),
     }
 
 

@@ -8,6 +8,7 @@ Nothing is trained by gradient, and nothing is chosen.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +19,8 @@ from bert4rec.data.splits import make_split
 from bert4rec.evaluation.baselines import fit_baselines
 from bert4rec.evaluation.evaluate import evaluate
 from bert4rec.evaluation.rating_baselines import rating_baselines
-from bert4rec.evaluation.report import Report, with_interval
+from bert4rec.evaluation.report import metrics_table
+from bert4rec.tables import Table
 from records import add_output, head, make_parser, results_file, write
 
 SPLITS: tuple[Literal["leave-one-out", "global-time"], ...] = ("leave-one-out", "global-time")
@@ -45,14 +47,11 @@ def evaluate_split(
     reports = [evaluate(scorer, dataset, split) for scorer in fit_baselines(dataset, split)]
     ratings = rating_baselines(dataset, split, split.test)
     title = f"{dataset.name}, {name}, test, {len(split.test):,} users"
-    show_table(title, ["", *METRICS], [_row(report) for report in reports])
+    table = metrics_table(reports, METRICS)
+    show_table(Table(replace(table, title=title, note=""), margins=False))
     errors = [[baseline, *values.values()] for baseline, values in ratings.items()]
-    show_table("", ["rating", "rmse", "mae"], errors)
+    show_table(Table("", ["rating", "rmse", "mae"], errors))
     return {"reports": [report.to_dict() for report in reports], "ratings": ratings}
-
-
-def _row(report: Report) -> list[str]:
-    return [report.name, *(with_interval(report, metric) for metric in METRICS)]
 
 
 if __name__ == "__main__":

@@ -18,7 +18,13 @@ import numpy as np
 
 from bert4rec.cli.output import show_table
 from bert4rec.data.arrays import Floats
-from bert4rec.evaluation.calibration import BINS, calibration_metrics, count_in_bins, reliability_of
+from bert4rec.evaluation.calibration import (
+    BINS,
+    calibration_metrics,
+    count_in_bins,
+    reliability_table,
+)
+from bert4rec.tables import Table
 from records import add_output, head, make_parser, results_file, write
 
 CASES, LEVELS, MANY, RESAMPLES = 6_040, 5, 400_000, 200
@@ -52,7 +58,7 @@ def main(words: Sequence[str] | None = None) -> None:
     args = parser.parse_args(words)
     found = [asdict(simulate(sharper, args.worlds)) for sharper in SHARPER]
     title = f"{CASES:,} cases, {args.worlds} worlds"
-    show_table(title, list(found[0]), [list(row.values()) for row in found])
+    show_table(Table(title, list(found[0]), [list(row.values()) for row in found]))
     sizes = {"cases": CASES, "levels": LEVELS, "worlds": args.worlds, "resamples": RESAMPLES}
     record = {**head("calibration_intervals"), **sizes, "found": found}
     write(record, args.output or results_file("calibration_intervals"))
@@ -68,7 +74,7 @@ def simulate(sharper: float, worlds: int) -> Coverage:
         stated_CR, true_CR = people(random, CASES, sharper)
         rating_C = 1 + (true_CR.cumsum(1)[:, :-1] < random.random((CASES, 1))).sum(1)
         counts = count_in_bins(stated_CR, rating_C)
-        metrics = calibration_metrics(reliability_of(counts, np.arange(1.0, LEVELS + 1)))
+        metrics = calibration_metrics(reliability_table(counts, np.arange(1.0, LEVELS + 1)))
         residual_CR = (rating_C[:, None] == np.arange(1, LEVELS + 1)) - stated_CR
         low, high = percentile_interval(random, stated_CR, residual_CR)
         ece = metrics["rating_ece"]

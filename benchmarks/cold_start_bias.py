@@ -27,13 +27,14 @@ from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.histories import Histories
 from bert4rec.data.splits import Cases, Subset
 from bert4rec.evaluation.baselines import Popularity, PopularityByGroup
-from bert4rec.evaluation.intervals import difference_and_interval, mean_and_interval
+from bert4rec.evaluation.comparison import COMPARED
+from bert4rec.evaluation.intervals import difference_estimates, mean_estimates
 from bert4rec.evaluation.metrics import rank_metrics
-from bert4rec.evaluation.report import COMPARED
 from bert4rec.retrieval.candidates import candidate_scores
 from bert4rec.retrieval.ranking import rank_of
 from bert4rec.retrieval.scorers import Scorer
-from bert4rec.studies.cold_start_users import no_demographics
+from bert4rec.studies.cold_start_users import without_demographics
+from bert4rec.tables import Estimate, to_plain
 from bert4rec.training.cold_start_bias import fit_cold_start_bias
 from folds import folds_parser, read_models
 
@@ -56,8 +57,8 @@ def main() -> None:
     group = next(row for row in value_C if row.startswith("popularity by"))
     rows = {
         row: {
-            **said(mean_and_interval(of)),
-            "minus group": said(difference_and_interval(of, value_C[group])),
+            **said(mean_estimates(of)),
+            "minus group": said(difference_estimates(of, value_C[group])),
         }
         for row, of in value_C.items()
     }
@@ -105,10 +106,10 @@ def tellings(dataset: PreparedDataset) -> dict[str, Telling]:
     """What cold_start_bias say of themselves, by its name."""
     return {
         "all features": lambda histories: histories,
-        "no demographics": no_demographics,
+        "no demographics": without_demographics,
         **{f"{name} only": partial(only, name) for name in dataset.user_features},
         "request time unknown": Histories.without_request_time,
-        "no demographics, request time unknown": lambda histories: no_demographics(
+        "no demographics, request time unknown": lambda histories: without_demographics(
             histories.without_request_time()
         ),
     }
@@ -143,15 +144,11 @@ def ask(
 
 def said(found: dict[str, Any]) -> dict[str, Any]:
     """Values and intervals for JSON."""
-    return {
-        metric: {"value": value, "interval": list(interval)}
-        for metric, (value, interval) in found.items()
-    }
+    return dict(to_plain(found))
 
 
 def _change(found: dict[str, Any]) -> str:
-    low, high = found["interval"]
-    return f"{found['value']:+.4f} [{low:+.4f}, {high:+.4f}]"
+    return f"{Estimate.from_dict(found):+.4f}"
 
 
 if __name__ == "__main__":

@@ -16,9 +16,17 @@ from typing import Any
 
 from bert4rec.artefact import Artefact
 from bert4rec.cli.evaluate import data_of
-from bert4rec.evaluation.report import COMPARED
+from bert4rec.evaluation.comparison import COMPARED
 from bert4rec.model.cold_start_rows import COLD_ITEM_PENALTY
-from bert4rec.studies.cold_start_items import COLD, COST, MODEL, WARM, cold_start_items, pooled
+from bert4rec.studies.cold_start_items import (
+    COLD_AMONG_ALL,
+    COST,
+    MODEL,
+    WARM_AMONG_ALL,
+    cold_start_items,
+    pooled,
+)
+from bert4rec.tables import to_markdown
 from bert4rec.training.cold_item_penalty import cold_item_penalty
 from folds import models_of_folds
 
@@ -37,7 +45,7 @@ def main() -> None:
         "folds": [fold.to_dict() for fold in folds],
     }
     (output / "cold_start_items.json").write_text(json.dumps(content, indent=1))
-    text = "\n".join([together.to_markdown(), "", *_table(curve)])
+    text = "\n".join([to_markdown(together.tables()), "", *_table(curve)])
     (output / "cold_start_items.md").write_text(text + "\n")
     print(text)
 
@@ -55,7 +63,9 @@ def at_cost(models: Sequence[Artefact], cost: float) -> dict[str, Any]:
 
 def _table(curve: Sequence[dict[str, Any]]) -> list[str]:
     """Markdown lines: a row for each cost, a column for each metric."""
-    shown = [(metric, column) for metric in COMPARED for column in (COLD, WARM, COST)]
+    shown = [
+        (metric, column) for metric in COMPARED for column in (COLD_AMONG_ALL, WARM_AMONG_ALL, COST)
+    ]
     cells = [
         [f"{row['cost']:g}", *(f"{row[of][metric]['value']:.4f}" for metric, of in shown)]
         for row in curve

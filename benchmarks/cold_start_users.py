@@ -13,6 +13,7 @@ import json
 from bert4rec.cli.evaluate import data_of
 from bert4rec.studies.cold_start_users import cold_start_users, pooled
 from bert4rec.studies.plots import plot_cold_start_users
+from bert4rec.tables import to_markdown
 from folds import models_of_folds
 
 
@@ -21,9 +22,10 @@ def main() -> None:
     models, output = models_of_folds(__doc__)
     curve = pooled([cold_start_users(model.scorer(), *data_of(model)) for model in models])
     (output / "cold_start_users.json").write_text(json.dumps(curve.to_dict(), indent=1))
-    (output / "cold_start_users.md").write_text(curve.to_markdown() + "\n")
+    text = to_markdown(curve.tables())
+    (output / "cold_start_users.md").write_text(text + "\n")
     plot_cold_start_users(curve, output / "cold_start_users.png")
-    print(curve.to_markdown())
+    print(text)
 
 
 if __name__ == "__main__":

@@ -34,9 +34,10 @@ from bert4rec.data.arrays import Floats
 from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.splits import Cases, Split, make_split
 from bert4rec.evaluation.evaluate import evaluate_rows, true_ratings
-from bert4rec.evaluation.intervals import difference_and_interval, mean_and_interval
+from bert4rec.evaluation.intervals import difference_estimates, mean_estimates
 from bert4rec.evaluation.metrics import rating_metrics
-from bert4rec.evaluation.rating_baselines import rated_training_events, rating_guesses
+from bert4rec.evaluation.rating_baselines import predicted_ratings, rated_training_events
+from bert4rec.tables import Estimate, Table, to_plain
 from peer_process import PEERS_PYTHON
 from records import ROOT, machine, results_file, write
 
@@ -66,7 +67,7 @@ def main(words: Sequence[str] | None = None) -> None:
     ]
     test = [errors_of(guess_C, dataset, split.test) for guess_C in predicted_SC[:, asked:]]
     best = int(np.argmin([np.nanmean(of["rating_rmse"]) for of in validation]))
-    guesses = rating_guesses(dataset, split, split.test)
+    guesses = predicted_ratings(dataset, split, split.test)
     rows = {name: errors_of(guess_C, dataset, split.test) for name, guess_C in guesses.items()}
     rows |= {"SVD, defaults": test[0], "SVD, best on validation": test[best]}
     for model in args.model:
@@ -183,38 +184,36 @@ def errors_of_model(model: str, dataset: PreparedDataset) -> dict[str, dict[str,
 
 def means(of: Mapping[str, Floats]) -> dict[str, float]:
     """RMSE and MAE."""
-    return {name: mean for name, (mean, _) in mean_and_interval(of).items()}
+    return {name: estimate.value for name, estimate in mean_estimates(of).items()}
 
 
 def figures(of: Mapping[str, Floats]) -> dict[str, dict[str, Any]]:
     """RMSE and MAE with their 95 % intervals over users."""
-    return {
-        name: {"value": value, "interval": edges}
-        for name, (value, edges) in mean_and_interval(of).items()
-    }
+    return dict(to_plain(mean_estimates(of)))
 
 
 def figures_minus(
     of: Mapping[str, Floats], other: Mapping[str, Floats]
 ) -> dict[str, dict[str, Any]]:
     """The paired differences, likewise."""
-    found = difference_and_interval(of, other)
-    return {name: {"value": value, "interval": edges} for name, (value, edges) in found.items()}
+    return dict(to_plain(difference_estimates(of, other)))
 
 
 def show(document: Mapping[str, Any]) -> None:
     """The table, and what was chosen."""
     show_table(
-        f"{document['data']['name']}, leave-one-out, test, {document['cases']['test']:,} users",
-        ["rating", *METRICS, "rmse minus SVD's"],
-        [
+        Table(
+            f"{document['data']['name']}, leave-one-out, test, {document['cases']['test']:,} users",
+            ["rating", *METRICS, "rmse minus SVD's"],
             [
-                name,
-                *(in_words(of[metric]) for metric in METRICS),
-                in_words(document["minus_svd"][name]["rating_rmse"], "+"),
-            ]
-            for name, of in document["rows"].items()
-        ],
+                [
+                    name,
+                    *(in_words(of[metric]) for metric in METRICS),
+                    in_words(document["minus_svd"][name]["rating_rmse"], "+"),
+                ]
+                for name, of in document["rows"].items()
+            ],
+        )
     )
     chosen = (
         ", ".join(f"{name} {value}" for name, value in document["svd"]["chosen"].items())
@@ -225,8 +224,7 @@ def show(document: Mapping[str, Any]) -> None:
 
 def in_words(figure: Mapping[str, Any], sign: str = "") -> str:
     """`0.9343 [0.9180, 0.9510]`."""
-    low, high = figure["interval"]
-    return f"{figure['value']:{sign}.4f} [{low:{sign}.4f}, {high:{sign}.4f}]"
+    return format(Estimate.from_dict(figure), f"{sign}.4f")
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ from bert4rec.config import RunConfig
 from bert4rec.data.dataset import PreparedDataset
 from bert4rec.engine.engine import RecommendationEngine
 from bert4rec.model.network import Bert4Rec
+from bert4rec.tables import Table
 from peer_process import MISSING, PEERS_PYTHON, run_peer
 from records import add_output, head, make_parser, results_file, write
 from training_speed import PACKAGES, preset, spread
@@ -196,9 +197,11 @@ def show(record: dict[str, Any]) -> None:
         rows.append([names[side], f"{rate['median']:,.0f}", spread_in_words, *milliseconds])
     users, data = f"{record['users']:,} users", record["data"]["name"]
     show_table(
-        f"Recommendations for {users} of {data}, {cpu}, {threads} threads",
-        ["system", "users/s, median", "range", "one user, ms: p50", "p95", "p99"],
-        rows,
+        Table(
+            f"Recommendations for {users} of {data}, {cpu}, {threads} threads",
+            ["system", "users/s, median", "range", "one user, ms: p50", "p95", "p99"],
+            rows,
+        )
     )
     if record["ratio"]:
         ratio = record["ratio"]

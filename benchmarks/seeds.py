@@ -27,10 +27,11 @@ from bert4rec.data.arrays import Floats
 from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.splits import make_split
 from bert4rec.errors import Bert4RecError
-from bert4rec.evaluation.evaluate import protocol_of
-from bert4rec.evaluation.intervals import difference_and_interval, mean_and_interval
+from bert4rec.evaluation.comparison import sign_flip_p_value
+from bert4rec.evaluation.intervals import difference_estimates, mean_estimates
 from bert4rec.evaluation.metrics import rank_metrics
-from bert4rec.evaluation.report import sign_flip_p_value
+from bert4rec.evaluation.protocol import protocol_of
+from bert4rec.tables import Estimate, Table, to_plain
 from bert4rec.training.run_directory import differing_settings
 from records import machine, results_file, write
 
@@ -51,27 +52,31 @@ def main(words: Sequence[str] | None = None) -> None:
     except Bert4RecError as problem:
         raise SystemExit(f"seeds: error: {problem}") from problem
     show_table(
-        f"{args.name}, mean of {len(args.runs)} seeds, test",
-        ["row", *(f"{metric} (spread over seeds)" for metric in SHOWN)],
-        [
-            [row, *(_cell(found, metric) for metric in SHOWN)]
-            for row, found in record["rows"].items()
-        ],
+        Table(
+            f"{args.name}, mean of {len(args.runs)} seeds, test",
+            ["row", *(f"{metric} (spread over seeds)" for metric in SHOWN)],
+            [
+                [row, *(_cell(found, metric) for metric in SHOWN)]
+                for row, found in record["rows"].items()
+            ],
+        )
     )
     show_table(
-        "minus others",
-        ["other", "row", *PAIRED],
-        [
+        Table(
+            "minus others",
+            ["other", "row", *PAIRED],
             [
-                pair["other"],
-                pair["row"],
-                *(
-                    f"{pair['relative'][metric]:+.1%} (p {pair['p_value'][metric]:.4f})"
-                    for metric in PAIRED
-                ),
-            ]
-            for pair in record["against"]
-        ],
+                [
+                    pair["other"],
+                    pair["row"],
+                    *(
+                        f"{pair['relative'][metric]:+.1%} (p {pair['p_value'][metric]:.4f})"
+                        for metric in PAIRED
+                    ),
+                ]
+                for pair in record["against"]
+            ],
+        )
     )
     write(record, args.output or results_file(f"{args.name}_seeds"))
 
@@ -154,7 +159,7 @@ def columns(given: Answers) -> dict[str, Floats]:
 
 
 def figures(given: Answers) -> dict[str, float]:
-    return {name: mean for name, (mean, _) in mean_and_interval(columns(given)).items()}
+    return {name: found.value for name, found in mean_estimates(columns(given)).items()}
 
 
 def over_seeds(found: Sequence[Answers]) -> dict[str, Floats]:
@@ -165,11 +170,10 @@ def over_seeds(found: Sequence[Answers]) -> dict[str, Floats]:
 
 def averaged(found: Sequence[Answers]) -> dict[str, Any]:
     """The mean over seeds, its interval over users, and how far single seeds lie apart."""
-    means = mean_and_interval(over_seeds(found))
+    means = mean_estimates(over_seeds(found))
     single = [figures(given) for given in found]
     return {
-        "metrics": {name: mean for name, (mean, _) in means.items()},
-        "intervals": {name: list(edges) for name, (_, edges) in means.items()},
+        "metrics": to_plain(means),
         "deviation": {
             name: stdev(one[name] for one in single) if len(single) > 1 else 0.0 for name in means
         },
@@ -190,11 +194,10 @@ def paired(name: str, rows: Rows, other: Mapping[str, Answers]) -> list[dict[str
 
 def _difference(one: Mapping[str, Floats], other: Mapping[str, Floats]) -> dict[str, Any]:
     mine, its = ({metric: column[metric] for metric in PAIRED} for column in (one, other))
-    found = difference_and_interval(mine, its)
+    found = difference_estimates(mine, its)
     return {
-        "difference": {metric: mean for metric, (mean, _) in found.items()},
-        "intervals": {metric: list(edges) for metric, (_, edges) in found.items()},
-        "relative": {metric: float(found[metric][0] / its[metric].mean()) for metric in PAIRED},
+        "difference": to_plain(found),
+        "relative": {metric: float(found[metric].value / its[metric].mean()) for metric in PAIRED},
         "p_value": {metric: sign_flip_p_value(mine[metric] - its[metric]) for metric in PAIRED},
     }
 
@@ -202,10 +205,8 @@ def _difference(one: Mapping[str, Floats], other: Mapping[str, Floats]) -> dict[
 def _cell(found: Mapping[str, Any], metric: str) -> str:
     if metric not in found["metrics"]:
         return "–"
-    low, high = found["intervals"][metric]
-    return (
-        f"{found['metrics'][metric]:.4f} [{low:.4f}, {high:.4f}] ({found['deviation'][metric]:.4f})"
-    )
+    estimate = Estimate.from_dict(found["metrics"][metric])
+    return f"{estimate:.4f} ({found['deviation'][metric]:.4f})"
 
 
 if __name__ == "__main__":

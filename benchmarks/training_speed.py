@@ -43,6 +43,7 @@ from bert4rec.data.splits import Split, make_split, training_events
 from bert4rec.data.windows import training_windows
 from bert4rec.ingest.local_files import cache_folder
 from bert4rec.model.network import Bert4Rec
+from bert4rec.tables import Table
 from bert4rec.training.cost import Arithmetic, arithmetic
 from bert4rec.training.data_module import TrainingDataModule
 from bert4rec.training.lightning_trainer import make_trainer
@@ -363,9 +364,11 @@ def show(record: dict[str, Any]) -> None:
         rows.append(_row(peer["name"], rates["peer"], peer["events_per_epoch"]))
     cpu, threads = record["machine"]["cpu"], record["machine"]["threads"]
     show_table(
-        f"Training on {record['data']['name']}, {cpu}, {threads} threads, {record['date']}",
-        ["system", "events/s, median", "range", "s an epoch"],
-        rows,
+        Table(
+            f"Training on {record['data']['name']}, {cpu}, {threads} threads, {record['date']}",
+            ["system", "events/s, median", "range", "s an epoch"],
+            rows,
+        )
     )
     if ratio:
         console().print(f"ratio {ratio['median']:.2f} ({ratio['min']:.2f} – {ratio['max']:.2f})")

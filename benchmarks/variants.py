@@ -19,6 +19,7 @@ from statistics import mean
 from typing import Any
 
 from bert4rec.cli.output import show_table
+from bert4rec.tables import Table
 from records import add_output, head, make_parser, results_file, write
 from runs import train
 
@@ -39,7 +40,7 @@ def main(words: Sequence[str] | None = None) -> None:
     seeds = ", ".join(map(str, args.seeds))
     title = f"{args.preset.stem} on {args.data.name}, validation, seeds {seeds}"
     columns = ["variant", *METRICS, "minus the first", "seconds"]
-    show_table(title, columns, [_row(variant) for variant in summary])
+    show_table(Table(title, columns, [_row(variant) for variant in summary]))
     record = {**head("variants"), "config": args.preset.name, "summary": summary, "runs": runs}
     write(record, args.output or results_file(args.name))
 

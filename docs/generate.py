@@ -21,7 +21,7 @@ from unittest.mock import patch
 
 from bert4rec.cli.flags import make_parser
 from bert4rec.cli.main import COMMANDS, module_of, usage
-from bert4rec.evaluation.report import protocol_line
+from bert4rec.evaluation.protocol import protocol_line
 from bert4rec.tables import Estimate, Table
 
 ROOT = Path(__file__).parents[1]
@@ -224,8 +224,7 @@ def _reported_rows(dataset: str) -> Rows:
 
 
 def _estimates(report: Mapping[str, Any]) -> list[Estimate]:
-    values, intervals = report["metrics"], report["intervals"]
-    return [Estimate(values[metric], *intervals[metric]) for metric in METRICS]
+    return [Estimate.from_dict(report["metrics"][metric]) for metric in METRICS]
 
 
 def _speed(root: str = "") -> str:

@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from bert4rec.engine.request import Request
     from bert4rec.errors import Bert4RecError, DataError, UnknownItem, UnknownUser, UsageError
     from bert4rec.evaluation.baselines import fit_baselines
+    from bert4rec.evaluation.comparison import compare
     from bert4rec.evaluation.evaluate import evaluate
-    from bert4rec.evaluation.report import Report, compare
+    from bert4rec.evaluation.report import Report
     from bert4rec.ingest.prepare import prepare_dataset
     from bert4rec.retrieval.rules import Rules
     from bert4rec.training.train import train
@@ -57,7 +58,7 @@ _HOME = {
     "fit_baselines": "evaluation.baselines",
     "evaluate": "evaluation.evaluate",
     "Report": "evaluation.report",
-    "compare": "evaluation.report",
+    "compare": "evaluation.comparison",
     "train": "training.train",
 }
 

@@ -128,6 +128,11 @@ def _markdown_row(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
 
 
+def to_markdown(tables: Iterable[Table]) -> str:
+    """Tables one below the other."""
+    return "\n\n".join(table.to_markdown() for table in tables)
+
+
 def to_plain(value: object) -> Any:
     """Nested mappings and sequences for JSON, every estimate as its dictionary."""
     if isinstance(value, Estimate):

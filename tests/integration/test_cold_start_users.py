@@ -70,7 +70,7 @@ def of(answered: dict[str, Any], name: str, k: int) -> tuple[float, list[float]]
     (found,) = (
         entry["hit@10"] for entry in answered["cold_start_users"]["rows"][name] if entry["k"] == k
     )
-    return found["value"], found["interval"]
+    return found["value"], [found["low"], found["high"]]
 
 
 def test_of_those_who_did_nothing_yet_demographics_know_something(answered: dict[str, Any]) -> None:
@@ -78,11 +78,11 @@ def test_of_those_who_did_nothing_yet_demographics_know_something(answered: dict
     assert known > of(answered, NO_DEMOGRAPHICS, 0)[0] + 0.15
     assert low > of(answered, "popularity", 0)[0]
     (gain,) = (
-        pair["cold_start_users"][0]["hit@10"]
+        pair["by_events"][0]["hit@10"]
         for pair in answered["cold_start_users"]["differences"]
         if pair["second"] == NO_DEMOGRAPHICS
     )
-    assert gain["interval"][0] > 0
+    assert gain["low"] > 0
     assert gain["p_value"] < 0.01
 
 
@@ -91,7 +91,10 @@ def test_each_event_that_is_shown_helps(answered: dict[str, Any]) -> None:
 
 
 def test_with_all_events_shown_it_is_the_usual_report(answered: dict[str, Any]) -> None:
-    assert of(answered, MODEL, 19)[0] == answered["rows"]["request_time_on"]["metrics"]["hit@10"]
+    assert (
+        of(answered, MODEL, 19)[0]
+        == answered["rows"]["request_time_on"]["metrics"]["hit@10"]["value"]["value"]
+    )
     assert answered["protocol"]["split"] == "cold-start-users, fold 1"
 
 

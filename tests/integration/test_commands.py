@@ -131,8 +131,8 @@ def test_evaluate_answers_with_metrics_intervals_and_the_protocol(
 ) -> None:
     found = answer("evaluate", "--model", model, "--data", world_folder)
     assert {"hit@10", "ndcg@10", "mrr", "coverage@10"} <= set(found["metrics"])
-    low, high = found["intervals"]["ndcg@10"]
-    assert 0 <= low <= found["metrics"]["ndcg@10"] <= high <= 1
+    ndcg = found["metrics"]["ndcg@10"]
+    assert 0 <= ndcg["low"] <= ndcg["value"] <= ndcg["high"] <= 1
     assert (found["protocol"]["users"], found["protocol"]["candidates"]) == (80, "all 24 items")
     assert set(found["rows"]) == {"request_time_on", "request_time_off"}
     assert found["rows"]["request_time_on"]["metrics"] == found["metrics"]
@@ -181,7 +181,7 @@ def test_the_table_of_an_evaluation_has_one_line_a_row(model: Path) -> None:
     ]
     assert re.split(r"  +", interval.splitlines()[0])[1:] == [
         "rating_coverage",
-        "rating_coverage_promised",
+        "rating_coverage_stated",
         "rating_interval_levels",
     ]
     assert [re.split(r"  +", row)[0] for row in interval.splitlines()[1:]] == names[:2]
@@ -199,8 +199,8 @@ def test_evaluate_writes_reports_that_compare_reads(reports: Path) -> None:
         "model_request_time_on.json",
     } < names
     found = answer("compare", reports / "model_request_time_on.json", reports / "popularity.json")
-    low, high = found["intervals"]["ndcg@10"]
-    assert low <= found["difference"]["ndcg@10"] <= high
+    difference = found["difference"]["ndcg@10"]
+    assert difference["low"] <= difference["value"] <= difference["high"]
     assert (found["first"], found["second"]) == ("model", "popularity")
     assert 0 < found["p_value"]["hit@10"] <= 1
     assert (
@@ -213,7 +213,7 @@ def test_compare_asks_a_model_as_its_report_was_made(model: Path, reports: Path)
     table = run("compare", model, reports / "model_request_time_on.json").succeeded()
     for metric in ("ndcg@10", "rating_rmse"):
         assert re.search(
-            rf"^{metric} +0\.0000  \[\+0\.0000, \+0\.0000\] +1\.0000", table, re.MULTILINE
+            rf"^{metric} +\+0\.0000 \[\+0\.0000, \+0\.0000\] +1\.0000", table, re.MULTILINE
         )
     assert re.search(
         r"^rare items +\d+ +(\+0\.0000 \[\+0\.0000, \+0\.0000\] *){3}$", table, re.MULTILINE
@@ -423,7 +423,7 @@ def test_evaluate_measures_explanations(model: Path, tmp_path: Path) -> None:
         "explanations"
     ]
     assert (found["users"], found["request_time"]) == (6, True)
-    assert set(found["explainers"]) >= {"measured", "at random", "most recent"}
+    assert set(found["explainers"]) >= {"leave-one-out", "random", "most recent"}
     assert (
         json.loads((tmp_path / "explanations.json").read_text())["explainers"]
         == found["explainers"]
@@ -435,7 +435,7 @@ def test_evaluate_measures_explanations(model: Path, tmp_path: Path) -> None:
         "INS: ",
         "POS: ",
         "NEG: ",
-        "measured − most recent",
+        "leave-one-out − most recent",
         "forward passes",
     ):
         assert part in told

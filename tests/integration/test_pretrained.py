@@ -37,7 +37,7 @@ def test_it_gives_its_figures_again(movielens: Path) -> None:
     found, stored = json.loads(done.out), json.loads((MODEL / "metrics.json").read_text())
     for row, report in found["rows"].items():
         told = stored[f"test_{row}"]["metrics"]
-        assert [report["metrics"][name] for name in SHOWN] == pytest.approx(
-            [told[name] for name in SHOWN], abs=2e-4
+        assert [report["metrics"][name]["value"] for name in SHOWN] == pytest.approx(
+            [told[name]["value"] for name in SHOWN], abs=2e-4
         )
     assert found["metrics"] == found["rows"]["request_time_on"]["metrics"]

@@ -133,7 +133,9 @@ def test_half_precision_halves_the_size_and_is_evaluated_again(work_folder: Path
         )
         assert told.keys() == whole.keys()
         assert told["test_request_time_on"]["metrics"] == found["metrics"]
-        rmse = [of["test_request_time_on"]["metrics"]["rating_rmse"] for of in (told, whole)]
+        rmse = [
+            of["test_request_time_on"]["metrics"]["rating_rmse"]["value"] for of in (told, whole)
+        ]
         assert rmse[0] == pytest.approx(rmse[1], abs=0.01)
 
 

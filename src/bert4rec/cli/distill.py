@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser, Namespace
 
-from bert4rec.cli.compare import COLUMNS, difference_rows
-from bert4rec.cli.evaluate import LISTS, show_metrics
+from bert4rec.cli.evaluation_output import ranking_table, show_protocol
 from bert4rec.cli.flags import add_folders, run_config
-from bert4rec.cli.output import console, notes, show_table
+from bert4rec.cli.output import notes, show_tables
 from bert4rec.cli.train import add_run_flags
+from bert4rec.tables import Table
 
 if TYPE_CHECKING:
     from bert4rec.data.dataset import PreparedDataset
@@ -75,19 +75,15 @@ def _reports(
 
 
 def _show(validation: Sequence[Report], test: Sequence[Report]) -> None:
-    """All on validation, where one chooses; and on test how far the student is from each, on the same users."""
-    from bert4rec.evaluation.report import compare, protocol_line
+    """Print all on validation, and on test the student's difference from each, on the same users."""
+    from bert4rec.evaluation.comparison import compare
 
-    print()
-    show_metrics("validation", LISTS, [(report.name, report) for report in validation])
     student, *others = test
-    rows = [
-        [report.name, *row]
-        for report in others
-        for row in difference_rows(compare(student, report))
-    ]
+    rows = []
+    for report in others:
+        comparison = compare(student, report)
+        rows += [[report.name, *row] for row in comparison.table().rows]
+    columns = [f"test, {student.name} minus", "metric", "difference", "p"]
     print()
-    show_table("", [f"test, {student.name} minus", *COLUMNS], rows)
-    console().print(
-        f"\n±: half of the 95 % interval. {protocol_line(student.protocol)}", style="dim"
-    )
+    show_tables([ranking_table("validation", validation), Table("", columns, rows, signed=True)])
+    show_protocol(student.protocol)

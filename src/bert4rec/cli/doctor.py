@@ -15,6 +15,7 @@ from jsonargparse import ArgumentParser, Namespace
 from bert4rec.cli.flags import add_json
 from bert4rec.cli.output import show_json, show_table
 from bert4rec.errors import Bert4RecError, DataError
+from bert4rec.tables import Table
 
 PACKAGES = (
     *("bert4rec", "torch", "lightning", "torchmetrics", "numpy", "polars"),
@@ -46,7 +47,7 @@ def run(args: Namespace) -> None:
     if args.json:
         show_json(found)
     else:
-        show_table("", ["", ""], list(found.items()))
+        show_table(Table("", ["", ""], list(found.items())))
     if problems:
         raise DataError("; ".join(problems))
 

@@ -13,6 +13,7 @@ from bert4rec.cli.model_flags import ModelFlags
 from bert4rec.cli.output import console, show_json, show_table
 from bert4rec.cli.request_flags import HistoryFlags
 from bert4rec.errors import UsageError
+from bert4rec.tables import Table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -102,7 +103,7 @@ def _show(explanation: Explanation, shown: int) -> None:
         rows = [
             [item.item_id, item.title or "", item.similarity] for item in explanation.similar_items
         ]
-        show_table("most similar items of the history", ["item_id", "title", "cosine"], rows)
+        show_table(Table("most similar items of the history", ["item_id", "title", "cosine"], rows))
 
 
 def _show_events(explanation: Explanation, shown: int) -> None:
@@ -119,13 +120,15 @@ def _show_events(explanation: Explanation, shown: int) -> None:
         for event in explanation.events[:shown]
     ]
     columns = ["item_id", "title", "effect", "effect alone", "rank without", ""]
-    show_table("effect of each past event on the score, the most important first", columns, rows)
+    show_table(
+        Table("effect of each past event on the score, the most important first", columns, rows)
+    )
 
 
 def _show_features(owner: str, effects: Mapping[str, float]) -> None:
     if effects:
         rows = [[name, effect] for name, effect in effects.items()]
-        show_table(f"effect of {owner}", ["feature", "effect"], rows)
+        show_table(Table(f"effect of {owner}", ["feature", "effect"], rows))
 
 
 def _bar(share: float) -> str:

@@ -1,4 +1,4 @@
-"""What people see: tables in the terminal; and JSON for machines."""
+"""Output of the commands: tables on a terminal, JSON for machines, progress bars and remarks."""
 
 from __future__ import annotations
 
@@ -6,67 +6,91 @@ import codecs
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
+import rich.table
 from rich.console import Console
-from rich.table import Table
+
+from bert4rec.tables import Estimate, Table
 
 LOG_WIDTH = 120
+MOST_COLUMNS = 5
+"""Columns of estimates with four digits that fit into a log; more of them have three."""
 
 Step = TypeVar("Step")
 
 
 def console() -> Console:
-    """stdout, as wide as the terminal, or as a log; brackets and colons in titles are text."""
-    return Console(
-        width=None if sys.stdout.isatty() else LOG_WIDTH, highlight=False, markup=False, emoji=False
+    """Console on stdout, as wide as the terminal or a log; brackets and colons are plain text."""
+    width = None if sys.stdout.isatty() else LOG_WIDTH
+    return Console(width=width, highlight=False, markup=False, emoji=False)
+
+
+def show_tables(tables: Iterable[Table], margins: bool = True) -> None:
+    """Print tables with an empty line before each but the first."""
+    for number, table in enumerate(tables):
+        if number:
+            print()
+        show_table(table, margins)
+
+
+def show_table(table: Table, margins: bool = True) -> None:
+    """Print a table; columns of numbers are aligned to the right.
+
+    Estimates show their margin, or with `margins=False` their whole interval.
+    """
+    grid = rich.table.Table(
+        header_style="bold", box=None, pad_edge=False, show_header=any(table.columns)
     )
+    for position, column in enumerate(table.columns):
+        justify = "right" if _is_numeric(table, position) else "left"
+        grid.add_column(column, justify=justify, overflow="fold")  # type: ignore[arg-type]
+    digits = 4 if len(table.columns) <= MOST_COLUMNS else 3
+    for row in table.texts(digits, margins):
+        grid.add_row(*row)
+    screen = console()
+    if table.title:
+        screen.print(table.title, style="italic")
+    screen.print(grid)
+    if table.note:
+        show_note(table.note)
 
 
-def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """A table; columns of numbers stand to the right."""
-    table = Table(header_style="bold", box=None, pad_edge=False, show_header=any(columns))
-    for place, column in enumerate(columns):
-        numbers = all(isinstance(row[place], (int, float)) for row in rows) and bool(rows)
-        table.add_column(column, justify="right" if numbers else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(_cell(value) for value in row))
-    if title:
-        console().print(title, style="italic")
-    console().print(table)
+def _is_numeric(table: Table, position: int) -> bool:
+    cells = [row[position] for row in table.rows]
+    return bool(cells) and all(isinstance(cell, int | float | Estimate) for cell in cells)
 
 
-def _cell(value: object) -> str:
-    if value is None:
-        return "–"
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
+def show_note(text: str) -> None:
+    """Print a dim paragraph below a table."""
+    console().print(f"\n{text}", style="dim")
 
 
 def show_json(document: Any) -> None:
-    """One document on stdout, in letters that it can take."""
+    """Print one JSON document on stdout, escaping letters that stdout cannot encode."""
     takes_all = codecs.lookup(sys.stdout.encoding or "utf-8").name == "utf-8"
     print(json.dumps(document, ensure_ascii=not takes_all, indent=1))
 
 
 def bar(
-    steps: Iterator[Step], what: str, total: int, size: Callable[[Step], int] = lambda _: 1
+    steps: Iterator[Step], label: str, total: int, size: Callable[[Step], int] = lambda _: 1
 ) -> Iterator[Step]:
-    """The steps as they come, with a bar on a terminal; each is `size` of the total."""
+    """Steps as they come, with a progress bar on a terminal; each is `size` of the total."""
     from rich.progress import Progress
 
     screen = Console(stderr=True)
     with Progress(console=screen, transient=True, disable=not screen.is_terminal) as progress:
-        task = progress.add_task(what, total=total)
+        task = progress.add_task(label, total=total)
         for step in steps:
             yield step
             progress.advance(task, size(step))
 
 
 def notes(to_stderr: bool = False) -> Callable[[str], None]:
-    """Where a command's running remarks go: to stdout, or out of the way of a JSON document.
+    """Function that prints a command's remarks: to stdout, or away from a JSON document.
 
-    The work goes on where nobody reads them any more.
+    The command goes on where nobody reads the remarks any more.
     """
 
     def say(line: str) -> None:

@@ -11,6 +11,7 @@ from bert4rec.cli.model_flags import ModelFlags
 from bert4rec.cli.output import show_json, show_table
 from bert4rec.cli.request_flags import item_ids
 from bert4rec.errors import UsageError
+from bert4rec.tables import Table
 
 
 def add_flags(parser: ArgumentParser) -> None:
@@ -35,7 +36,7 @@ def run(args: Namespace) -> None:
         show_json(profile)
         return
     rows = [[name, _text(value)] for name, value in profile.items()]
-    show_table(f"user {args.user_id}", ["feature", "value"], rows)
+    show_table(Table(f"user {args.user_id}", ["feature", "value"], rows))
 
 
 def _text(value: Any) -> str:

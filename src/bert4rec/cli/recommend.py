@@ -14,6 +14,7 @@ from bert4rec.cli.output import bar, show_json, show_table
 from bert4rec.cli.recommendation_files import check_format, write_tables
 from bert4rec.cli.request_flags import HistoryFlags, RuleFlags
 from bert4rec.errors import DataError, UsageError
+from bert4rec.tables import Table
 
 if TYPE_CHECKING:
     from bert4rec.engine.answers import Recommendation, Recommendations
@@ -66,7 +67,7 @@ def _show(found: Recommendations, title: str, has_rules: bool) -> None:
     if has_rules:
         columns += ["moved by"]
     rows = [_row(item, has_ratings, has_rules) for item in found]
-    show_table(title, columns, rows)
+    show_table(Table(title, columns, rows))
 
 
 def _row(item: Recommendation, has_ratings: bool, has_rules: bool) -> list[object]:

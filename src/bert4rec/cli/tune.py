@@ -12,6 +12,7 @@ from jsonargparse import ArgumentParser, Namespace
 from bert4rec.cli.flags import add_run_settings, at_least_one, run_config
 from bert4rec.cli.output import notes, show_table
 from bert4rec.errors import DataError, UsageError
+from bert4rec.tables import Table
 
 if TYPE_CHECKING:
     from bert4rec.tuning.search import TrialResult
@@ -83,7 +84,7 @@ def _show(results: Sequence[TrialResult], settings: Sequence[str]) -> None:
         for result in results
     ]
     print()
-    show_table("trials, on validation", ["trial", *columns, *FIGURES, "state"], rows)
+    show_table(Table("trials, on validation", ["trial", *columns, *FIGURES, "state"], rows))
     for result in results:
         if result.reason:
             print(f"trial {result.number} failed: {result.reason}")

@@ -2,7 +2,7 @@
 
 Attribution methods are left to `bert4rec.explanation`, which the faithfulness study measures too.
 
-Legend: N events, V item rows, D width, X variants of one history, E events that are read.
+Legend: N events, V item rows, D width, X variants of one history.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import torch.nn.functional as functional
-from numpy.typing import NDArray
 from torch import Tensor
 
 from bert4rec.data.arrays import Ints
@@ -24,9 +23,11 @@ from bert4rec.engine.explanation_text import explanation_text
 from bert4rec.engine.ratings import expected_ratings
 from bert4rec.engine.raw_values import title_of
 from bert4rec.errors import UsageError
-from bert4rec.explanation.attribution import attribute, measured
+from bert4rec.explanation.attribution import attribute
 from bert4rec.explanation.integrated_gradients import integrated_gradients
-from bert4rec.ids import NO_TIME, UNKNOWN, RawId
+from bert4rec.explanation.side_information import with_stored_features, without_side_information
+from bert4rec.explanation.variants import score_item
+from bert4rec.ids import RawId
 from bert4rec.model.scorer import NetworkScorer
 
 Method = Literal["leave-one-out", "gradients"]
@@ -51,8 +52,8 @@ def explain_item(
 ) -> Explanation:
     """Explanation of an item's score for one user; `seen_N` holds forgotten items too."""
     full = with_stored_features(history, dataset)
-    hidden = without_each_feature(full)
-    found = measured(scorer.score, [full, *hidden.values()], seen_N, item)
+    hidden = without_side_information(full)
+    found = score_item(scorer.score, [full, *hidden.values()], seen_N, item)
     context_effect_X = found.score_X[0] - found.score_X[1:]
     ((expected_rating, rating_interval),) = expected_ratings(scorer, dataset, history, [item])
     explanation = Explanation(
@@ -72,31 +73,6 @@ def explain_item(
     return replace(explanation, sentence=explanation_text(explanation))
 
 
-def with_stored_features(history: Histories, dataset: PreparedDataset) -> Histories:
-    """History that names the stored user features too, so that each can be hidden alone."""
-    stored = dataset.user_feature_values(history.user_B)
-    return replace(history, user_features={**stored, **history.user_features})
-
-
-def without_each_feature(history: Histories) -> dict[str, Histories]:
-    """Variants of a history, each with one known feature of user or request hidden, by its name."""
-    variants = {}
-    if history.user_B[0] != UNKNOWN:
-        variants["user_id"] = replace(history, user_B=np.array([UNKNOWN]))
-    for name, value in history.user_features.items():
-        unknown = np.full_like(value, np.nan if _is_number(value) else UNKNOWN)
-        if not np.array_equal(value, unknown, equal_nan=_is_number(value)):
-            features = {**history.user_features, name: unknown}
-            variants[name] = replace(history, user_features=features)
-    if history.request_time_B[0] != NO_TIME:
-        variants["request_time"] = history.without_request_time()
-    return variants
-
-
-def _is_number(value: NDArray[Any]) -> bool:
-    return value.dtype.kind == "f"
-
-
 def _event_effects(
     scorer: NetworkScorer,
     dataset: PreparedDataset,
@@ -106,19 +82,19 @@ def _event_effects(
 ) -> Iterator[EventEffect]:
     """Effects of the events that the model reads, the most important first."""
     if method == "gradients":
-        effect_E = integrated_gradients(scorer, history, item)
-        first_read = len(history.item_N) - len(effect_E)
-        for event in np.argsort(-effect_E, kind="stable").tolist():
+        effect_N = integrated_gradients(scorer, history, item)
+        first_read = len(history.item_N) - len(effect_N)
+        for event in np.argsort(-effect_N, kind="stable").tolist():
             named = _event(dataset, history.item_N, first_read + event)
-            yield EventEffect(effect=effect_E[event].item(), **named)
+            yield EventEffect(effect=effect_N[event].item(), **named)
         return
     found = attribute(scorer, history, item)
-    for event in found.order_E:
+    for event in found.order_N:
         yield EventEffect(
-            effect=found.effect_E[event].item(),
-            effect_alone=found.alone_E[event].item(),
-            rank_without=found.rank_without_E[event].item(),
-            **_event(dataset, history.item_N, found.event_E[event].item()),
+            effect=found.effect_N[event].item(),
+            effect_alone=found.alone_effect_N[event].item(),
+            rank_without=found.rank_without_N[event].item(),
+            **_event(dataset, history.item_N, found.position_N[event].item()),
         )
 
 

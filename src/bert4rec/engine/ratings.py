@@ -11,7 +11,7 @@ import torch
 
 from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.histories import Histories
-from bert4rec.evaluation.calibration import rating_intervals
+from bert4rec.evaluation.rating_intervals import rating_intervals
 from bert4rec.model.scorer import NetworkScorer
 
 ExpectedRating = tuple[float, tuple[float, float]] | tuple[None, None]

@@ -23,7 +23,7 @@ from bert4rec.data.features import Feature, Kind
 from bert4rec.data.histories import Histories
 from bert4rec.data.sequences import last_events
 from bert4rec.data.splits import Split, training_counts
-from bert4rec.evaluation.interactions import owned_pairs, training_pairs
+from bert4rec.evaluation.interactions import distinct_training_pairs, training_pairs
 from bert4rec.ids import UNKNOWN
 from bert4rec.retrieval.scorers import Scorer
 
@@ -203,7 +203,7 @@ class ItemNeighbours:
 
 def _common_users(dataset: PreparedDataset, split: Split) -> Iterator[tuple[int, Ints, Ints]]:
     """For each item row: itself, how many users it shares with every item, and how many users every item has."""
-    (user_X, item_X), rows = owned_pairs(dataset, split), dataset.item_rows
+    (user_X, item_X), rows = distinct_training_pairs(dataset, split), dataset.item_rows
     count_V = np.bincount(item_X, minlength=rows)
     length_U = np.bincount(user_X, minlength=dataset.user_rows)
     start_U = offsets(length_U)[:-1]

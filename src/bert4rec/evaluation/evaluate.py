@@ -1,40 +1,47 @@
-"""Scores to places, places to a report. Users go by in pieces: nothing of size users × items is ever held.
+"""`evaluate`: from a scorer's scores to ranks, and from ranks to a report.
 
-Legend: B users of a piece, C cases, V item rows, K list length, R rating levels, S bins of probability, Q counts.
+Users go by in batches; nothing of size users × items is ever held.
+
+Legend: B users of a batch, C cases, V item rows, K items of a list, R rating levels, Z bins of
+probability, X three counts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from bert4rec.data.arrays import Floats, Ints
 from bert4rec.data.dataset import PreparedDataset
+from bert4rec.data.histories import Histories
 from bert4rec.data.splits import Cases, Split, Subset
 from bert4rec.errors import DataError
 from bert4rec.evaluation.beyond_accuracy import ItemTraits, beyond_accuracy_metrics, item_traits
 from bert4rec.evaluation.calibration import (
     calibration_metrics,
     count_in_bins,
-    interval_metrics,
     no_counts,
-    reliability_of,
+    reliability_table,
 )
-from bert4rec.evaluation.intervals import LEVEL, RESAMPLES, mean_and_interval
+from bert4rec.evaluation.intervals import mean_estimates
 from bert4rec.evaluation.metrics import rank_metrics, rating_metrics
+from bert4rec.evaluation.protocol import protocol_of, uses_request_time
+from bert4rec.evaluation.rating_intervals import interval_metrics
 from bert4rec.evaluation.report import Report
 from bert4rec.evaluation.slices import bands, slices
 from bert4rec.ids import PAD
 from bert4rec.retrieval.candidates import EXCLUDED, candidate_scores
 from bert4rec.retrieval.ranking import rank_of, top_k
 from bert4rec.retrieval.scorers import RatingScorer, Scorer
+from bert4rec.tables import Estimate
 
-LISTED = 10
+LIST_LENGTH = 10
 ERROR_DIGITS = 6
-"""Of a squared rating error: what is below differs between two ways to add the same numbers."""
+"""Digits of a stored squared error; later ones depend on the order of summation."""
 
 
 def evaluate(
@@ -47,130 +54,140 @@ def evaluate(
     batch_size: int = 64,
     seed: int = 0,
 ) -> Report:
-    """Asks the scorer every case of a split, over the whole catalogue, the user's whole history filtered.
+    """Report of a scorer on every case of a subset, over the whole catalogue.
 
-    With `request_time` the scorer knows when it is asked (the target's time). `seed` is that of the bootstrap.
+    The user's whole history is filtered. With `request_time` the scorer knows the time of the request,
+    which is the target's. `seed` is that of the bootstrap.
+
+    Raises DataError for a subset without cases.
     """
-    cases = split.cases(subset)
-    if not len(cases):
-        raise DataError(
-            f"{dataset.name}: split {split.name!r} has no {subset} cases; nobody can be asked"
-        )
-    traits, listed_V = item_traits(dataset, split), np.zeros(dataset.item_rows, dtype=bool)
-    answers = []
-    for piece in cases.batches(batch_size):
-        answers.append(_ask(scorer, dataset, piece, request_time, traits))
-        listed_V[answers[-1].listed] = True
-    rank_C = np.concatenate([answer.rank_B for answer in answers])
-    value_C = {
-        name: np.concatenate([answer.values[name] for answer in answers])
-        for name in answers[0].values
-    }
-    found = mean_and_interval({**rank_metrics(rank_C), **value_C}, seed)
-    reliability = reliability_of(
-        np.sum([answer.count_QRS for answer in answers], axis=0), dataset.rating_levels
-    )
+    cases = cases_of(dataset, split, subset)
+    traits = item_traits(dataset, split)
+    listed_V = np.zeros(dataset.item_rows, dtype=bool)
+    results = []
+    for batch in cases.batches(batch_size):
+        result = _evaluate_batch(scorer, dataset, batch, request_time, traits)
+        listed_V[result.listed] = True
+        results.append(result)
+    rank_C = np.concatenate([result.rank_B for result in results])
+    value_C = joined([result.values for result in results])
+    counts = np.sum([result.count_XRZ for result in results], axis=0)
+    reliability = reliability_table(counts, dataset.rating_levels)
+    catalogue_coverage = float(listed_V.sum() / dataset.num_items)
+    without_interval = {**calibration_metrics(reliability), "coverage@10": catalogue_coverage}
+    knows_time = request_time and uses_request_time(scorer, dataset)
     return Report(
         name=scorer.name,
         metrics={
-            **{name: mean for name, (mean, _) in found.items()},
-            **calibration_metrics(reliability),
-            "coverage@10": float(listed_V.sum() / dataset.num_items),
+            **mean_estimates({**rank_metrics(rank_C), **value_C}, seed),
+            **{name: Estimate(value) for name, value in without_interval.items()},
         },
-        intervals={name: interval for name, (_, interval) in found.items()},
-        protocol=protocol_of(
-            dataset, split, subset, request_time and can_know_the_time(scorer, dataset), seed
-        ),
+        protocol=protocol_of(dataset, split, subset, knows_time, seed),
         slices=slices(dataset, split, cases, rank_C),
         rank_C=rank_C,
         band_C=bands(dataset, split, cases),
         reliability=reliability,
-        squared_error_C=value_C["rating_rmse"].round(ERROR_DIGITS)
-        if "rating_rmse" in value_C
-        else None,
+        squared_error_C=_stored_errors(value_C),
     )
 
 
 def evaluate_rows(
-    scorer: Scorer,
-    dataset: PreparedDataset,
-    split: Split,
-    subset: Subset,
-    batch_size: int = 64,
+    scorer: Scorer, dataset: PreparedDataset, split: Split, subset: Subset, batch_size: int = 64
 ) -> dict[str, Report]:
-    """The reports of a model, the request time known first; unknown alone where data or model do without."""
-    known = {"request_time_on": True} if can_know_the_time(scorer, dataset) else {}
+    """Reports of a model with the request time known, first, and unknown.
+
+    There is only the second where the data or the model has no request times.
+    """
+    known = {"request_time_on": True} if uses_request_time(scorer, dataset) else {}
     return {
         row: evaluate(
-            scorer, dataset, split, subset=subset, request_time=request_time, batch_size=batch_size
+            scorer,
+            dataset,
+            split,
+            subset=subset,
+            request_time=request_time,
+            batch_size=batch_size,
         )
         for row, request_time in {**known, "request_time_off": False}.items()
     }
 
 
-def can_know_the_time(scorer: Scorer, dataset: PreparedDataset) -> bool:
-    """Whether there is a time to know and the scorer reads it: a network may have been trained without."""
-    return dataset.has_times and getattr(scorer, "reads_request_time", True)
+def cases_of(dataset: PreparedDataset, split: Split, subset: Subset) -> Cases:
+    """Cases of a subset. Raises DataError where there is none."""
+    cases = split.cases(subset)
+    if not len(cases):
+        raise DataError(
+            f"{dataset.name}: split {split.name!r} has no {subset} cases; nobody can be ranked for"
+        )
+    return cases
+
+
+def target_items(dataset: PreparedDataset, cases: Cases) -> Tensor:
+    """Item rows `[C]` of the targets."""
+    return torch.from_numpy(dataset.item_N[cases.target_C].astype(np.int64))
+
+
+def true_ratings(dataset: PreparedDataset, cases: Cases) -> Floats:
+    """Rating of each target, NaN where it has none."""
+    row_C = np.asarray(dataset.rating_N[cases.target_C]).astype(np.int64)
+    # Row 0 is NO_RATING.
+    return np.append(np.nan, dataset.rating_levels)[row_C]
+
+
+def joined(batches: Sequence[Mapping[str, Floats]]) -> dict[str, Floats]:
+    """Columns of all batches, end to end, by name."""
+    return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
 
 
 @dataclass(frozen=True)
-class _Answers:
-    """What is kept of a piece."""
+class _BatchResult:
+    """Figures kept of one batch."""
 
     rank_B: Ints
     values: Mapping[str, Floats]
     """Every other metric's `[B]`, by name."""
     listed: Ints
-    """The items in anybody's list."""
-    count_QRS: Floats
-    """How often which rating level was given which probability, and came (`count_in_bins`)."""
+    """Items in anybody's list."""
+    count_XRZ: Floats
+    """Counts of stated probabilities, as `count_in_bins` makes them."""
 
 
-def _ask(
-    scorer: Scorer, dataset: PreparedDataset, piece: Cases, request_time: bool, traits: ItemTraits
-) -> _Answers:
-    histories = piece.histories(dataset, request_time)
-    target_B = torch.from_numpy(dataset.item_N[piece.target_C].astype(np.int64))
+def _evaluate_batch(
+    scorer: Scorer, dataset: PreparedDataset, cases: Cases, request_time: bool, traits: ItemTraits
+) -> _BatchResult:
+    histories = cases.histories(dataset, request_time)
+    target_B = target_items(dataset, cases)
     score_BV = candidate_scores(scorer, histories, seen=histories, target_B=target_B)
-    best_BK, score_BK = top_k(score_BV, min(LISTED, dataset.num_items))
-    item_BK: Ints = (
-        best_BK.where(score_BK > EXCLUDED, PAD).cpu().numpy()
-    )  # who has seen nearly everything gets a short list
-    values, count_QRS = beyond_accuracy_metrics(item_BK, traits), no_counts()
+    item_BK = _top_items(score_BV, min(LIST_LENGTH, dataset.num_items))
+    values, count_XRZ = beyond_accuracy_metrics(item_BK, traits), no_counts()
     if isinstance(scorer, RatingScorer) and scorer.predicts_ratings and len(dataset.rating_levels):
-        likely_BR = scorer.rating_distribution(histories, target_B).cpu().numpy()
-        rating_B = np.asarray(dataset.rating_N[piece.target_C])
-        values |= rating_metrics(likely_BR @ dataset.rating_levels - true_ratings(dataset, piece))
-        values |= interval_metrics(likely_BR, rating_B)
-        count_QRS = count_in_bins(likely_BR, rating_B)
+        rating_values, count_XRZ = _rating_metrics(scorer, dataset, cases, histories, target_B)
+        values |= rating_values
     rank_B = rank_of(score_BV, target_B.to(score_BV.device)).cpu().numpy()
-    return _Answers(rank_B, values, item_BK[item_BK != PAD], count_QRS)
+    return _BatchResult(rank_B, values, item_BK[item_BK != PAD], count_XRZ)
 
 
-def true_ratings(dataset: PreparedDataset, cases: Cases) -> Floats:
-    """The rating of each target, NaN where it has none."""
-    row_C = np.asarray(dataset.rating_N[cases.target_C]).astype(np.int64)
-    return np.append(np.nan, dataset.rating_levels)[row_C]  # row 0 is NO_RATING
+def _top_items(score_BV: Tensor, k: int) -> Ints:
+    """Top-k items `[B, K]`, PAD where a user has fewer candidates left."""
+    item_BK, score_BK = top_k(score_BV, k)
+    return item_BK.where(score_BK > EXCLUDED, PAD).cpu().numpy()
 
 
-def protocol_of(
-    dataset: PreparedDataset, split: Split, subset: Subset, request_time: bool, seed: int
-) -> dict[str, str | int | bool]:
-    """Everything that a number depends on besides the model."""
-    cases = split.cases(subset)
-    ties = {"event_ties": dataset.ties} if dataset.ties != "file" else {}
-    return {
-        "dataset": dataset.name,
-        "dataset_checksum": dataset.checksum,
-        "split": split.name,
-        "split_checksum": split.checksum,
-        "subset": subset,
-        "users": len(cases),
-        "items": dataset.num_items,
-        "candidates": f"all {dataset.num_items} items",
-        "filter": "the user's whole history",
-        "ties": "against the model",
-        **ties,
-        "request_time": request_time,
-        "intervals": f"{LEVEL:.0%} bootstrap over users, {RESAMPLES} resamples, seed {seed}",
-    }
+def _rating_metrics(
+    scorer: RatingScorer,
+    dataset: PreparedDataset,
+    cases: Cases,
+    histories: Histories,
+    target_B: Tensor,
+) -> tuple[dict[str, Floats], Floats]:
+    """Errors and intervals of the predicted ratings, and the counts of their probabilities."""
+    probability_BR = scorer.rating_distribution(histories, target_B).cpu().numpy()
+    rating_B = np.asarray(dataset.rating_N[cases.target_C])
+    error_B = probability_BR @ dataset.rating_levels - true_ratings(dataset, cases)
+    metrics = {**rating_metrics(error_B), **interval_metrics(probability_BR, rating_B)}
+    return metrics, count_in_bins(probability_BR, rating_B)
+
+
+def _stored_errors(value_C: Mapping[str, Floats]) -> Floats | None:
+    error_C = value_C.get("rating_rmse")
+    return None if error_C is None else error_C.round(ERROR_DIGITS)

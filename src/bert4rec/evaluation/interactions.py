@@ -1,6 +1,6 @@
-"""The training events as pairs of user and item: what counting baselines and the traits of items start from.
+"""Training events as pairs of user and item, from which baselines and item traits start.
 
-Legend: N training events, X different pairs among them.
+Legend: N training events, X distinct pairs among them.
 """
 
 from __future__ import annotations
@@ -13,17 +13,16 @@ from bert4rec.data.splits import Split, training_events
 
 
 def training_pairs(dataset: PreparedDataset, split: Split) -> tuple[Ints, Ints]:
-    """The user row and the item row of every training event, in the dataset's order."""
+    """User row and item row of every training event, in the dataset's order."""
     event_N = training_events(dataset, split)
     user_N = np.searchsorted(np.asarray(dataset.start_U1), event_N, side="right") - 1
     return user_N, np.asarray(dataset.item_N)[event_N].astype(np.int64)
 
 
-def owned_pairs(dataset: PreparedDataset, split: Split) -> tuple[Ints, Ints]:
-    """The same, each pair once, by user and then by item."""
+def distinct_training_pairs(dataset: PreparedDataset, split: Split) -> tuple[Ints, Ints]:
+    """User row and item row of every distinct pair, by user and then by item."""
     user_N, item_N = training_pairs(dataset, split)
-    key_N = np.sort(
-        user_N * dataset.item_rows + item_N
-    )  # np.unique hashes, and takes ten times as long (numpy 2.4)
+    # np.unique hashes, and takes ten times as long (numpy 2.4).
+    key_N = np.sort(user_N * dataset.item_rows + item_N)
     key_X = key_N[np.flatnonzero(np.diff(key_N, prepend=-1))]
     return key_X // dataset.item_rows, key_X % dataset.item_rows

@@ -1,6 +1,8 @@
-"""Bootstrap over users: how far a mean would move if other users had been asked.
+"""Means of metrics with bootstrap intervals over users.
 
-Legend: C cases (users), R resamples, X metrics.
+Which metrics there are is left to `metrics`, tests of significance to `comparison`.
+
+Legend: C cases (users), Y resamples, X metrics side by side.
 """
 
 from __future__ import annotations
@@ -11,112 +13,96 @@ import numpy as np
 
 from bert4rec.data.arrays import Floats
 from bert4rec.evaluation.metrics import mean_of
+from bert4rec.tables import Estimate
 
 RESAMPLES = 1000
 LEVEL = 0.95
-COUNTS_IN_PIECE = 2**22
-"""Users times resamples that are drawn at once: what bounds the memory."""
+COUNTS_AT_ONCE = 2**22
+"""Users times resamples drawn at once; bounds the memory."""
 
 
-def mean_and_interval(
-    value_C: Mapping[str, Floats], seed: int = 0
-) -> dict[str, tuple[float, tuple[float, float]]]:
-    """The mean of each column and its 95 % percentile interval (Efron 1979), all columns on the same resamples.
+def mean_estimates(value_C: Mapping[str, Floats], seed: int = 0) -> dict[str, Estimate]:
+    """Mean of each metric with its 95 % percentile interval (Efron 1979).
 
-    Cases whose value is NaN have none and do not count; a column without any value is left out.
+    All metrics share the same resamples. Cases whose value is NaN do not count. A metric without any
+    value is left out.
     """
     known = {name: column_C for name, column_C in value_C.items() if not np.isnan(column_C).all()}
-    return {
-        name: _with_edges(mean_of(name, mean_R))
-        for name, mean_R in _resampled_means(known, seed).items()
-    }
+    mean_Y = _resampled_means(known, seed)
+    return {name: _estimate(mean_of(name, mean_Y[name])) for name in known}
 
 
-def difference_and_interval(
+def difference_estimates(
     first_C: Mapping[str, Floats], second_C: Mapping[str, Floats], seed: int = 0
-) -> dict[str, tuple[float, tuple[float, float]]]:
-    """The same of the first's metric minus the second's, on the same resamples; cases that one lacks do not count.
+) -> dict[str, Estimate]:
+    """Difference of each metric, first minus second, on the same resamples of the same users.
 
-    Of metrics, not of cases: the RMSEs of a resample are subtracted after their roots are taken.
+    Cases that one of the two lacks do not count. Metrics are subtracted, not cases: the RMSEs of a
+    resample are subtracted after their roots are taken.
     """
-    first, second = _paired_means(first_C, second_C, seed)
+    first_Y, second_Y = _paired_means(first_C, second_C, seed)
     return {
-        name: _with_edges(mean_of(name, first[name]) - mean_of(name, second[name]))
-        for name in first
+        name: _estimate(mean_of(name, first_Y[name]) - mean_of(name, second_Y[name]))
+        for name in first_Y
     }
 
 
-def loss_and_interval(
+def relative_loss_estimates(
     before_C: Mapping[str, Floats], after_C: Mapping[str, Floats], seed: int = 0
-) -> dict[str, tuple[float, tuple[float, float]]]:
-    """The share of each of the first's means that the second lacks, likewise; where there is nothing to lose, none."""
-    before, after = _paired_means(before_C, after_C, seed)
-    return {
-        name: _with_edges(1 - after[name] / before[name])
-        for name in before
-        if (before[name] > 0).all()
-    }
+) -> dict[str, Estimate]:
+    """Share of each mean that is lost, `1 − after / before`, on the same resamples.
+
+    A metric whose mean before is zero in any resample is left out.
+    """
+    before_Y, after_Y = _paired_means(before_C, after_C, seed)
+    positive = [name for name in before_Y if (before_Y[name] > 0).all()]
+    return {name: _estimate(1 - after_Y[name] / before_Y[name]) for name in positive}
 
 
 def _paired_means(
     first_C: Mapping[str, Floats], second_C: Mapping[str, Floats], seed: int
 ) -> tuple[dict[str, Floats], dict[str, Floats]]:
-    """The means of both over the cases that both know, and those of all resamples."""
-    pairs = {
-        name: _where_both_known(column_C, second_C[name]) for name, column_C in first_C.items()
-    }
-    pairs = {name: pair for name, pair in pairs.items() if not np.isnan(pair).all()}
-    first, second = (
-        _resampled_means({name: pair[side] for name, pair in pairs.items()}, seed)
-        for side in (0, 1)
-    )
-    return first, second
+    """Means `[1 + Y]` of both over the cases that both have; metrics without such a case are left out."""
+    first, second = {}, {}
+    for name, column_C in first_C.items():
+        unknown_C = np.isnan(column_C) | np.isnan(second_C[name])
+        if not unknown_C.all():
+            first[name] = np.where(unknown_C, np.nan, column_C)
+            second[name] = np.where(unknown_C, np.nan, second_C[name])
+    return _resampled_means(first, seed), _resampled_means(second, seed)
 
 
-def _where_both_known(first_C: Floats, second_C: Floats) -> Floats:
-    pair_2C = np.stack([first_C, second_C]).astype(float)
-    return np.where(np.isnan(pair_2C).any(0), np.nan, pair_2C)
-
-
-def _with_edges(value_R: Floats) -> tuple[float, tuple[float, float]]:
-    """The first value, that of the cases as they are, and the edges that hold 95 % of the others."""
-    low, high = np.nanquantile(value_R[1:], [(1 - LEVEL) / 2, (1 + LEVEL) / 2]).tolist()
-    return float(value_R[0]), (low, high)
+def _estimate(value_Y: Floats) -> Estimate:
+    """First value, that of the cases as they are, and the edges that hold 95 % of the others."""
+    low, high = np.nanquantile(value_Y[1:], [(1 - LEVEL) / 2, (1 + LEVEL) / 2]).tolist()
+    return Estimate(float(value_Y[0]), low, high)
 
 
 def _resampled_means(value_C: Mapping[str, Floats], seed: int) -> dict[str, Floats]:
-    """Each column's mean over the known cases, and after it those of all resamples."""
+    """Mean of each metric over its known cases, followed by the mean in every resample."""
     if not value_C:
         return {}
-    value_CX = np.stack(
-        [np.asarray(column_C, dtype=float) for column_C in value_C.values()], axis=1
-    )
-    as_it_is_RC = np.ones((1, len(value_CX)))
-    mean_RX = np.concatenate(
-        [
-            _weighted_mean(count_RC, value_CX)
-            for count_RC in (as_it_is_RC, *_draws(len(value_CX), seed))
-        ]
-    )
-    return dict(zip(value_C, mean_RX.T, strict=True))
+    columns = [np.asarray(column_C, dtype=float) for column_C in value_C.values()]
+    value_CX = np.stack(columns, axis=1)
+    all_once_YC = np.ones((1, len(value_CX)))
+    counts = [all_once_YC, *_draws(len(value_CX), seed)]
+    mean_YX = np.concatenate([_weighted_means(count_YC, value_CX) for count_YC in counts])
+    return dict(zip(value_C, mean_YX.T, strict=True))
 
 
 def _draws(cases: int, seed: int) -> Iterator[Floats]:
-    """How often each user was drawn, `[resamples, cases]`, piece by piece."""
-    random, done = np.random.default_rng(seed), 0
-    while done < RESAMPLES:
-        resamples = min(RESAMPLES - done, max(1, COUNTS_IN_PIECE // cases))
-        drawn_RC = (
-            random.integers(0, cases, (resamples, cases)) + np.arange(resamples)[:, None] * cases
-        )
-        yield (
-            np.bincount(drawn_RC.ravel(), minlength=resamples * cases)
-            .reshape(resamples, cases)
-            .astype(float)
-        )
-        done += resamples
+    """Number of times each user is drawn in each resample `[Y, C]`, some resamples at a time."""
+    random = np.random.default_rng(seed)
+    at_once = max(1, COUNTS_AT_ONCE // cases)
+    for first in range(0, RESAMPLES, at_once):
+        resamples = min(at_once, RESAMPLES - first)
+        drawn_YC = random.integers(0, cases, (resamples, cases))
+        drawn_YC += np.arange(resamples)[:, None] * cases
+        count_X = np.bincount(drawn_YC.ravel(), minlength=resamples * cases)
+        yield count_X.reshape(resamples, cases).astype(float)
 
 
-def _weighted_mean(count_RC: Floats, value_CX: Floats) -> Floats:
-    known_RX = count_RC @ (~np.isnan(value_CX)).astype(float)
-    return (count_RC @ np.nan_to_num(value_CX)) / np.where(known_RX > 0, known_RX, np.nan)
+def _weighted_means(count_YC: Floats, value_CX: Floats) -> Floats:
+    """Mean of every metric in every resample, NaN where a resample has no known case."""
+    known_YX = count_YC @ (~np.isnan(value_CX)).astype(float)
+    return (count_YC @ np.nan_to_num(value_CX)) / np.where(known_YX > 0, known_YX, np.nan)

@@ -1,6 +1,6 @@
-"""Metrics of one user each: of the place of the one relevant item, and of a predicted rating.
+"""Metrics of one user each: from the rank of the only relevant item, and from a predicted rating.
 
-What the lists are like, right or wrong, is left to `lists`; averages with intervals to `intervals`.
+Metrics beyond accuracy are left to `beyond_accuracy`, averages with intervals to `intervals`.
 
 Legend: C cases (users).
 """
@@ -16,9 +16,10 @@ NDCG_AT = (5, 10, 20)
 
 
 def rank_metrics(rank_C: Ints) -> dict[str, Floats]:
-    """Hit@K, NDCG@K and the reciprocal rank of every case, from the place (1 is best) of its only relevant item.
+    """Hit@K, NDCG@K and the reciprocal rank of every case, from the rank (1 is best) of its target.
 
-    With one relevant item the ideal DCG is 1, so NDCG@K is 1 / log2(place + 1) within the first K, else 0.
+    The target is the only relevant item. The ideal DCG is then 1, so NDCG@K is 1 / log2(rank + 1) within
+    the first K, else 0.
     """
     rank_C = np.asarray(rank_C, dtype=np.int64)
     gain_C = 1 / np.log2(rank_C + 1)
@@ -29,16 +30,16 @@ def rank_metrics(rank_C: Ints) -> dict[str, Floats]:
     }
 
 
-def summarise(rank_C: Ints) -> dict[str, float]:
-    """The means of `rank_metrics`."""
+def mean_rank_metrics(rank_C: Ints) -> dict[str, float]:
+    """Mean of each of the `rank_metrics`."""
     return {name: float(value_C.mean()) for name, value_C in rank_metrics(rank_C).items()}
 
 
 def rating_metrics(error_C: Floats) -> dict[str, Floats]:
-    """Squared and absolute error of every predicted rating; their means are the MAE and, under a root, the RMSE."""
+    """Squared and absolute error of each predicted rating, as the RMSE and the MAE average them."""
     return {"rating_rmse": error_C**2, "rating_mae": np.abs(error_C)}
 
 
 def mean_of(name: str, mean: Floats) -> Floats:
-    """The metric that a mean of cases stands for: its root for an RMSE, else the mean itself."""
+    """Metric that a mean over cases stands for: its root for an RMSE, else the mean itself."""
     return np.sqrt(mean) if name == "rating_rmse" else mean

@@ -1,6 +1,6 @@
-"""The same metrics for parts of the users: short and long histories, rare and popular items, every demographic value.
+"""Metrics on parts of the users: history length, item popularity, and every demographic value.
 
-Parts that two reports are compared in are told apart case by case (`bands`, `paired_parts`).
+The parts that two reports are compared on are marked case by case (`bands`, `paired_parts`).
 
 Legend: C cases (users).
 """
@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
-from bert4rec.data.arrays import Ints
+from bert4rec.data.arrays import Ints, Mask
 from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.features import Feature, Kind
 from bert4rec.data.splits import Cases, Split
@@ -24,89 +23,117 @@ from bert4rec.ids import UNKNOWN
 
 LENGTHS = (20, 50, 100, 200)
 POPULARITY = {"most popular 10 %": 0.9, "next 40 %": 0.5, "least popular 50 %": 0.0}
-"""Items by the share of the others that have fewer training events: name to the lowest share."""
+"""Bands of items: name to the lowest share of other items that have fewer training events."""
 PAIRED = {
     "short histories": ("history length", ("0–19", "20–49")),
     "longer histories": ("history length", ("50–99", "100–199", "200 and more")),
     "rare items": ("item popularity", ("least popular 50 %",)),
     "popular items": ("item popularity", ("most popular 10 %", "next 40 %")),
 }
-"""The parts that two reports are compared in: bands of a slice that together hold enough users (MovieLens 1M: 1,793
-short histories, 634 rare items; its shortest histories alone, under 20 events, are 86)."""
+"""Parts that two reports are compared on: bands of a slice that together hold enough users.
+
+MovieLens 1M has 1,793 short histories and 634 rare items; its shortest histories alone, under 20
+events, are 86.
+"""
 _BANDED = {name for name, _ in PAIRED.values()}
 MOST_VALUES = 30
-"""A feature with more values than this is no slice, unless its values are years."""
+"""Values of a feature that still makes a slice; a feature of years may have more."""
+
+Part: TypeAlias = tuple[str, str, Mask]
+"""Slice, value, and the mask of its cases."""
 
 
 def slices(
     dataset: PreparedDataset, split: Split, cases: Cases, rank_C: Ints
 ) -> dict[str, list[dict[str, Any]]]:
-    """For each way to part the cases its parts: value, users, hit@10 and ndcg@10."""
+    """Parts of each slice: value, users, hit@10 and ndcg@10; parts without users are left out."""
     metrics = rank_metrics(rank_C)
-    parted: dict[str, list[dict[str, Any]]] = {}
-    for name, value, mask_C in _parts(dataset, split, cases):
-        if mask_C.any():
-            means = {
-                metric: float(metrics[metric][mask_C].mean()) for metric in ("hit@10", "ndcg@10")
-            }
-            parted.setdefault(name, []).append(
-                {"value": value, "users": int(mask_C.sum()), **means}
-            )
-    return parted
+    parts: dict[str, list[dict[str, Any]]] = {}
+    for name, value, mask_C in _filled_parts(dataset, split, cases):
+        part = {
+            "value": value,
+            "users": int(mask_C.sum()),
+            "hit@10": float(metrics["hit@10"][mask_C].mean()),
+            "ndcg@10": float(metrics["ndcg@10"][mask_C].mean()),
+        }
+        parts.setdefault(name, []).append(part)
+    return parts
 
 
 def bands(dataset: PreparedDataset, split: Split, cases: Cases) -> dict[str, Ints]:
-    """For history length and item popularity the place of each case's part in the list that `slices` gives."""
-    masks: dict[str, list[Any]] = {}
-    for name, _, mask_C in _parts(dataset, split, cases):
-        if name in _BANDED and mask_C.any():
+    """Index of each case's part in the list that `slices` gives, for the slices of `PAIRED`."""
+    masks: dict[str, list[Mask]] = {}
+    for name, _, mask_C in _filled_parts(dataset, split, cases):
+        if name in _BANDED:
             masks.setdefault(name, []).append(mask_C)
     return {name: np.stack(parts).argmax(0) for name, parts in masks.items()}
 
 
 def paired_parts(
-    parted: Mapping[str, Sequence[Mapping[str, Any]]], band_C: Mapping[str, Ints]
-) -> dict[str, NDArray[np.bool_]]:
-    """Which cases belong to each of `PAIRED` that has any; empty where `band_C` is."""
-    found = {}
+    parts: Mapping[str, Sequence[Mapping[str, Any]]], band_C: Mapping[str, Ints]
+) -> dict[str, Mask]:
+    """Mask of the cases of each of `PAIRED` that has any; empty where `band_C` is."""
+    masks = {}
     for part, (name, values) in PAIRED.items():
         if name in band_C:
-            rows = [row for row, entry in enumerate(parted[name]) if entry["value"] in values]
-            found[part] = np.isin(band_C[name], rows)
-    return {part: mask_C for part, mask_C in found.items() if mask_C.any()}
+            rows = [row for row, entry in enumerate(parts[name]) if entry["value"] in values]
+            masks[part] = np.isin(band_C[name], rows)
+    return {part: mask_C for part, mask_C in masks.items() if mask_C.any()}
 
 
-def _parts(dataset: PreparedDataset, split: Split, cases: Cases) -> Iterator[tuple[str, str, Any]]:
-    length_C = cases.target_C - cases.start_C
+def _filled_parts(dataset: PreparedDataset, split: Split, cases: Cases) -> Iterator[Part]:
+    """Parts that hold at least one case."""
+    item_C = np.asarray(dataset.item_N[cases.target_C])
+    for part in (
+        *_by_length(cases.target_C - cases.start_C),
+        *_by_popularity(item_popularity(dataset, split)[item_C]),
+        *_by_user_feature(dataset, cases.user_C),
+        *_by_item_feature(dataset, item_C),
+    ):
+        if part[2].any():
+            yield part
+
+
+def _by_length(length_C: Ints) -> Iterator[Part]:
     edges = [0, *LENGTHS, np.iinfo(np.int64).max]
     for low, high in pairwise(edges):
         label = f"{low}–{high - 1}" if high <= LENGTHS[-1] else f"{low} and more"
         yield "history length", label, (length_C >= low) & (length_C < high)
-    item_C = np.asarray(dataset.item_N[cases.target_C])
-    popularity_C = item_popularity(dataset, split)[item_C]
+
+
+def _by_popularity(popularity_C: np.ndarray) -> Iterator[Part]:
     above = np.inf
     for label, lowest in POPULARITY.items():
         yield "item popularity", label, (popularity_C >= lowest) & (popularity_C < above)
         above = lowest
+
+
+def _by_user_feature(dataset: PreparedDataset, user_C: Ints) -> Iterator[Part]:
     for feature, table in dataset.user_features.values():
         if feature.kind is Kind.CATEGORICAL and feature.rows <= MOST_VALUES:
-            yield from _by_value(feature, np.asarray(table)[cases.user_C])
+            yield from _by_value(feature, np.asarray(table)[user_C])
+
+
+def _by_item_feature(dataset: PreparedDataset, item_C: Ints) -> Iterator[Part]:
     for feature, table in dataset.item_features.values():
-        if feature.kind is Kind.CATEGORICAL:
-            yield from _by_value_or_decade(feature, np.asarray(table)[item_C])
+        if feature.kind is not Kind.CATEGORICAL:
+            continue
+        value_C = np.asarray(table)[item_C]
+        if feature.decades:
+            yield from _by_decade(feature, value_C)
+        elif feature.rows <= MOST_VALUES:
+            yield from _by_value(feature, value_C)
 
 
-def _by_value(feature: Feature, value_C: Ints) -> Iterator[tuple[str, str, Any]]:
+def _by_value(feature: Feature, value_C: Ints) -> Iterator[Part]:
+    labels = feature.labels or {}
     for row, value in enumerate(feature.values, 1):
-        yield feature.name, (feature.labels or {}).get(str(value), str(value)), value_C == row
+        yield feature.name, labels.get(str(value), str(value)), value_C == row
     yield feature.name, "unknown", value_C == UNKNOWN
 
 
-def _by_value_or_decade(feature: Feature, value_C: Ints) -> Iterator[tuple[str, str, Any]]:
-    if feature.decades:
-        year_C = np.array([0, *feature.values])[value_C]
-        for decade in feature.decades:
-            yield feature.name, f"{decade}s", year_C // 10 * 10 == decade
-        yield feature.name, "unknown", value_C == UNKNOWN
-    elif feature.rows <= MOST_VALUES:
-        yield from _by_value(feature, value_C)
+def _by_decade(feature: Feature, value_C: Ints) -> Iterator[Part]:
+    year_C = np.array([0, *feature.values])[value_C]
+    for decade in feature.decades:
+        yield feature.name, f"{decade}s", year_C // 10 * 10 == decade
+    yield feature.name, "unknown", value_C == UNKNOWN

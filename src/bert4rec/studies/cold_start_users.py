@@ -1,19 +1,18 @@
-"""The k-shot curve: how well people are answered whom the model never saw, after so many of their events.
+"""Few-shot curve: ranking for cold-start users after 0, 1, 3, … of their events.
 
-Every row asks for the same event of the same users and is shown the last k events before it. What is shown is struck
-out, what is not shown the system does not know; the target stays a candidate.
+Every row ranks the same target of the same users and is given the last k events before it. Given events
+are filtered. Earlier events are unknown to the scorer; their items and the target stay candidates.
 
-Legend: C cases (users), K numbers of events.
+Legend: C cases (users), B users of a batch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-import torch
 
 from bert4rec.data.arrays import Floats, Ints
 from bert4rec.data.dataset import PreparedDataset
@@ -22,81 +21,100 @@ from bert4rec.data.split_rules import COLD_START_TARGET
 from bert4rec.data.splits import Cases, Split, Subset
 from bert4rec.errors import DataError
 from bert4rec.evaluation.baselines import Popularity, PopularityByGroup, SequentialRules
-from bert4rec.evaluation.evaluate import can_know_the_time, protocol_of
-from bert4rec.evaluation.intervals import difference_and_interval, mean_and_interval
-from bert4rec.evaluation.metrics import rank_metrics
-from bert4rec.evaluation.report import COMPARED, protocol_line, sign_flip_p_value
+from bert4rec.evaluation.comparison import (
+    COMPARED,
+    PairedDifferences,
+    compared_metrics,
+    paired_differences,
+)
+from bert4rec.evaluation.evaluate import target_items
+from bert4rec.evaluation.intervals import mean_estimates
+from bert4rec.evaluation.protocol import protocol_line, protocol_of, uses_request_time
 from bert4rec.retrieval.ranking import target_rank
 from bert4rec.retrieval.scorers import Scorer
-from bert4rec.studies.folds import protocol_of_folds
+from bert4rec.studies.folds import pooled_protocol
+from bert4rec.studies.progress import Progress, no_progress
+from bert4rec.tables import Estimate, Table, to_plain
 
-SHOTS = (0, 1, 3, 5, 10, COLD_START_TARGET - 1)
-MODEL, NO_DEMOGRAPHICS, NO_TIME_TOLD = (
-    "model",
-    "model without demographics",
-    "model, request time unknown",
-)
+EVENT_COUNTS = (0, 1, 3, 5, 10, COLD_START_TARGET - 1)
+"""Numbers of events that a row is given."""
+MODEL = "model"
+NO_DEMOGRAPHICS = "model without demographics"
+NO_REQUEST_TIME = "model, request time unknown"
 
-Found = Mapping[str, tuple[float, tuple[float, float]]]
-"""Value and 95 % interval of each metric."""
-Told = Callable[[Histories], Histories]
-"""What a row is told of the histories."""
+Change = Callable[[Histories], Histories]
+"""Change to the histories before a row's scorer reads them."""
+Claim = tuple[str, str, Sequence[int]]
+"""Two rows that are compared, and the numbers of events they are compared after."""
 
 
 @dataclass(frozen=True)
-class Difference:
-    """How far the first row is above the second, on the same users."""
+class RowDifference:
+    """Differences of two rows on the same users, first minus second."""
 
     first: str
     second: str
-    values: Mapping[int, Found]
-    """By the number of events shown."""
-    p_values: Mapping[int, Mapping[str, float]]
-    """Of the paired sign-flip test."""
+    by_events: Mapping[int, PairedDifferences]
+    """By the number of events given."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        entries = [_difference_entry(k, found) for k, found in self.by_events.items()]
+        return {"first": self.first, "second": self.second, "by_events": entries}
 
 
 @dataclass(frozen=True)
 class ColdStartUsers:
-    """Hit@10 and NDCG@10 of every row by the number of events shown, and what is claimed of the rows."""
+    """Hit@10 and NDCG@10 of every row by the number of events given, and differences of rows."""
 
     protocol: Mapping[str, Any]
-    values: Mapping[str, Mapping[int, Found]]
-    differences: Sequence[Difference]
+    values: Mapping[str, Mapping[int, Mapping[str, Estimate]]]
+    """By row, number of events and metric."""
+    differences: Sequence[RowDifference]
     rank_C: Mapping[str, Mapping[int, Ints]] = field(repr=False)
-    """The place of each case's target, by row and number of events shown: what folds are pooled from."""
+    """Rank of each case's target, by row and number of events; folds are pooled from it."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
+        rows = {
+            name: [{"k": k, **to_plain(metrics)} for k, metrics in by_events.items()]
+            for name, by_events in self.values.items()
+        }
+        differences = [difference.to_dict() for difference in self.differences]
+        return {"protocol": dict(self.protocol), "rows": rows, "differences": differences}
+
+    def tables(self) -> list[Table]:
+        """A table of the rows and one of the differences for each metric; the last has the protocol."""
+        tables = [self._table(metric, of) for metric in COMPARED for of in ("rows", "differences")]
+        return [*tables[:-1], replace(tables[-1], note=protocol_line(self.protocol))]
+
+    def _table(self, metric: str, of: str) -> Table:
+        if of == "rows":
+            title, lines = f"{metric} after k events", self.values
+        else:
+            title, lines = f"difference of {metric}", self._difference_lines()
+        rows = [
+            [name, *(by_events.get(k, {}).get(metric) for k in EVENT_COUNTS)]
+            for name, by_events in lines.items()
+        ]
+        columns = [title, *map(str, EVENT_COUNTS)]
+        return Table("", columns, rows, signed=of == "differences")
+
+    def _difference_lines(self) -> dict[str, dict[int, Mapping[str, Estimate]]]:
         return {
-            "protocol": dict(self.protocol),
-            "rows": {
-                name: [_plain(k, found) for k, found in by_k.items()]
-                for name, by_k in self.values.items()
-            },
-            "differences": [
-                {
-                    "first": pair.first,
-                    "second": pair.second,
-                    "cold_start_users": [
-                        _plain(k, found, pair.p_values[k]) for k, found in pair.values.items()
-                    ],
-                }
-                for pair in self.differences
-            ],
+            f"{pair.first} − {pair.second}": {
+                k: found.difference for k, found in pair.by_events.items()
+            }
+            for pair in self.differences
         }
 
-    def to_markdown(self) -> str:
-        """A table of the rows and one of the differences for each metric, the protocol below."""
-        lines: list[str] = []
-        for metric in COMPARED:
-            lines += [*_table(f"{metric} after k events", self.values, metric, ".4f"), ""]
-            pairs = {f"{pair.first} − {pair.second}": pair.values for pair in self.differences}
-            lines += [*_table(f"difference of {metric}", pairs, metric, "+.4f"), ""]
-        return "\n".join([*lines, self.protocol_line()])
 
-    def protocol_line(self) -> str:
-        """The protocol in one line."""
-        return protocol_line(self.protocol)
+def _difference_entry(k: int, found: PairedDifferences) -> dict[str, Any]:
+    metrics = {
+        metric: {**estimate.to_dict(), "p_value": found.p_value[metric]}
+        for metric, estimate in found.difference.items()
+    }
+    return {"k": k, **metrics}
 
 
 def cold_start_users(
@@ -107,172 +125,134 @@ def cold_start_users(
     subset: Subset = "test",
     batch_size: int = 256,
     seed: int = 0,
-    progress: Callable[[Iterator[int], int], Iterator[int]] = lambda steps, _: steps,
+    progress: Progress = no_progress,
 ) -> ColdStartUsers:
-    """The curve of a model, with and without demographics, beside what counting reaches.
+    """Few-shot curve of a model, with and without demographics, beside counting baselines.
 
-    The time of the request is known where it can be; a row more says what the model reaches without. Counting does
-    not look at it. Raises DataError for a split whose users train, or that has no cases.
+    The request time is known where data and model have it; another row shows the model without it.
+    Counting baselines do not read it.
+
+    Raises DataError for a split whose users train, or that has no cases.
     """
     cases = split.cases(subset)
     if not len(cases) or not cases.is_cold_start_C.all():
         raise DataError(
-            f"{dataset.name}: split {split.name!r} asks no cold_users; take split 'cold-start-users'"
+            f"{dataset.name}: split {split.name!r} ranks for no cold-start users; "
+            "take split 'cold-start-users'"
         )
-    knows = can_know_the_time(scorer, dataset)
-    counted: list[Scorer] = [SequentialRules(dataset, split), Popularity(dataset, split)]
+    knows_time = uses_request_time(scorer, dataset)
     by_group = PopularityByGroup(dataset, split)
-    rows: dict[str, tuple[Scorer, Told]] = {MODEL: (scorer, _everything)}
-    if dataset.user_features:
-        rows[NO_DEMOGRAPHICS] = (scorer, no_demographics)
-    if knows:
-        rows[NO_TIME_TOLD] = (scorer, Histories.without_request_time)
-    if by_group.table_U:
-        counted.insert(1, by_group)
-    rows |= {counting.name: (counting, _everything) for counting in counted}
+    rows = _model_rows(scorer, dataset, knows_time)
+    rows |= {
+        counting.name: (counting, _unchanged) for counting in _counting(dataset, split, by_group)
+    }
     rank_C: dict[str, dict[int, Ints]] = {name: {} for name in rows}
-    for k in progress(iter(SHOTS), len(SHOTS)):
-        for name, found in _places(
-            rows, dataset, cases.with_last_events(k), knows, batch_size
-        ).items():
-            rank_C[name][k] = found
-    claims = [
+    for k in progress(iter(EVENT_COUNTS), len(EVENT_COUNTS)):
+        found = _ranks(rows, dataset, cases.with_last_events(k), knows_time, batch_size)
+        for name, of_row_C in found.items():
+            rank_C[name][k] = of_row_C
+    claims: list[Claim] = [
         (MODEL, by_group.name, (0,)),
-        (MODEL, NO_DEMOGRAPHICS, SHOTS),
-        (MODEL, SequentialRules.name, SHOTS),
+        (MODEL, NO_DEMOGRAPHICS, EVENT_COUNTS),
+        (MODEL, SequentialRules.name, EVENT_COUNTS),
     ]
     protocol = {
-        **protocol_of(dataset, split, subset, knows, seed),
-        "filter": "the events that are shown",
-        **({"request_time": "known but where a row says otherwise"} if knows else {}),
+        **protocol_of(dataset, split, subset, knows_time, seed),
+        "filter": "the events that are given",
+        **({"request_time": "known but where a row says otherwise"} if knows_time else {}),
     }
     return _curve(protocol, rank_C, [claim for claim in claims if claim[1] in rows], seed)
 
 
 def pooled(curves: Sequence[ColdStartUsers], seed: int = 0) -> ColdStartUsers:
-    """The curve of the users of several folds together, each answered by the model that never saw them.
+    """Curve over the users of several folds, each ranked for by the model that did not train on them.
 
-    Raises DataError where two curves are of one fold, or not of the same data, cases and rows.
+    Raises DataError where two curves are of one fold, or not of the same data, subset and rows.
     """
     first = curves[0]
-    protocols, rows = [curve.protocol for curve in curves], [curve.rank_C for curve in curves]
+    protocols = [curve.protocol for curve in curves]
+    rows = [curve.rank_C for curve in curves]
     agree = ("dataset_checksum", "subset", "request_time")
     protocol = {
-        **protocol_of_folds(protocols, rows, agree, what="curves", whose="users"),
-        "users": sum(of["users"] for of in protocols),
+        **pooled_protocol(protocols, rows, agree, results="curves", held_out="users"),
+        "users": sum(part["users"] for part in protocols),
     }
     rank_C = {
-        name: {k: np.concatenate([curve.rank_C[name][k] for curve in curves]) for k in by_k}
-        for name, by_k in first.rank_C.items()
+        name: {k: np.concatenate([curve.rank_C[name][k] for curve in curves]) for k in by_events}
+        for name, by_events in first.rank_C.items()
     }
-    return _curve(
-        protocol,
-        rank_C,
-        [(pair.first, pair.second, tuple(pair.values)) for pair in first.differences],
-        seed,
-    )
+    claims = [(pair.first, pair.second, tuple(pair.by_events)) for pair in first.differences]
+    return _curve(protocol, rank_C, claims, seed)
+
+
+def _model_rows(
+    scorer: Scorer, dataset: PreparedDataset, knows_time: bool
+) -> dict[str, tuple[Scorer, Change]]:
+    """Rows of the model: with all it may read, and with one thing less."""
+    rows: dict[str, tuple[Scorer, Change]] = {MODEL: (scorer, _unchanged)}
+    if dataset.user_features:
+        rows[NO_DEMOGRAPHICS] = (scorer, without_demographics)
+    if knows_time:
+        rows[NO_REQUEST_TIME] = (scorer, Histories.without_request_time)
+    return rows
+
+
+def _counting(dataset: PreparedDataset, split: Split, by_group: PopularityByGroup) -> list[Scorer]:
+    """Counting baselines; popularity by group only where users have features."""
+    grouped = [by_group] if by_group.table_U else []
+    return [SequentialRules(dataset, split), *grouped, Popularity(dataset, split)]
 
 
 def _curve(
     protocol: Mapping[str, Any],
     rank_C: Mapping[str, Mapping[int, Ints]],
-    claims: Sequence[tuple[str, str, Sequence[int]]],
+    claims: Sequence[Claim],
     seed: int,
 ) -> ColdStartUsers:
-    """What the places come to; a claim is a row, another one, and the numbers of events it is about."""
+    """Curve of the ranks."""
     metric_C = {
-        name: {k: _compared(places) for k, places in by_k.items()} for name, by_k in rank_C.items()
+        name: {k: compared_metrics(of_row_C) for k, of_row_C in by_events.items()}
+        for name, by_events in rank_C.items()
     }
-    return ColdStartUsers(
-        protocol=protocol,
-        values={
-            name: {k: mean_and_interval(found, seed) for k, found in by_k.items()}
-            for name, by_k in metric_C.items()
-        },
-        differences=[
-            _difference(
-                first, second, {k: (metric_C[first][k], metric_C[second][k]) for k in ks}, seed
-            )
-            for first, second, ks in claims
-        ],
-        rank_C=rank_C,
-    )
-
-
-def _compared(rank_C: Ints) -> dict[str, Floats]:
-    metrics = rank_metrics(rank_C)
-    return {metric: metrics[metric] for metric in COMPARED}
-
-
-def _places(
-    rows: Mapping[str, tuple[Scorer, Told]],
-    dataset: PreparedDataset,
-    cases: Cases,
-    knows: bool,
-    batch_size: int,
-) -> dict[str, Ints]:
-    """The place of every target `[C]` in each row."""
-    rank_B: dict[str, list[Ints]] = {name: [] for name in rows}
-    for piece in cases.batches(batch_size):
-        histories = piece.histories(dataset, knows)
-        target_B = torch.from_numpy(dataset.item_N[piece.target_C].astype(np.int64))
-        for name, (scorer, told) in rows.items():
-            rank_B[name].append(target_rank(scorer, told(histories), target_B))
-    return {name: np.concatenate(places) for name, places in rank_B.items()}
-
-
-def _everything(histories: Histories) -> Histories:
-    return histories
-
-
-def no_demographics(histories: Histories) -> Histories:
-    """Those of cold_users of whom nothing is known: what the unknown user's row holds is what they are given."""
-    return replace(histories, user_features={})
+    values = {
+        name: {k: mean_estimates(metrics, seed) for k, metrics in by_events.items()}
+        for name, by_events in metric_C.items()
+    }
+    differences = [_difference(claim, metric_C, seed) for claim in claims]
+    return ColdStartUsers(protocol, values, differences, rank_C)
 
 
 def _difference(
-    first: str,
-    second: str,
-    pairs: Mapping[int, tuple[dict[str, Floats], dict[str, Floats]]],
-    seed: int,
-) -> Difference:
-    return Difference(
-        first,
-        second,
-        values={k: difference_and_interval(one, other, seed) for k, (one, other) in pairs.items()},
-        p_values={
-            k: {metric: sign_flip_p_value(one[metric] - other[metric], seed) for metric in one}
-            for k, (one, other) in pairs.items()
-        },
-    )
-
-
-def _plain(k: int, found: Found, p_values: Mapping[str, float] | None = None) -> dict[str, Any]:
-    told = {
-        name: {"value": value, "interval": list(edges)} for name, (value, edges) in found.items()
+    claim: Claim, metric_C: Mapping[str, Mapping[int, Mapping[str, Floats]]], seed: int
+) -> RowDifference:
+    first, second, event_counts = claim
+    by_events = {
+        k: paired_differences(metric_C[first][k], metric_C[second][k], seed) for k in event_counts
     }
-    for name, p_value in (p_values or {}).items():
-        told[name]["p_value"] = p_value
-    return {"k": k, **told}
+    return RowDifference(first, second, by_events)
 
 
-def _table(
-    title: str, rows: Mapping[str, Mapping[int, Found]], metric: str, form: str
-) -> list[str]:
-    """Markdown lines: a row each, a column for every k."""
-    cells = {
-        name: [_with_interval(by_k.get(k), metric, form) for k in SHOTS]
-        for name, by_k in rows.items()
-    }
-    return [
-        f"| {title} | " + " | ".join(map(str, SHOTS)) + " |",
-        "|---" * (len(SHOTS) + 1) + "|",
-        *(f"| {name} | " + " | ".join(row) + " |" for name, row in cells.items()),
-    ]
+def _ranks(
+    rows: Mapping[str, tuple[Scorer, Change]],
+    dataset: PreparedDataset,
+    cases: Cases,
+    knows_time: bool,
+    batch_size: int,
+) -> dict[str, Ints]:
+    """Rank of every target `[C]` in each row."""
+    rank_B: dict[str, list[Ints]] = {name: [] for name in rows}
+    for batch in cases.batches(batch_size):
+        histories = batch.histories(dataset, knows_time)
+        target_B = target_items(dataset, batch)
+        for name, (scorer, change) in rows.items():
+            rank_B[name].append(target_rank(scorer, change(histories), target_B))
+    return {name: np.concatenate(parts) for name, parts in rank_B.items()}
 
 
-def _with_interval(found: Found | None, metric: str, form: str) -> str:
-    if found is None:
-        return "–"
-    value, (low, high) = found[metric]
-    return f"{value:{form}} [{low:{form}}, {high:{form}}]"
+def _unchanged(histories: Histories) -> Histories:
+    return histories
+
+
+def without_demographics(histories: Histories) -> Histories:
+    """Histories of cold-start users without their features, as the unknown user's row has none."""
+    return replace(histories, user_features={})

@@ -1,82 +1,96 @@
-"""How faithful explanations are: what becomes of a recommendation when the events that are said to carry it go.
+"""Faithfulness of explanations: the effect on a recommendation of removing its most important events.
 
-Of each user's list the first item is explained, and for K = 1 … 5
+For each user the top recommendation is explained, and for K = 1 … 5
 
 | | is | better |
 |---|---|---|
 | DEL@K | the item's likelihood without the K most important events | lower |
 | INS@K | its likelihood with those K events alone | higher |
-| POS@K | the share of users who still have it among their first 5 without them | lower |
+| POS@K | the share of users who keep it among their first 5 without them | lower |
 | NEG@K | the same without the K least important events | higher |
 
-beside the same of events at random, of the most recent ones, and of those that gradients name, where Captum is
-installed (Barkan et al. 2024 for recommenders; deletion and
-insertion after Petsiuk et al. 2018). And explanations must be about what was learned: with the entries of every weight
-shuffled they must be others (Adebayo et al. 2018, "Sanity Checks for Saliency Maps").
+beside random events, the most recent ones, and those of integrated gradients where Captum is installed
+(Barkan et al. 2024 for recommenders; deletion and insertion after Petsiuk et al. 2018). Explanations
+must also depend on the model: with the entries of every weight shuffled they must differ (Adebayo et
+al. 2018, "Sanity Checks for Saliency Maps").
 
-Legend: C users, E events, K 1 … 5.
+Legend: C cases (users), N events of one history, K events removed or kept, X variants of one history.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, Protocol, Self
 
 import numpy as np
 import torch
+from scipy.stats import spearmanr
 
 from bert4rec.data.arrays import Floats, Ints
 from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.histories import Histories
 from bert4rec.data.splits import Split, Subset
-from bert4rec.evaluation.evaluate import can_know_the_time
-from bert4rec.evaluation.intervals import difference_and_interval, mean_and_interval
-from bert4rec.explanation.attribution import Reader, attribute, kept, left_out, measured
+from bert4rec.evaluation.evaluate import cases_of
+from bert4rec.evaluation.intervals import difference_estimates, mean_estimates
+from bert4rec.evaluation.protocol import REQUEST_TIME, uses_request_time
+from bert4rec.explanation.attribution import Attribution, SequenceScorer, attribute
 from bert4rec.explanation.integrated_gradients import integrated_gradients
+from bert4rec.explanation.variants import (
+    keep_events,
+    leave_out_events,
+    score_item,
+)
 from bert4rec.model.scorer import NetworkScorer
 from bert4rec.retrieval.candidates import exclude
 from bert4rec.retrieval.ranking import top_k
 from bert4rec.retrieval.scorers import Scorer
+from bert4rec.studies.progress import Progress, no_progress
+from bert4rec.tables import Estimate, Table, to_plain
 
-KS = (1, 2, 3, 4, 5)
-LISTED = 5
-"""Whoever is among so many is still in the list."""
+EVENT_COUNTS = (1, 2, 3, 4, 5)
+"""Values of K."""
+LIST_LENGTH = 5
+"""Items of the list that POS and NEG look for the item in."""
 MEASURES = {
     "DEL": "the item's likelihood without the K most important events",
     "INS": "its likelihood with those K events alone",
-    "POS": f"share of users who still have it among their first {LISTED} without them",
+    "POS": f"share of users who keep it among their first {LIST_LENGTH} without them",
     "NEG": "the same without the K least important events",
 }
-OURS, GRADIENTS, RANDOM, RECENT = "measured", "gradients", "at random", "most recent"
+LEAVE_ONE_OUT, GRADIENTS = "leave-one-out", "integrated gradients"
+RANDOM, RECENT = "random", "most recent"
 SHUFFLED_USERS = 50
 TIMED_USERS = 5
 
+Metrics = Mapping[str, Estimate]
 
-class Explained(Reader, Protocol):
-    """One whose weights can be shuffled."""
+
+class ExplainableScorer(SequenceScorer, Protocol):
+    """Sequence scorer whose weights can be shuffled."""
 
     def with_shuffled_weights(self, seed: int) -> Self:
-        """Another one, with the entries of each weight in another order."""
+        """Scorer with the entries of each weight in another order."""
 
 
 @dataclass(frozen=True)
 class Faithfulness:
-    """What explanations and their controls reach, by explainer and `DEL@1` …; `DEL` is the mean of the five."""
+    """Measures of explanations and their controls."""
 
     users: int
     request_time: bool
     likelihood: float
-    """Of the explained items, with everything: what DEL falls from."""
-    values: Mapping[str, Mapping[str, tuple[float, tuple[float, float]]]]
-    minus: Mapping[str, Mapping[str, tuple[float, tuple[float, float]]]]
-    """Ours minus each other, paired by user."""
-    shuffled: tuple[float, tuple[float, float]]
-    """Spearman's correlation of the effects with those under shuffled weights: 1 would be blind to the model."""
+    """Mean likelihood of the explained items with all events; DEL falls from it."""
+    values: Mapping[str, Metrics]
+    """By explainer and measure: `DEL@1` … `DEL@5`, and `DEL` as the mean of the five."""
+    differences: Mapping[str, Metrics]
+    """Leave-one-out minus each other explainer, paired by user."""
+    shuffled: Estimate
+    """Spearman correlation of the effects with those under shuffled weights; 1 ignores the model."""
     passes: float
-    """What an explanation of the longest histories costs, in forward passes of as many such histories; the median."""
+    """Median cost of an explanation of the longest histories, in forward passes of as many."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -84,143 +98,194 @@ class Faithfulness:
             "users": self.users,
             "request_time": self.request_time,
             "likelihood": self.likelihood,
-            "explainers": {name: _plain(found) for name, found in self.values.items()},
-            "minus": {name: _plain(found) for name, found in self.minus.items()},
-            "shuffled_weights": _plain({"rank correlation": self.shuffled})["rank correlation"],
+            "explainers": to_plain(self.values),
+            "differences": to_plain(self.differences),
+            "shuffled_weights": self.shuffled.to_dict(),
             "forward_passes": self.passes,
         }
 
+    def tables(self) -> list[Table]:
+        """One table for each measure; the last one has the note."""
+        tables = [self._table(measure) for measure in MEASURES]
+        last = tables[-1]
+        return [*tables[:-1], Table(last.title, last.columns, last.rows, note=self._note())]
 
-def _plain(found: Mapping[str, tuple[float, tuple[float, float]]]) -> dict[str, dict[str, Any]]:
-    return {
-        name: {"value": value, "interval": list(edges)} for name, (value, edges) in found.items()
-    }
+    def _table(self, measure: str) -> Table:
+        columns = [*(f"{measure}@{k}" for k in EVENT_COUNTS), measure]
+        lines = dict(self.values)
+        for name, difference in self.differences.items():
+            lines[f"{LEAVE_ONE_OUT} − {name}"] = difference
+        rows = [[name, *map(found.get, columns)] for name, found in lines.items()]
+        return Table(f"{measure}: {MEASURES[measure]}", ["events", *columns[:-1], "mean"], rows)
+
+    def _note(self) -> str:
+        return (
+            f"{self.users} users, request time {REQUEST_TIME[self.request_time]}; "
+            f"likelihood with all events: {self.likelihood:.3f}. Rank correlation of the effects "
+            f"with those under shuffled weights: {self.shuffled.with_margin('.3f')}. "
+            f"An explanation takes {self.passes:.1f} forward passes of as many histories."
+        )
 
 
 def faithfulness(
-    scorer: Explained,
+    scorer: ExplainableScorer,
     dataset: PreparedDataset,
     split: Split,
     *,
     users: int,
     subset: Subset = "test",
     seed: int = 0,
-    progress: Callable[[Iterator[Any], int], Iterator[Any]] = lambda steps, _: steps,
+    progress: Progress = no_progress,
 ) -> Faithfulness:
-    """Explains the first item of so many users' lists, and measures the explanations; the request time is known.
+    """Faithfulness of the explanations of so many users' top recommendation.
 
-    `seed` is that of the choice of users, of the random events and of the bootstrap. `progress` wraps the users.
+    The request time is known where data and model have it. `seed` is that of the choice of users, of
+    the random events and of the bootstrap.
     """
     random = np.random.default_rng(seed)
-    cases = split.cases(subset)
-    chosen = cases[np.sort(random.choice(len(cases), min(users, len(cases)), replace=False))]
-    request_time = can_know_the_time(scorer, dataset)
-    histories = chosen.histories(dataset, request_time)
+    cases = cases_of(dataset, split, subset)
+    chosen_C = random.choice(len(cases), min(users, len(cases)), replace=False)
+    request_time = uses_request_time(scorer, dataset)
+    histories = cases[np.sort(chosen_C)].histories(dataset, request_time)
     shuffled = scorer.with_shuffled_weights(seed)
-    network = (
-        scorer if isinstance(scorer, NetworkScorer) and find_spec("captum") is not None else None
-    )
-    rows: dict[str, list[dict[str, float]]] = {}
-    likelihoods, correlations = [], []
-    for case in progress(iter(range(len(chosen))), len(chosen)):
-        history = histories.take(np.array([case]))
-        item = first_item(scorer, history)
-        ours = attribute(scorer, history, item)
-        E = len(ours.event_E)
-        orders = {OURS: ours.order_E, RANDOM: random.permutation(E), RECENT: np.arange(E)[::-1]}
-        if network is not None:
-            orders[GRADIENTS] = np.argsort(
-                -integrated_gradients(network, history, item), kind="stable"
-            )
-        likelihood, found = _curves(
-            scorer, history, item, {name: ours.event_E[o] for name, o in orders.items()}
-        )
-        likelihoods.append(likelihood)
-        for name, row in found.items():
-            rows.setdefault(name, []).append(row)
-        if case < SHUFFLED_USERS:
-            correlations.append(
-                _correlation(ours.effect_E, attribute(shuffled, history, item).effect_E)
-            )
-    columns = {
-        name: {metric: np.array([row[metric] for row in found]) for metric in found[0]}
-        for name, found in rows.items()
-    }
+    results: list[_CaseResult] = []
+    for history in progress(_one_by_one(histories), len(histories)):
+        other = shuffled if len(results) < SHUFFLED_USERS else None
+        results.append(_explain_case(scorer, other, history, random))
+    columns = {name: _columns(results, name) for name in results[0].measures}
+    correlation_C = np.array([result.correlation for result in results[:SHUFFLED_USERS]])
+    correlation = mean_estimates({"rank correlation": correlation_C}, seed)
     return Faithfulness(
-        users=len(chosen),
+        users=len(results),
         request_time=request_time,
-        likelihood=float(np.mean(likelihoods)),
-        values={name: mean_and_interval(column, seed) for name, column in columns.items()},
-        minus={
-            name: difference_and_interval(columns[OURS], columns[name], seed)
-            for name in columns
-            if name != OURS
+        likelihood=float(np.mean([result.likelihood for result in results])),
+        values={name: mean_estimates(column, seed) for name, column in columns.items()},
+        differences={
+            name: difference_estimates(columns[LEAVE_ONE_OUT], column, seed)
+            for name, column in columns.items()
+            if name != LEAVE_ONE_OUT
         },
-        shuffled=mean_and_interval({"it": np.array(correlations)}, seed).get(
-            "it", (np.nan, (np.nan, np.nan))
-        ),
-        passes=_passes(scorer, histories),
+        shuffled=correlation.get("rank correlation", Estimate(np.nan)),
+        passes=_forward_passes(scorer, histories),
     )
 
 
-def first_item(scorer: Scorer, history: Histories) -> int:
-    """The top of one user's list of what is unseen."""
+@dataclass(frozen=True)
+class _CaseResult:
+    """Figures of one user."""
+
+    likelihood: float
+    measures: Mapping[str, Mapping[str, float]]
+    """By explainer and measure."""
+    correlation: float
+    """Rank correlation with the effects under shuffled weights; NaN where not measured."""
+
+
+def _explain_case(
+    scorer: ExplainableScorer,
+    shuffled: ExplainableScorer | None,
+    history: Histories,
+    random: np.random.Generator,
+) -> _CaseResult:
+    item = top_item(scorer, history)
+    attribution = attribute(scorer, history, item)
+    events = len(attribution.position_N)
+    orders = {
+        LEAVE_ONE_OUT: attribution.order_N,
+        RANDOM: random.permutation(events),
+        RECENT: np.arange(events)[::-1],
+    }
+    if isinstance(scorer, NetworkScorer) and find_spec("captum") is not None:
+        gradient_N = integrated_gradients(scorer, history, item)
+        orders[GRADIENTS] = np.argsort(-gradient_N, kind="stable")
+    positions = {name: attribution.position_N[order_N] for name, order_N in orders.items()}
+    likelihood, measures = _measures(scorer, history, item, positions)
+    correlation = np.nan
+    if shuffled is not None:
+        other = attribute(shuffled, history, item)
+        correlation = _rank_correlation(attribution, other)
+    return _CaseResult(likelihood, measures, correlation)
+
+
+def top_item(scorer: Scorer, history: Histories) -> int:
+    """Best unseen item of one user."""
     score_1V = scorer.score(history).cpu()
     seen_N = torch.from_numpy(history.item_N.astype(np.int64))
     item_11, _ = top_k(exclude(score_1V, torch.zeros_like(seen_N), seen_N), 1)
     return int(item_11[0, 0])
 
 
-def _curves(
+def _measures(
     scorer: Scorer, history: Histories, item: int, orders: Mapping[str, Ints]
 ) -> tuple[float, dict[str, dict[str, float]]]:
-    """The likelihood with everything; and each order's measures, of one user."""
+    """Likelihood with all events, and the measures of each explainer's order, for one user."""
     variants = [history]
-    for order_E in orders.values():
-        variants += [left_out(history, order_E[:k]) for k in KS]
-        variants += [kept(history, order_E[:k]) for k in KS]
-        variants += [left_out(history, order_E[max(0, len(order_E) - k) :]) for k in KS]
-    found = measured(scorer.score, variants, history.item_N, item)
-    likely_X, listed_X = np.exp(found.log_likelihood_X), (found.rank_X <= LISTED).astype(float)
-    pieces = np.split(np.arange(1, len(variants)), len(orders) * 3)
-    rows = {}
-    for number, name in enumerate(orders):
-        without, alone, without_last = pieces[3 * number : 3 * number + 3]
-        value_MK: list[Floats] = [
-            likely_X[without],
-            likely_X[alone],
-            listed_X[without],
-            listed_X[without_last],
+    for order_N in orders.values():
+        variants += [leave_out_events(history, order_N[:k]) for k in EVENT_COUNTS]
+        variants += [keep_events(history, order_N[:k]) for k in EVENT_COUNTS]
+        variants += [leave_out_events(history, _last(order_N, k)) for k in EVENT_COUNTS]
+    scores = score_item(scorer.score, variants, history.item_N, item)
+    likelihood_X = np.exp(scores.log_likelihood_X)
+    is_listed_X = (scores.rank_X <= LIST_LENGTH).astype(float)
+    measures, first = {}, 1
+    for name in orders:
+        without, alone, without_last = (
+            slice(first + step * len(EVENT_COUNTS), first + (step + 1) * len(EVENT_COUNTS))
+            for step in range(3)
+        )
+        value_K = [
+            likelihood_X[without],
+            likelihood_X[alone],
+            is_listed_X[without],
+            is_listed_X[without_last],
         ]
-        rows[name] = {
-            **{
-                measure: float(np.mean(value_K))
-                for measure, value_K in zip(MEASURES, value_MK, strict=True)
-            },
-            **{
-                f"{measure}@{k}": float(value)
-                for measure, value_K in zip(MEASURES, value_MK, strict=True)
-                for k, value in zip(KS, value_K, strict=True)
-            },
-        }
-    return float(likely_X[0]), rows
+        measures[name] = _by_measure(value_K)
+        first = without_last.stop
+    return float(likelihood_X[0]), measures
 
 
-def _correlation(one_E: Floats, other_E: Floats) -> float:
-    """Spearman's: that of the ranks; NaN where all are equal."""
-    ranks = [np.argsort(np.argsort(effect_E)) for effect_E in (one_E, other_E)]
-    return float(np.asarray(np.corrcoef(ranks))[0, 1]) if len(one_E) > 1 else np.nan
+def _last(order_N: Ints, k: int) -> Ints:
+    return order_N[max(0, len(order_N) - k) :]
 
 
-def _passes(scorer: Reader, histories: Histories) -> float:
-    """The time of an explanation by the time that as many whole histories take, of the longest ones."""
+def _by_measure(value_K: Sequence[Floats]) -> dict[str, float]:
+    """Each measure at every K, and its mean."""
+    found = {}
+    for measure, of_measure_K in zip(MEASURES, value_K, strict=True):
+        found[measure] = float(np.mean(of_measure_K))
+        for k, value in zip(EVENT_COUNTS, of_measure_K, strict=True):
+            found[f"{measure}@{k}"] = float(value)
+    return found
+
+
+def _columns(results: Sequence[_CaseResult], explainer: str) -> dict[str, Floats]:
+    """Every measure of one explainer `[C]`."""
+    rows = [result.measures[explainer] for result in results]
+    return {measure: np.array([row[measure] for row in rows]) for measure in rows[0]}
+
+
+def _rank_correlation(first: Attribution, second: Attribution) -> float:
+    """Spearman correlation of the effects; NaN for fewer than two events or equal effects."""
+    effects = first.effect_N, second.effect_N
+    if any(np.ptp(effect_N) == 0 if len(effect_N) else True for effect_N in effects):
+        return float("nan")
+    return float(spearmanr(*effects).statistic)
+
+
+def _one_by_one(histories: Histories) -> Iterator[Histories]:
+    for row in range(len(histories)):
+        yield histories.take(np.array([row]))
+
+
+def _forward_passes(scorer: SequenceScorer, histories: Histories) -> float:
+    """Time of an explanation over the time of one pass over as many histories, for the longest ones."""
+    longest = np.argsort(-histories.length_B, kind="stable")[:TIMED_USERS]
     ratios = []
-    for case in np.argsort(-histories.length_B, kind="stable")[:TIMED_USERS]:
-        history = histories.take(np.array([case]))
-        item = first_item(scorer, history)
+    for history in _one_by_one(histories.take(longest)):
+        item = top_item(scorer, history)
         started = time.perf_counter()
-        found = attribute(scorer, history, item)
+        events = len(attribute(scorer, history, item).position_N)
         explained = time.perf_counter()
-        measured(scorer.score, [history] * (len(found.event_E) + 1), history.item_N, item)
+        score_item(scorer.score, [history] * (events + 1), history.item_N, item)
         ratios.append((explained - started) / (time.perf_counter() - explained))
     return float(np.median(ratios))

@@ -16,9 +16,10 @@ from torch import Tensor
 from bert4rec.config import FOLDS
 from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.splits import Cases, Split
-from bert4rec.evaluation.evaluate import LISTED, can_know_the_time
+from bert4rec.evaluation.comparison import COMPARED
+from bert4rec.evaluation.evaluate import LIST_LENGTH
 from bert4rec.evaluation.metrics import rank_metrics
-from bert4rec.evaluation.report import COMPARED
+from bert4rec.evaluation.protocol import uses_request_time
 from bert4rec.ids import FIRST_ITEM
 from bert4rec.model.scorer import NetworkScorer
 from bert4rec.retrieval.candidates import EXCLUDED, candidate_scores
@@ -65,7 +66,7 @@ def _of_piece(
     """The place `[B]` of each target among the known items, and by how much the best items without their ids are ahead
     of it, `[B, F, K]`: of each fifth of the catalogue. What is seen is neither, nor is the target without its id.
     """
-    histories = piece.histories(dataset, can_know_the_time(scorer, dataset))
+    histories = piece.histories(dataset, uses_request_time(scorer, dataset))
     target_B = torch.from_numpy(dataset.item_N[piece.target_C].astype(np.int64))
     score_BV = candidate_scores(scorer, histories, seen=histories, target_B=target_B)
     score_BV = score_BV.cpu().masked_fill(new_V, EXCLUDED)
@@ -75,7 +76,7 @@ def _of_piece(
     )
     ahead_BV = nameless_BV.scatter(1, target_B[:, None], EXCLUDED) - own_B1
     fifths = [ahead_BV[:, first::FOLDS] for first in range(FOLDS)]
-    best = [fifth_BX.topk(min(LISTED, fifth_BX.shape[1])).values for fifth_BX in fifths]
+    best = [fifth_BX.topk(min(LIST_LENGTH, fifth_BX.shape[1])).values for fifth_BX in fifths]
     least = min(of.shape[1] for of in best)
     return rank_of(score_BV, target_B), torch.stack([of[:, :least] for of in best], dim=1)
 

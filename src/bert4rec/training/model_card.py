@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from bert4rec.config import RunConfig
-from bert4rec.evaluation.report import protocol_line
+from bert4rec.evaluation.protocol import protocol_line
+from bert4rec.tables import ABSENT, Estimate
 from bert4rec.training.progress import megabytes
 
 _SHOWN = ("hit@10", "ndcg@10", "mrr", "rating_rmse")
@@ -78,9 +79,8 @@ def _results(metrics: Mapping[str, Any]) -> list[str]:
 
 def _cell(report: Mapping[str, Any], metric: str) -> str:
     if metric not in report["metrics"]:
-        return "–"
-    low, high = report["intervals"][metric]
-    return f"{report['metrics'][metric]:.4f} [{low:.4f}, {high:.4f}]"
+        return ABSENT
+    return f"{Estimate.from_dict(report['metrics'][metric]):.4f}"
 
 
 def _settings(run: RunConfig) -> list[str]:

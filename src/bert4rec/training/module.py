@@ -24,7 +24,7 @@ from bert4rec.data.batches import Batch
 from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.features import Kind
 from bert4rec.data.histories import Histories
-from bert4rec.evaluation.metrics import summarise
+from bert4rec.evaluation.metrics import mean_rank_metrics
 from bert4rec.model.network import Bert4Rec
 from bert4rec.model.scorer import NetworkScorer
 from bert4rec.retrieval.ranking import target_rank
@@ -102,7 +102,9 @@ class TrainingModule(pl.LightningModule):
         histories, target_B, rating_B = batch
         # Made here, not earlier: an average of the weights, if any, is in place by now.
         self.scorer = self.scorer or NetworkScorer(self.network, self.config)
-        metrics: Mapping[str, Any] = summarise(target_rank(self.scorer, histories, target_B))
+        metrics: Mapping[str, Any] = mean_rank_metrics(
+            target_rank(self.scorer, histories, target_B)
+        )
         if self.scorer.predicts_ratings:
             # On every device, even without ratings: the devices add up their errors at the end.
             self._update_rmse(self.scorer, histories, target_B, rating_B)

@@ -28,8 +28,9 @@ from bert4rec.config import RunConfig, TrainingConfig
 from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.splits import Split, Subset, make_split, training_counts
 from bert4rec.errors import ArtefactError, Bert4RecError, ConfigError, DataError
+from bert4rec.evaluation.comparison import compare
 from bert4rec.evaluation.evaluate import evaluate_rows
-from bert4rec.evaluation.report import Report, compare
+from bert4rec.evaluation.report import Report
 from bert4rec.locks import exclusive_folder
 from bert4rec.model.cold_start_rows import COLD_ITEM_PENALTY, reset_cold_start_rows
 from bert4rec.model.initialisation import init_item_bias

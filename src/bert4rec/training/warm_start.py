@@ -21,8 +21,8 @@ from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.features import Kind
 from bert4rec.data.splits import Split, make_split, training_events
 from bert4rec.errors import ConfigError
+from bert4rec.evaluation.comparison import Comparison
 from bert4rec.evaluation.interactions import training_pairs
-from bert4rec.evaluation.report import Comparison
 from bert4rec.model.network import Bert4Rec
 from bert4rec.model.vocabulary_growth import (
     NEW_ROW,
@@ -93,12 +93,12 @@ def load_warm_start(network: Bert4Rec, model: Artefact, dataset: PreparedDataset
 
 def verdict(comparison: Comparison) -> str:
     """Whether the first of two reports, that of a run, is better than the second, of what it started from."""
-    difference, (low, high) = comparison.difference[JUDGED], comparison.intervals[JUDGED]
+    difference = comparison.difference[JUDGED]
     said = {
-        low > 0: f"better than {comparison.second}",
-        high < 0: f"worse than {comparison.second}: keep that one",
+        difference.low > 0: f"better than {comparison.second}",
+        difference.high < 0: f"worse than {comparison.second}: keep that one",
     }.get(True, f"not better than {comparison.second}, as far as these users tell")
-    return f"{said}: NDCG@10 {difference:+.4f} [{low:+.4f}, {high:+.4f}] on {comparison.protocol['users']:,} users"
+    return f"{said}: NDCG@10 {difference:+.4f} on {comparison.protocol['users']:,} users"
 
 
 # What stands in the way of other data

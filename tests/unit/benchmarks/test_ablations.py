@@ -202,8 +202,8 @@ def test_users_are_paired_after_their_mean_over_seeds(benchmarks: SimpleNamespac
     }
     parts = {"all users": np.ones(3, dtype=bool), "rare items": np.array([True, True, False])}
     found = benchmarks.ablations.differences(changed, whole, parts)["request_time_off"]
-    assert found["all users"]["hit@10"]["difference"] == pytest.approx((-0.5 - 1 + 1) / 3)
-    assert found["rare items"]["hit@10"] == {"difference": -0.75, "interval": [-1, -0.5]}
+    assert found["all users"]["hit@10"]["value"] == pytest.approx((-0.5 - 1 + 1) / 3)
+    assert found["rare items"]["hit@10"] == {"value": -0.75, "low": -1, "high": -0.5}
     assert found["rare items"]["users"] == 2
     assert "rating_rmse" not in found["all users"]
 
@@ -212,7 +212,7 @@ def test_seeds_need_not_be_as_many_on_both_sides(benchmarks: SimpleNamespace) ->
     parts = {"all users": np.ones(1, dtype=bool)}
     changed = {1: run_of(benchmarks, [1], [4.0]), 2: run_of(benchmarks, [50], [0.0])}
     found = benchmarks.ablations.differences(changed, {1: run_of(benchmarks, [50], [1.0])}, parts)
-    assert found["request_time_off"]["all users"]["hit@10"]["difference"] == 0.5
+    assert found["request_time_off"]["all users"]["hit@10"]["value"] == 0.5
     assert found["request_time_off"]["all users"]["rating_rmse"]["difference"] == pytest.approx(
         2**0.5 - 1
     )
@@ -226,8 +226,8 @@ def test_a_model_that_never_reads_the_time_is_paired_with_the_preset_that_does(
     found = benchmarks.ablations.differences(
         {1: run_of(benchmarks, [50], [np.nan])}, whole, {"all users": np.ones(1, dtype=bool)}
     )
-    assert found["request_time_on"]["all users"]["hit@10"]["difference"] == -1
-    assert found["request_time_off"]["all users"]["hit@10"]["difference"] == 0
+    assert found["request_time_on"]["all users"]["hit@10"]["value"] == -1
+    assert found["request_time_off"]["all users"]["hit@10"]["value"] == 0
 
 
 # The whole script
@@ -350,7 +350,7 @@ def record_of(*differences: tuple[str, float, float]) -> dict[str, Any]:
     }
     elements = []
     for row, value, half in differences:
-        cell = {"difference": value, "interval": [value - half, value + half]}
+        cell = {"value": value, "low": value - half, "high": value + half}
         rows = {"request_time_off": {"all users": {"users": 9, "ndcg@10": cell, "hit@10": cell}}}
         elements.append(
             {"name": row, "row": row, "rows": rows, "seeds": {"1": {"figures": figures}}}
@@ -472,7 +472,7 @@ def test_variants_are_compared_with_the_first_seed_by_seed(benchmarks: SimpleNam
         {"flags": flags, "seed": seed, "ndcg@10": value, "hit@10": 2 * value, "seconds": 10.0}
         for flags, seed, value in [("", 1, 0.1), ("--a 1", 1, 0.3), ("", 2, 0.2), ("--a 1", 2, 0.1)]
     ]
-    first, second = benchmarks.variants.summarise(runs)
+    first, second = benchmarks.variants.mean_rank_metrics(runs)
     assert (first["flags"], first["differences"]) == ("", [0.0, 0.0])
     assert (second["ndcg@10"], second["hit@10"]) == pytest.approx((0.2, 0.4))
     assert second["differences"] == pytest.approx([0.2, -0.1])

@@ -8,7 +8,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from bert4rec.evaluation.calibration import calibration_metrics, count_in_bins, reliability_of
+from bert4rec.evaluation.calibration import calibration_metrics, count_in_bins, reliability_table
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def test_the_error_that_is_resampled_is_the_metric(calibration_intervals: Module
     random = np.random.default_rng(0)
     stated_CR, _ = calibration_intervals.people(random, 300, 0.5)
     rating_C = random.integers(1, 6, 300)
-    table = reliability_of(count_in_bins(stated_CR, rating_C), np.arange(5.0))
+    table = reliability_table(count_in_bins(stated_CR, rating_C), np.arange(5.0))
     residual_CR = (rating_C[:, None] == np.arange(1, 6)) - stated_CR
     assert calibration_intervals.binned_error(stated_CR, residual_CR) == pytest.approx(
         calibration_metrics(table)["rating_ece"]

@@ -74,7 +74,8 @@ def test_the_setting_is_the_best_on_validation_whatever_it_does_on_test(
     assert rows["SVD, best on validation"]["rating_rmse"]["value"] == 1
     assert document["minus_svd"]["SVD, defaults"]["rating_rmse"] == {
         "value": -1,
-        "interval": [-1, -1],
+        "low": -1,
+        "high": -1,
     }
     assert set(rows) == {
         "global mean",
@@ -100,7 +101,7 @@ def test_a_models_rating_head_is_asked_the_same_cases(
     for row, report in reports.items():
         errors = document["rows"][f"mine, {row.replace('_', ' ')}"]
         for metric in ("rating_rmse", "rating_mae"):
-            assert errors[metric]["value"] == pytest.approx(report.metrics[metric], abs=1e-5)
+            assert errors[metric]["value"] == pytest.approx(report.metrics[metric].value, abs=1e-5)
 
 
 def test_the_peer_knows_the_ratings_that_train_and_of_the_cases_users_and_items(

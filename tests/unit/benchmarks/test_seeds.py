@@ -69,24 +69,25 @@ def test_a_row_is_the_mean_of_what_each_seed_reached(
         found = script.record["rows"][row]
         for metric in ("ndcg@10", "hit@10"):
             reached = [_metrics(folder, row)[metric] for folder in (script.one, script.two)]
-            assert found["metrics"][metric] == pytest.approx(np.mean(reached), rel=1e-6)
+            assert found["metrics"][metric]["value"] == pytest.approx(np.mean(reached), rel=1e-6)
             assert found["deviation"][metric] == pytest.approx(np.std(reached, ddof=1), abs=1e-9)
-            low, high = found["intervals"][metric]
-            assert low < found["metrics"][metric] < high
+            estimate = found["metrics"][metric]
+            assert estimate["low"] < estimate["value"] < estimate["high"]
 
 
 def _metrics(folder: Path, row: str) -> dict[str, float]:
-    return dict(json.loads((folder / "metrics.json").read_text())[f"test_{row}"]["metrics"])
+    metrics = json.loads((folder / "metrics.json").read_text())[f"test_{row}"]["metrics"]
+    return {name: estimate["value"] for name, estimate in metrics.items()}
 
 
 def test_every_user_is_paired_with_itself(script: SimpleNamespace) -> None:
     pairs = {(pair["other"], pair["row"]): pair for pair in script.record["against"]}
     assert set(pairs) == {(other, row) for other in ("itself", "timeless") for row in ROWS}
     for (other, row), pair in pairs.items():
-        mine = script.record["rows"][row]["metrics"]["hit@10"]
+        mine = script.record["rows"][row]["metrics"]["hit@10"]["value"]
         asked = script.one if other == "itself" else script.timeless
         its = _metrics(asked, row if other == "itself" else "request_time_off")["hit@10"]
-        assert pair["difference"]["hit@10"] == pytest.approx(mine - its)
+        assert pair["difference"]["hit@10"]["value"] == pytest.approx(mine - its)
         assert pair["relative"]["hit@10"] == pytest.approx(mine / its - 1)
         assert 0 < pair["p_value"]["hit@10"] <= 1
 

@@ -1,4 +1,4 @@
-"""Tables that stay readable, and remarks that nobody need read."""
+"""Tables, JSON and remarks of the commands."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from contextlib import redirect_stdout
 import pytest
 
 from bert4rec.cli.output import LOG_WIDTH, notes, show_json, show_table
+from bert4rec.tables import Estimate, Table
 
 
-def shown(*table: object) -> list[str]:
+def shown(table: Table, **options: bool) -> list[str]:
     out = io.StringIO()
     with redirect_stdout(out):
-        show_table(*table)  # type: ignore[arg-type]
+        show_table(table, **options)
     return [line.rstrip() for line in out.getvalue().splitlines()]
 
 
 def test_numbers_stand_to_the_right_and_words_to_the_left() -> None:
-    assert shown("title", ["name", "score"], [["a", 1.5], ["bcd", 12.0]]) == [
+    assert shown(Table("title", ["name", "score"], [["a", 1.5], ["bcd", 12.0]])) == [
         "title",
         "name    score",
         "a      1.5000",
@@ -31,11 +32,11 @@ def test_numbers_stand_to_the_right_and_words_to_the_left() -> None:
 
 def test_a_title_is_not_broken_to_the_width_of_the_table() -> None:
     title = "effect of what is known of the user and the request"
-    assert shown(title, ["a"], [[1]])[0] == title
+    assert shown(Table(title, ["a"], [[1]]))[0] == title
 
 
 def test_brackets_and_colons_in_a_title_are_text() -> None:
-    assert shown("of [rec]", ["a"], [["[rec] [/b] :star:"]]) == [
+    assert shown(Table("of [rec]", ["a"], [["[rec] [/b] :star:"]])) == [
         "of [rec]",
         "a",
         "[rec] [/b] :star:",
@@ -43,18 +44,31 @@ def test_brackets_and_colons_in_a_title_are_text() -> None:
 
 
 def test_a_long_text_is_folded_and_a_short_one_beside_it_is_not() -> None:
-    lines = shown("", ["text", "value"], [["word " * 60, "0.6750 ±0.1000"]])
+    lines = shown(Table("", ["text", "value"], [["word " * 60, "0.6750 ±0.1000"]]))
     assert sum("0.6750 ±0.1000" in line for line in lines) == 1
     assert max(map(len, lines)) <= LOG_WIDTH
     assert " ".join(lines).count("word") == 60
 
 
 def test_without_names_of_columns_a_table_has_no_head() -> None:
-    assert shown("", ["", ""], [["python", "3"]]) == ["python  3"]
+    assert shown(Table("", ["", ""], [["python", "3"]])) == ["python  3"]
 
 
 def test_what_is_unknown_is_a_dash() -> None:
-    assert shown("", ["a", "b"], [[None, 1]])[1].startswith("–")
+    assert shown(Table("", ["a", "b"], [[None, 1]]))[1].startswith("–")
+
+
+def test_estimates_show_margins_and_wide_tables_three_digits() -> None:
+    estimate = Estimate(0.325, 0.3132, 0.3368)
+    narrow = shown(Table("", ["a", "b"], [["x", estimate]]))
+    wide = shown(Table("", list("abcdef"), [["x", *[estimate] * 5]]))
+    assert narrow[1].split("  ")[-1] == "0.3250 ±0.0118"
+    assert wide[1].split("  ")[-1] == "0.325 ±0.012"
+
+
+def test_whole_intervals_and_notes_are_shown_on_request() -> None:
+    table = Table("", ["a", "b"], [["x", Estimate(0.5, 0.25, 0.75)]], note="1,000 users")
+    assert shown(table, margins=False)[1:] == ["x  0.5000 [0.2500, 0.7500]", "", "1,000 users"]
 
 
 def test_json_keeps_letters_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:

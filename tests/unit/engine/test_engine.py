@@ -22,7 +22,7 @@ from bert4rec.engine.engine import RecommendationEngine
 from bert4rec.engine.histories import request_history
 from bert4rec.engine.request import Request
 from bert4rec.errors import UnknownItem, UnknownUser, UsageError
-from bert4rec.evaluation.calibration import rating_intervals
+from bert4rec.evaluation.rating_intervals import rating_intervals
 from bert4rec.ids import NO_RATING, NO_TIME, UNKNOWN
 from bert4rec.model.network import Bert4Rec
 from bert4rec.retrieval.candidates import exclude

@@ -16,6 +16,7 @@ from bert4rec.errors import DataError
 from bert4rec.evaluation.baselines import SequentialRules
 from bert4rec.evaluation.evaluate import evaluate, evaluate_rows
 from bert4rec.ids import FIRST_ITEM, NO_TIME
+from bert4rec.tables import Estimate
 from small_worlds import LEVELS, Scores, constant, dataset_of, knows, leave_one_out
 
 TWO_USERS = ([0, 1, 2, 3], [4, 3, 2])
@@ -39,15 +40,15 @@ def test_who_knows_the_answer_gets_everything(subset: Subset) -> None:
     dataset = dataset_of(*TWO_USERS)
     split = leave_one_out(dataset)
     report = evaluate(knows(dataset, split, subset), dataset, split, subset=subset)
-    assert all(report.metrics[name] == 1 for name in ("hit@1", "hit@10", "ndcg@10", "mrr"))
-    assert report.intervals["ndcg@10"] == (1, 1)
+    assert all(report.metrics[name].value == 1 for name in ("hit@1", "hit@10", "ndcg@10", "mrr"))
+    assert report.metrics["ndcg@10"] == Estimate(1, 1, 1)
 
 
 def test_a_constant_score_puts_the_target_behind_all_candidates() -> None:
     dataset = dataset_of(*TWO_USERS, num_items=30)
     report = evaluate(constant(dataset), dataset, leave_one_out(dataset))
     assert report.rank_C.tolist() == [30 - 3, 30 - 2]  # all items but those in the history
-    assert report.metrics["hit@10"] == 0
+    assert report.metrics["hit@10"].value == 0
 
 
 def test_the_whole_history_is_no_candidate_even_where_it_is_scored_best() -> None:
@@ -55,7 +56,7 @@ def test_the_whole_history_is_no_candidate_even_where_it_is_scored_best() -> Non
     best_first = Scores(6, lambda histories: -torch.arange(6.0)[None])
     report = evaluate(best_first, dataset, leave_one_out(dataset))
     assert report.rank_C.tolist() == [1]
-    assert report.metrics["coverage@10"] == 3 / 6  # 3, 4 and 5 are left to list
+    assert report.metrics["coverage@10"].value == 3 / 6  # 3, 4 and 5 are left to list
 
 
 def test_a_target_that_was_seen_before_stays_a_candidate() -> None:
@@ -136,18 +137,18 @@ def test_pieces_of_any_size_give_the_same_report(world: PreparedDataset, batch_s
         evaluate(scorer, world, split),
     )
     assert report.rank_C.tolist() == usual.rank_C.tolist()
-    assert report.metrics == pytest.approx(usual.metrics, abs=1e-12)
+    for metric, estimate in usual.metrics.items():
+        assert report.metrics[metric].to_dict() == pytest.approx(estimate.to_dict(), abs=1e-12)
     assert (report.slices, report.protocol) == (usual.slices, usual.protocol)
 
 
 def test_rating_errors_are_those_of_the_expected_rating_over_rated_targets() -> None:
     dataset = dataset_of(*TWO_USERS, [0, 1, 2], ratings=[[1, 1, 1, 5], [1, 1, 2], [1, 1, 0]])
     report = evaluate(Rates(5, level=3), dataset, leave_one_out(dataset))
-    assert report.metrics["rating_rmse"] == pytest.approx(
+    assert report.metrics["rating_rmse"].value == pytest.approx(
         ((3 - 5) ** 2 / 2 + (3 - 2) ** 2 / 2) ** 0.5
     )
-    assert report.metrics["rating_mae"] == pytest.approx((2 + 1) / 2)
-    assert report.intervals["rating_mae"] == (1, 2)
+    assert report.metrics["rating_mae"] == Estimate((2 + 1) / 2, 1, 2)
     assert report.squared_error_C.tolist() == [4, 1, pytest.approx(np.nan, nan_ok=True)]
 
 
@@ -158,9 +159,10 @@ def test_calibration_is_over_the_rated_targets_of_all_pieces(batch_size: int) ->
     sure, never = ([row for row in report.reliability if row["predicted"] == p] for p in (1, 0))
     assert sure == [{"level": 3, "cases": 2, "predicted": 1, "observed": 0.5}]
     assert {row["level"]: row["observed"] for row in never} == {1: 0, 2: 0, 4: 0, 5: 0.5}
-    assert report.metrics["rating_ece"] == pytest.approx((0.5 + 0.5) / 5)
-    assert (report.metrics["rating_coverage"], report.metrics["rating_interval_levels"]) == (0.5, 1)
-    assert "rating_ece" not in report.intervals
+    assert report.metrics["rating_ece"].value == pytest.approx((0.5 + 0.5) / 5)
+    assert report.metrics["rating_coverage"].value == 0.5
+    assert report.metrics["rating_interval_levels"].value == 1
+    assert not report.metrics["rating_ece"].has_interval
 
 
 def test_without_ratings_or_a_rating_scorer_there_are_no_rating_errors() -> None:
@@ -191,7 +193,7 @@ def test_a_split_without_such_cases_is_refused_in_one_line() -> None:
 def test_a_user_who_has_seen_all_but_the_target_gets_a_list_of_one() -> None:
     dataset = dataset_of([0, 1, 2, 3], num_items=4, genres=[[1], [1], [1], [1]])
     report = evaluate(constant(dataset), dataset, leave_one_out(dataset))
-    assert report.metrics["coverage@10"] == 1 / 4
+    assert report.metrics["coverage@10"].value == 1 / 4
     assert "diversity@10" not in report.metrics
 
 

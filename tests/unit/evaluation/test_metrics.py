@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from bert4rec.evaluation.metrics import rank_metrics, summarise
+from bert4rec.evaluation.metrics import mean_rank_metrics, rank_metrics
 
 
 def test_first_second_and_eleventh_place_by_hand() -> None:
@@ -22,7 +22,7 @@ def test_the_last_place_of_a_list_counts_and_the_next_does_not(k: int) -> None:
 
 
 def test_a_summary_is_the_mean_over_users() -> None:
-    summary = summarise(np.array([1, 4]))
+    summary = mean_rank_metrics(np.array([1, 4]))
     assert summary["hit@1"] == 0.5
     assert summary["mrr"] == pytest.approx((1 + 1 / 4) / 2)
     assert set(summary) == {

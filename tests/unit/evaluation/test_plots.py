@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from bert4rec.evaluation.plots import _bars, _counts, _shares, plot_comparison, plot_reliability
 from bert4rec.evaluation.report import Report
+from bert4rec.tables import Estimate
 from small_worlds import constant, dataset_of, knows, leave_one_out
 
 
@@ -55,7 +56,11 @@ ROWS = [
 
 
 def test_reliability_is_drawn_as_a_png(reports: list[Report], tmp_path: Path) -> None:
-    metrics = {**reports[0].metrics, "rating_ece": 0.02, "rating_ece_chance": 0.01}
+    metrics = {
+        **reports[0].metrics,
+        "rating_ece": Estimate(0.02),
+        "rating_ece_chance": Estimate(0.01),
+    }
     plot_reliability(replace(reports[0], reliability=ROWS, metrics=metrics), tmp_path / "r.png")
     assert (tmp_path / "r.png").read_bytes().startswith(b"\x89PNG")
 

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from bert4rec.data.histories import Histories
 from bert4rec.explanation import attribution
-from bert4rec.explanation.attribution import attribute, kept, left_out, measured
+from bert4rec.explanation.attribution import attribute
+from bert4rec.explanation.variants import keep_events, leave_out_events, score_item
 from bert4rec.ids import FIRST_ITEM, NO_RATING, NO_TIME
 
 ITEMS = 12
@@ -55,10 +56,10 @@ def history(*items: int) -> Histories:
 
 def test_effects_of_a_sum_are_its_terms_from_both_ends() -> None:
     found = attribute(Knows(worth({0: 1.0, 1: -2.0, 3: 3.0})), history(0, 1, 2, 3), ASKED)
-    assert found.effect_E.tolist() == pytest.approx([1, -2, 0, 3], abs=1e-6)
-    assert found.alone_E.tolist() == pytest.approx([1, -2, 0, 3], abs=1e-6)
-    assert (found.event_E.tolist(), found.order_E.tolist()) == ([0, 1, 2, 3], [3, 0, 2, 1])
-    assert found.rank_without_E.tolist() == [1, 1, 1, 8]  # 8 unseen score 0; −1 is below them
+    assert found.effect_N.tolist() == pytest.approx([1, -2, 0, 3], abs=1e-6)
+    assert found.alone_effect_N.tolist() == pytest.approx([1, -2, 0, 3], abs=1e-6)
+    assert (found.position_N.tolist(), found.order_N.tolist()) == ([0, 1, 2, 3], [3, 0, 2, 1])
+    assert found.rank_without_N.tolist() == [1, 1, 1, 8]  # 8 unseen score 0; −1 is below them
 
 
 def test_events_that_say_the_same_are_found_one_after_the_other() -> None:
@@ -68,24 +69,24 @@ def test_events_that_say_the_same_are_found_one_after_the_other() -> None:
         return 3.0 * (0 in items or 1 in items) + 1.0 * (2 in items)
 
     found = attribute(Knows(rule), history(0, 3, 1, 4, 2), ASKED)
-    assert found.effect_E.tolist() == pytest.approx([0, 0, 0, 0, 1], abs=1e-6)
-    assert found.alone_E.tolist() == pytest.approx([3, 0, 3, 0, 1], abs=1e-6)
-    assert set(found.order_E[:3].tolist()) == {0, 2, 4}
+    assert found.effect_N.tolist() == pytest.approx([0, 0, 0, 0, 1], abs=1e-6)
+    assert found.alone_effect_N.tolist() == pytest.approx([3, 0, 3, 0, 1], abs=1e-6)
+    assert set(found.order_N[:3].tolist()) == {0, 2, 4}
 
 
 def test_only_what_is_read_is_listed_and_older_events_move_up() -> None:
     reader = Knows(worth({0: 5.0, 1: 1.0, 5: 2.0}), seq_length=4)
     found = attribute(reader, history(0, 1, 2, 3, 4, 5), ASKED)
-    assert found.event_E.tolist() == [2, 3, 4, 5]
-    assert found.effect_E.tolist() == pytest.approx(
+    assert found.position_N.tolist() == [2, 3, 4, 5]
+    assert found.effect_N.tolist() == pytest.approx(
         [-1, -1, -1, 1], abs=1e-6
     )  # event 1 moves up in each one's place
-    assert found.alone_E.tolist() == pytest.approx([0, 0, 0, 2], abs=1e-6)
+    assert found.alone_effect_N.tolist() == pytest.approx([0, 0, 0, 2], abs=1e-6)
 
 
 def test_an_empty_history_has_no_events_to_order() -> None:
     found = attribute(Knows(worth({})), history(), ASKED)
-    assert (len(found.event_E), len(found.order_E)) == (0, 0)
+    assert (len(found.position_N), len(found.order_N)) == (0, 0)
 
 
 def test_what_is_added_where_no_event_is_known_is_no_events_effect() -> None:
@@ -96,24 +97,26 @@ def test_what_is_added_where_no_event_is_known_is_no_events_effect() -> None:
             )
 
     found = attribute(Welcomes(worth({0: 1.0, 1: 2.0})), history(0, 1), ASKED)
-    assert found.alone_E.tolist() == pytest.approx([1, 2], abs=1e-6)
+    assert found.alone_effect_N.tolist() == pytest.approx([1, 2], abs=1e-6)
     only = attribute(Welcomes(worth({0: 1.0})), history(0), ASKED)
-    assert (only.effect_E.tolist(), only.alone_E.tolist()) == ([1.0], [1.0])
+    assert (only.effect_N.tolist(), only.alone_effect_N.tolist()) == ([1.0], [1.0])
 
 
 @pytest.mark.parametrize("length", [1, 2, 6])
 def test_every_event_is_ordered_once(length: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attribution, "CANDIDATES", 2)
+    monkeypatch.setattr(attribution, "GREEDY_CANDIDATES", 2)
     found = attribute(
         Knows(worth({item: item + 0.5 for item in range(6)})), history(*range(length)), ASKED
     )
-    assert sorted(found.order_E.tolist()) == list(range(length))
-    assert found.order_E[0] == length - 1
+    assert sorted(found.order_N.tolist()) == list(range(length))
+    assert found.order_N[0] == length - 1
 
 
 def test_likelihood_is_among_the_item_and_what_is_unseen() -> None:
     scorer, seen = Knows(worth({0: 1.0})), history(0, 1)
-    found = measured(scorer.score, [seen, left_out(seen, [0]), kept(seen, [])], seen.item_N, ASKED)
+    found = score_item(
+        scorer.score, [seen, leave_out_events(seen, [0]), keep_events(seen, [])], seen.item_N, ASKED
+    )
     assert found.score_X.tolist() == [1.0, 0.0, 0.0]
     assert np.exp(found.log_likelihood_X).tolist() == pytest.approx([np.e / (np.e + 9), 0.1, 0.1])
     assert found.rank_X.tolist() == [1, 10, 10]
@@ -122,5 +125,5 @@ def test_likelihood_is_among_the_item_and_what_is_unseen() -> None:
 def test_what_is_kept_and_left_out_keeps_its_times() -> None:
     asked = history(4, 5, 6)
     asked.time_N[:] = [10, 20, 30]
-    assert kept(asked, [2, 0]).time_N.tolist() == [10, 30]
-    assert left_out(asked, [0]).item_N.tolist() == [5 + FIRST_ITEM, 6 + FIRST_ITEM]
+    assert keep_events(asked, [2, 0]).time_N.tolist() == [10, 30]
+    assert leave_out_events(asked, [0]).item_N.tolist() == [5 + FIRST_ITEM, 6 + FIRST_ITEM]

@@ -12,18 +12,19 @@ from bert4rec.data.splits import make_split
 from bert4rec.errors import DataError
 from bert4rec.ids import FIRST_ITEM, NO_TIME
 from bert4rec.studies.cold_start_items import (
-    AMONG_COLD,
-    AMONG_WARM,
-    COLD,
+    COLD_AMONG_ALL,
+    COLD_AMONG_COLD,
     COST,
     MODEL,
-    NO_TIME_TOLD,
+    NO_REQUEST_TIME,
     RANDOM,
-    WARM,
+    WARM_AMONG_ALL,
+    WARM_AMONG_WARM,
     ColdStartItems,
     cold_start_items,
     pooled,
 )
+from bert4rec.tables import to_markdown
 from small_worlds import Scores, dataset_of, leave_one_out
 
 TARGETS, SEEN = 60, [60, 61, 62]
@@ -46,7 +47,7 @@ def of_items(score_V: torch.Tensor) -> Scores:
 
 
 def hits(table: ColdStartItems, row: str = MODEL) -> dict[str, float]:
-    return {column: found["hit@10"][0] for column, found in table.values[row].items() if found}
+    return {column: found["hit@10"].value for column, found in table.values[row].items() if found}
 
 
 def table_of(score_V: torch.Tensor, fold: int = 0) -> ColdStartItems:
@@ -73,10 +74,10 @@ def test_places_are_counted_among_the_targets_kind_and_among_all() -> None:
     assert len(COLD_TARGETS) in (12, 13)
     assert hits(table_of(score_V)) == pytest.approx(
         {
-            AMONG_COLD: share(places(score_V, COLD_TARGETS), COLD_TARGETS),
-            COLD: share(in_all, COLD_TARGETS),
-            WARM: share(in_all, WARM_TARGETS),
-            AMONG_WARM: share(places(score_V, WARM_TARGETS), WARM_TARGETS),
+            COLD_AMONG_COLD: share(places(score_V, COLD_TARGETS), COLD_TARGETS),
+            COLD_AMONG_ALL: share(in_all, COLD_TARGETS),
+            WARM_AMONG_ALL: share(in_all, WARM_TARGETS),
+            WARM_AMONG_WARM: share(places(score_V, WARM_TARGETS), WARM_TARGETS),
         }
     )
 
@@ -86,12 +87,13 @@ def test_cold_items_that_push_warm_ones_down_are_a_cost() -> None:
     score_V = -torch.arange(float(ITEMS))
     score_V[COLD_TARGETS[:5]] = 1 + torch.arange(5.0)
     table = table_of(score_V)
-    value, (low, high) = table.costs[MODEL]["hit@10"]
-    assert value == pytest.approx(50)
-    assert low < value < high
+    cost = table.costs[MODEL]["hit@10"]
+    assert cost.value == pytest.approx(50)
+    assert cost.low < cost.value < cost.high
     score_V[COLD_TARGETS[:5]] = -1000 - torch.arange(5.0)
-    assert table_of(score_V).costs[MODEL]["hit@10"][0] == pytest.approx(
-        100 * (1 - hits(table_of(score_V))[WARM] / hits(table_of(score_V))[AMONG_WARM])
+    assert table_of(score_V).costs[MODEL]["hit@10"].value == pytest.approx(
+        100
+        * (1 - hits(table_of(score_V))[WARM_AMONG_ALL] / hits(table_of(score_V))[WARM_AMONG_WARM])
     )
 
 
@@ -100,24 +102,33 @@ def test_chance_is_what_a_random_order_reaches_on_average() -> None:
     gains = 1 / np.log2(np.arange(1, 11) + 1)
     cold, warm = len(COLD_TARGETS), len(WARM_TARGETS)
     assert hits(table, RANDOM) == pytest.approx(
-        {AMONG_COLD: 10 / cold, COLD: 10 / TARGETS, WARM: 10 / TARGETS, AMONG_WARM: 10 / warm}
+        {
+            COLD_AMONG_COLD: 10 / cold,
+            COLD_AMONG_ALL: 10 / TARGETS,
+            WARM_AMONG_ALL: 10 / TARGETS,
+            WARM_AMONG_WARM: 10 / warm,
+        }
     )
-    assert table.values[RANDOM][COLD]["ndcg@10"][0] == pytest.approx(gains.sum() / TARGETS)
-    assert table.costs[RANDOM]["ndcg@10"][0] == pytest.approx(100 * (1 - warm / TARGETS))
+    assert table.values[RANDOM][COLD_AMONG_ALL]["ndcg@10"].value == pytest.approx(
+        gains.sum() / TARGETS
+    )
+    assert table.costs[RANDOM]["ndcg@10"].value == pytest.approx(100 * (1 - warm / TARGETS))
     drawn = [
         table_of(torch.randn(ITEMS, generator=torch.Generator().manual_seed(seed)))
         for seed in range(30)
     ]
-    reached = np.mean([draw.values[MODEL][AMONG_COLD]["ndcg@10"][0] for draw in drawn])
-    assert reached == pytest.approx(table.values[RANDOM][AMONG_COLD]["ndcg@10"][0], rel=0.01)
+    reached = np.mean([draw.values[MODEL][COLD_AMONG_COLD]["ndcg@10"].value for draw in drawn])
+    assert reached == pytest.approx(
+        table.values[RANDOM][COLD_AMONG_COLD]["ndcg@10"].value, rel=0.01
+    )
 
 
 def test_likeness_of_content_is_a_row_and_what_it_is_compared_with() -> None:
     table = table_of(torch.zeros(ITEMS))  # ties count against it: nothing is hit
-    assert set(table.values) == {MODEL, NO_TIME_TOLD, "content kNN", RANDOM}
+    assert set(table.values) == {MODEL, NO_REQUEST_TIME, "content kNN", RANDOM}
     for column, found in table.differences["content kNN"].items():
-        assert found["ndcg@10"][0] == pytest.approx(
-            -table.values["content kNN"][column]["ndcg@10"][0]
+        assert found["ndcg@10"].value == pytest.approx(
+            -table.values["content kNN"][column]["ndcg@10"].value
         )
     bare = dataset_of(*HISTORIES)
     split = make_split(bare, SplitConfig("cold-start-items"))
@@ -134,21 +145,21 @@ def test_the_time_of_the_request_is_unknown_in_one_row() -> None:
 
     targets = [item for item in range(5) if item not in COLD_TARGETS]
     table = cold_start_items(Scores(ITEMS, score), DATASET, SPLIT)
-    assert hits(table)[WARM] == len(targets) / len(WARM_TARGETS)
-    assert hits(table, NO_TIME_TOLD)[WARM] == 0
+    assert hits(table)[WARM_AMONG_ALL] == len(targets) / len(WARM_TARGETS)
+    assert hits(table, NO_REQUEST_TIME)[WARM_AMONG_ALL] == 0
 
 
 def test_validation_asks_for_warm_items_alone() -> None:
     table = cold_start_items(of_items(torch.zeros(ITEMS)), DATASET, SPLIT, subset="validation")
-    assert set(hits(table)) == {WARM, AMONG_WARM}
+    assert set(hits(table)) == {WARM_AMONG_ALL, WARM_AMONG_WARM}
     assert table.protocol["cold_targets"] == 0
-    assert "| model | – | – |" in table.to_markdown()
+    assert "| model | – | – |" in to_markdown(table.tables())
 
 
 def test_where_every_item_trains_there_is_nothing_to_ask() -> None:
     with pytest.raises(
         DataError,
-        match="of every item something trains under 'leave-one-out'; take split 'cold-start-items'",
+        match="every item has training events under 'leave-one-out'; take split 'cold-start-items'",
     ):
         cold_start_items(of_items(torch.zeros(ITEMS)), DATASET, leave_one_out(DATASET))
 
@@ -158,21 +169,26 @@ def test_folds_are_pooled_user_by_user() -> None:
     tables = [table_of(score_V, fold) for fold in range(5)]
     together = pooled(tables)
     assert together.protocol["users"] == together.protocol["cold_targets"] == TARGETS
-    assert hits(together)[COLD] == pytest.approx(10 / TARGETS)  # each item is cold once
-    assert hits(together)[WARM] == pytest.approx(10 / TARGETS)  # and warm in the four others
+    assert hits(together)[COLD_AMONG_ALL] == pytest.approx(10 / TARGETS)  # each item is cold once
+    assert hits(together)[WARM_AMONG_ALL] == pytest.approx(
+        10 / TARGETS
+    )  # and warm in the four others
     with pytest.raises(DataError, match="two models are of the same fold"):
         pooled([tables[0], tables[0]])
     validation = cold_start_items(of_items(score_V), DATASET, SPLIT, subset="validation")
-    with pytest.raises(DataError, match="the tables differ in their cases"):
+    with pytest.raises(DataError, match="the tables differ in their subset"):
         pooled([tables[0], validation])
 
 
 def test_it_is_told_as_tables() -> None:
     table = table_of(-torch.arange(float(ITEMS)))
-    told, plain = table.to_markdown(), table.to_dict()
-    assert f"| hit@10 | {AMONG_COLD} | {COLD} | {WARM} | {AMONG_WARM} | {COST} |" in told
+    told, plain = to_markdown(table.tables()), table.to_dict()
+    assert (
+        f"| hit@10 | {COLD_AMONG_COLD} | {COLD_AMONG_ALL} | {WARM_AMONG_ALL} | {WARM_AMONG_WARM} | {COST} |"
+        in told
+    )
     assert f"{len(COLD_TARGETS)} of 60 targets are cold, {len(NEW)} of 63 items" in told
     assert "request time known but where a row says otherwise" in told
-    assert plain["rows"][MODEL][WARM]["hit@10"]["value"] == hits(table)[WARM]
-    assert plain["rows"][RANDOM][COST]["hit@10"]["interval"][0] > 0
+    assert plain["rows"][MODEL][WARM_AMONG_ALL]["hit@10"]["value"] == hits(table)[WARM_AMONG_ALL]
+    assert plain["rows"][RANDOM][COST]["hit@10"]["low"] > 0
     assert plain["differences"][0]["second"] == "content kNN"

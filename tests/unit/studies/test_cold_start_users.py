@@ -16,14 +16,15 @@ from bert4rec.data.splits import make_split
 from bert4rec.errors import DataError
 from bert4rec.ids import FIRST_ITEM, NO_TIME, UNKNOWN
 from bert4rec.studies.cold_start_users import (
+    EVENT_COUNTS,
     MODEL,
     NO_DEMOGRAPHICS,
-    NO_TIME_TOLD,
-    SHOTS,
+    NO_REQUEST_TIME,
     cold_start_users,
     pooled,
 )
 from bert4rec.studies.plots import plot_cold_start_users
+from bert4rec.tables import to_markdown
 from small_worlds import Scores, dataset_of, leave_one_out
 
 ITEMS = 40
@@ -44,7 +45,9 @@ def of_target(score_B: Tensor) -> Tensor:
 
 def hits(score: object) -> dict[str, list[float]]:
     curve = cold_start_users(Scores(ITEMS, score), DATASET, SPLIT)  # type: ignore[arg-type]
-    return {name: [by_k[k]["hit@10"][0] for k in SHOTS] for name, by_k in curve.values.items()}
+    return {
+        name: [by_k[k]["hit@10"].value for k in EVENT_COUNTS] for name, by_k in curve.values.items()
+    }
 
 
 def test_the_rows_see_the_last_events_and_nothing_else() -> None:
@@ -59,7 +62,7 @@ def test_the_rows_see_the_last_events_and_nothing_else() -> None:
         return of_target(torch.ones(len(histories)))
 
     hits(note)
-    assert {tuple(items) for items in seen} == {tuple(range(19 - k, 19)) for k in SHOTS}
+    assert {tuple(items) for items in seen} == {tuple(range(19 - k, 19)) for k in EVENT_COUNTS}
 
 
 def test_who_needs_three_events_answers_from_three_on() -> None:
@@ -82,7 +85,7 @@ def test_the_time_of_the_request_is_unknown_in_one_row() -> None:
     found = hits(
         lambda histories: of_target(torch.from_numpy(histories.request_time_B != NO_TIME).float())
     )
-    assert (found[MODEL], found[NO_DEMOGRAPHICS], found[NO_TIME_TOLD]) == (
+    assert (found[MODEL], found[NO_DEMOGRAPHICS], found[NO_REQUEST_TIME]) == (
         [1] * 6,
         [1] * 6,
         [0] * 6,
@@ -94,8 +97,8 @@ def test_what_is_shown_is_no_candidate_and_what_is_hidden_is_one() -> None:
     curve = cold_start_users(
         Scores(ITEMS, lambda histories: -torch.arange(float(ITEMS))[None]), DATASET, SPLIT
     )
-    gains = [curve.values[MODEL][k]["ndcg@10"][0] for k in SHOTS]
-    places = [26 - k for k in SHOTS]  # 26, 25, 23, 21, 16, 7
+    gains = [curve.values[MODEL][k]["ndcg@10"].value for k in EVENT_COUNTS]
+    places = [26 - k for k in EVENT_COUNTS]  # 26, 25, 23, 21, 16, 7
     assert gains == pytest.approx(
         [1 / np.log2(place + 1) if place <= 10 else 0 for place in places]
     )
@@ -114,7 +117,7 @@ def test_counting_knows_what_others_did_next() -> None:
     assert set(found) == {
         MODEL,
         NO_DEMOGRAPHICS,
-        NO_TIME_TOLD,
+        NO_REQUEST_TIME,
         "sequential rules",
         "popularity by gender",
         "popularity",
@@ -127,17 +130,24 @@ def test_differences_are_those_of_the_rows() -> None:
     )
     curve = cold_start_users(half, DATASET, SPLIT)
     claims = {(pair.first, pair.second): pair for pair in curve.differences}
-    assert {second: list(pair.values) for (_, second), pair in claims.items()} == {
+    assert {second: list(pair.by_events) for (_, second), pair in claims.items()} == {
         "popularity by gender": [0],
-        NO_DEMOGRAPHICS: list(SHOTS),
-        "sequential rules": list(SHOTS),
+        NO_DEMOGRAPHICS: list(EVENT_COUNTS),
+        "sequential rules": list(EVENT_COUNTS),
     }
     minus_rules = claims[MODEL, "sequential rules"]
-    assert [minus_rules.values[k]["hit@10"][0] for k in SHOTS] == [0, 0, 0, 0, -1, 0]
-    assert minus_rules.p_values[10]["hit@10"] == pytest.approx(
+    assert [minus_rules.by_events[k].difference["hit@10"].value for k in EVENT_COUNTS] == [
+        0,
+        0,
+        0,
+        0,
+        -1,
+        0,
+    ]
+    assert minus_rules.by_events[10].p_value["hit@10"] == pytest.approx(
         2 / 2**4, abs=0.02
     )  # four users: all signs alike
-    assert minus_rules.p_values[5]["hit@10"] == 1.0
+    assert minus_rules.by_events[5].p_value["hit@10"] == 1.0
 
 
 def test_without_user_features_there_is_nothing_to_withhold() -> None:
@@ -154,7 +164,8 @@ def test_without_user_features_there_is_nothing_to_withhold() -> None:
 
 def test_a_split_that_asks_no_strangers_is_refused() -> None:
     with pytest.raises(
-        DataError, match="'leave-one-out' asks no cold_users; take split 'cold-start-users'"
+        DataError,
+        match="'leave-one-out' ranks for no cold-start users; take split 'cold-start-users'",
     ):
         cold_start_users(
             Scores(ITEMS, lambda histories: torch.zeros(1, 1)), DATASET, leave_one_out(DATASET)
@@ -173,12 +184,14 @@ def test_folds_are_pooled_user_by_user() -> None:
     ]
     together = pooled(curves)
     assert together.protocol["users"] == 20
-    assert together.values[MODEL][3]["hit@10"][0] == pytest.approx(2 / 5)
-    assert [len(pair.values) for pair in together.differences] == [1, 6, 6]
-    assert together.differences[2].values[3]["hit@10"][0] == pytest.approx(2 / 5 - 1)
+    assert together.values[MODEL][3]["hit@10"].value == pytest.approx(2 / 5)
+    assert [len(pair.by_events) for pair in together.differences] == [1, 6, 6]
+    assert together.differences[2].by_events[3].difference["hit@10"].value == pytest.approx(
+        2 / 5 - 1
+    )
     with pytest.raises(DataError, match="two models are of the same fold"):
         pooled([curves[0], curves[0]])
-    with pytest.raises(DataError, match="differ in their cases"):
+    with pytest.raises(DataError, match="differ in their subset"):
         pooled([curves[0], cold_start_users(scorers[1], DATASET, folds[1], subset="validation")])
 
 
@@ -186,7 +199,7 @@ def test_it_is_told_as_tables_and_drawn(tmp_path: Path) -> None:
     curve = cold_start_users(
         Scores(ITEMS, lambda histories: of_target(torch.ones(len(histories)))), DATASET, SPLIT
     )
-    told = curve.to_markdown()
+    told = to_markdown(curve.tables())
     assert "| hit@10 after k events | 0 | 1 | 3 | 5 | 10 | 19 |" in told
     assert "| model | 1.0000 [1.0000, 1.0000] |" in told
     assert "| model − popularity by gender | +1.0000 [+1.0000, +1.0000] | – |" in told

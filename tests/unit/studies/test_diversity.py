@@ -12,7 +12,7 @@ import torch
 from bert4rec.errors import UsageError
 from bert4rec.evaluation.evaluate import evaluate
 from bert4rec.ids import FIRST_ITEM
-from bert4rec.studies.diversity import SETTINGS, diversity_curve
+from bert4rec.studies.diversity import DIVERSITIES, diversity_curve
 from bert4rec.studies.plots import plot_diversity
 from small_worlds import Scores, constant, dataset_of, leave_one_out
 
@@ -36,14 +36,14 @@ def test_at_zero_it_is_the_evaluation() -> None:
     split = leave_one_out(DATASET)
     curve, report = diversity_curve(SCORER, DATASET, split), evaluate(SCORER, DATASET, split)
     for name in ("hit@10", "ndcg@10", "diversity@10", "novelty@10"):
-        value, edges = curve.values[0.0][name]
-        assert (value, *edges) == pytest.approx((report.metrics[name], *report.intervals[name]))
-    assert curve.coverage[0.0] == report.metrics["coverage@10"]
+        estimate = curve.values[0.0][name]
+        assert estimate.to_dict() == pytest.approx(report.metrics[name].to_dict())
+    assert curve.values[0.0]["coverage@10"] == report.metrics["coverage@10"]
 
 
 def test_turned_up_lists_are_less_alike() -> None:
     curve = diversity_curve(SCORER, DATASET, leave_one_out(DATASET), batch_size=3)
-    distances = [curve.values[setting]["distance@10"][0] for setting in SETTINGS]
+    distances = [curve.values[setting]["distance@10"].value for setting in DIVERSITIES]
     assert distances == sorted(distances)
     assert distances[0] < 0.9 < distances[-1] == pytest.approx(1.0)
     assert curve.to_dict()["settings"][-1]["diversity"] == 1.0
@@ -59,7 +59,7 @@ def test_distances_by_hand() -> None:
     ]
     first, second = np.triu_indices(10, 1)
     expected = np.mean([(group[first] != group[second]).mean() for group in lists])
-    assert curve.values[0.0]["distance@10"][0] == pytest.approx(expected)
+    assert curve.values[0.0]["distance@10"].value == pytest.approx(expected)
 
 
 def test_a_scorer_without_vectors_is_refused() -> None:
@@ -69,6 +69,6 @@ def test_a_scorer_without_vectors_is_refused() -> None:
 
 def test_the_picture_shows_both_kinds_of_variety(tmp_path: Path) -> None:
     curve = diversity_curve(SCORER, DATASET, leave_one_out(DATASET))
-    plot_diversity(curve, tmp_path / "dial.png")
-    height, width, _ = matplotlib.image.imread(tmp_path / "dial.png").shape
+    plot_diversity(curve, tmp_path / "diversity.png")
+    height, width, _ = matplotlib.image.imread(tmp_path / "diversity.png").shape
     assert width > 2 * height

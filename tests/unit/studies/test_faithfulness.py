@@ -17,10 +17,10 @@ from bert4rec.data.splits import make_split
 from bert4rec.model.scorer import NetworkScorer
 from bert4rec.studies import faithfulness as measures
 from bert4rec.studies.faithfulness import (
+    EVENT_COUNTS,
     GRADIENTS,
-    KS,
+    LEAVE_ONE_OUT,
     MEASURES,
-    OURS,
     RANDOM,
     RECENT,
     Faithfulness,
@@ -62,27 +62,30 @@ def test_what_is_measured_beats_events_at_random(found: Faithfulness) -> None:
     """In the synthetic world one event decides: without it the item is less likely, with it alone it stays."""
     assert (found.users, found.request_time) == (40, True)
     for measure, sign in (("DEL", -1), ("INS", 1), ("POS", -1)):
-        gain, (low, high) = found.minus[RANDOM][measure]
-        assert sign * gain > 0, measure
-        assert low * high > 0, measure
-    assert found.values[OURS]["DEL@1"][0] < found.likelihood
+        gain = found.differences[RANDOM][measure]
+        assert sign * gain.value > 0, measure
+        assert gain.excludes_zero, measure
+    assert found.values[LEAVE_ONE_OUT]["DEL@1"].value < found.likelihood
 
 
 def test_gradients_stand_beside_where_captum_is(found: Faithfulness) -> None:
     others = {RANDOM, RECENT, *([GRADIENTS] if find_spec("captum") else [])}
-    assert set(found.values) == {OURS, *others}
-    assert set(found.minus) == others
+    assert set(found.values) == {LEAVE_ONE_OUT, *others}
+    assert set(found.differences) == others
     for values in found.values.values():
-        assert set(values) == {*MEASURES, *(f"{measure}@{k}" for measure in MEASURES for k in KS)}
+        assert set(values) == {
+            *MEASURES,
+            *(f"{measure}@{k}" for measure in MEASURES for k in EVENT_COUNTS),
+        }
         for measure in MEASURES:
-            assert values[measure][0] == pytest.approx(
-                np.mean([values[f"{measure}@{k}"][0] for k in KS])
+            assert values[measure].value == pytest.approx(
+                np.mean([values[f"{measure}@{k}"].value for k in EVENT_COUNTS])
             )
 
 
 def test_shuffled_weights_explain_otherwise(found: Faithfulness, scorer: NetworkScorer) -> None:
-    correlation, (low, high) = found.shuffled
-    assert low <= correlation <= high < 0.5
+    correlation = found.shuffled
+    assert correlation.low <= correlation.value <= correlation.high < 0.5
     shuffled = scorer.with_shuffled_weights(0)
     for name, weight in scorer.network.named_parameters():
         other = dict(shuffled.network.named_parameters())[name]
@@ -99,7 +102,7 @@ def test_effects_agree_with_themselves(scorer: NetworkScorer, world: PreparedDat
 
     same = Same(scorer.network, scorer.run)
     found = faithfulness(same, world, make_split(world, RUN.split), users=3)
-    assert found.shuffled[0] == pytest.approx(1)
+    assert found.shuffled.value == pytest.approx(1)
 
 
 def test_the_choice_of_users_is_seeded(scorer: NetworkScorer, world: PreparedDataset) -> None:
@@ -127,8 +130,11 @@ def test_several_models_are_explained_as_one(
 
 def test_the_report_is_plain_and_drawn(found: Faithfulness, tmp_path: Path) -> None:
     document = json.loads(json.dumps(found.to_dict()))
-    assert document["explainers"][OURS]["DEL@1"]["value"] == found.values[OURS]["DEL@1"][0]
-    assert document["shuffled_weights"]["value"] == found.shuffled[0]
+    assert (
+        document["explainers"][LEAVE_ONE_OUT]["DEL@1"]["value"]
+        == found.values[LEAVE_ONE_OUT]["DEL@1"].value
+    )
+    assert document["shuffled_weights"]["value"] == found.shuffled.value
     plot_faithfulness(found, tmp_path / "picture.png")
     assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
 

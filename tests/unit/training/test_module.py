@@ -25,10 +25,10 @@ def test_validation_metrics_equal_those_of_evaluate(
     (batch,) = TrainingDataModule(world, split, run).val_dataloader()
     module.validation_step(batch, 0)
     report = evaluate(NetworkScorer(network, run), world, split, subset="validation")
-    assert logged["validation/ndcg@10"] == pytest.approx(report.metrics["ndcg@10"])
-    assert logged["validation/hit@10"] == pytest.approx(report.metrics["hit@10"])
+    assert logged["validation/ndcg@10"] == pytest.approx(report.metrics["ndcg@10"].value)
+    assert logged["validation/hit@10"] == pytest.approx(report.metrics["hit@10"].value)
     assert logged["validation/rating_rmse"].compute() == pytest.approx(
-        report.metrics["rating_rmse"]
+        report.metrics["rating_rmse"].value
     )  # type: ignore[attr-defined]
 
 

@@ -88,7 +88,7 @@ def test_what_is_saved_is_the_best_epochs_and_scores_as_it_did(
     assert figures(complete)["best_epoch"] == best["epoch"]
     model = artefact.load(complete)
     report = evaluate(model.scorer(), world, make_split(world, RUN.split), subset="validation")
-    assert report.metrics["ndcg@10"] == pytest.approx(best["validation"]["ndcg@10"], abs=1e-6)
+    assert report.metrics["ndcg@10"].value == pytest.approx(best["validation"]["ndcg@10"], abs=1e-6)
 
 
 def test_a_run_is_evaluated_with_and_without_the_time_of_the_request(complete: Path) -> None:

@@ -101,6 +101,6 @@ def test_two_processes_train_one_model_on_half_of_the_users_each(
     history = json.loads((output / "training.json").read_text())["history"]
     best = max(epoch["validation"]["ndcg@10"] for epoch in history)
     reports = json.loads((output / "metrics.json").read_text())
-    assert reports["validation_request_time_on"]["metrics"]["ndcg@10"] == pytest.approx(
+    assert reports["validation_request_time_on"]["metrics"]["ndcg@10"]["value"] == pytest.approx(
         best, abs=1e-6
     )

@@ -20,7 +20,7 @@ from bert4rec.data.dataset_builder import NumberedTables, build_dataset
 from bert4rec.data.features import Feature, Kind
 from bert4rec.data.splits import make_split
 from bert4rec.errors import ConfigError
-from bert4rec.evaluation.report import Comparison
+from bert4rec.evaluation.comparison import Comparison
 from bert4rec.ids import FIRST_ITEM, FIRST_USER, NO_TIME, PAD, UNKNOWN
 from bert4rec.model.cold_start_bias import ColdStartBias
 from bert4rec.model.network import Bert4Rec
@@ -180,7 +180,7 @@ def test_a_run_is_compared_with_what_it_started_from(
     )
     found = json.loads((further / "comparison.json").read_text())
     assert set(found) == {"request_time_on", "request_time_off"}
-    assert abs(found["request_time_on"]["difference"]["ndcg@10"]) < 0.01
+    assert abs(found["request_time_on"]["difference"]["ndcg@10"]["value"]) < 0.01
     assert any(
         line.startswith(f"not better than {folder}, as far as these users tell: NDCG@10")
         for line in said
@@ -195,7 +195,7 @@ def test_a_run_is_compared_with_what_it_started_from(
     assert (
         json.loads((eagerly / "comparison.json").read_text())["request_time_on"]["difference"][
             "ndcg@10"
-        ]
+        ]["value"]
         > 0.02
     )
     assert any(line.startswith(f"better than {folder}: NDCG@10 +") for line in said)

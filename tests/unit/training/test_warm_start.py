@@ -160,8 +160,8 @@ def test_what_a_run_starts_from_is_compared_as_it_was(folder: Path, trained: Tra
         for of in (folder, further)
     )
     assert before["ndcg@10"] != after["ndcg@10"]
-    assert comparison(further)["difference"]["ndcg@10"] == pytest.approx(
-        after["ndcg@10"] - before["ndcg@10"]
+    assert comparison(further)["difference"]["ndcg@10"]["value"] == pytest.approx(
+        after["ndcg@10"]["value"] - before["ndcg@10"]["value"]
     )
 
 
