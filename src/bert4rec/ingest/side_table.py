@@ -25,13 +25,12 @@ class SideRows:
     """Columns of the file that the schema does not mention."""
 
 
-def read_side_table(folder: Path, table: SideTable, scratch: Path) -> SideRows:
+def read_side_table(path: Path, table: SideTable, scratch: Path) -> SideRows:
     """Rows of an item or user table.
 
     Raises:
         SourceError: A file or column that cannot be used, or an id that is missing or repeated.
     """
-    path = folder / table.file
     frame = scan_table(path, table.format, scratch)
     used = table.used_columns
     require_columns(frame, path, [*used, *table.unused])

@@ -13,8 +13,9 @@ import tempfile
 from pathlib import Path
 
 from bert4rec.errors import DataError
-from bert4rec.ingest.local_files import Source, advice, cache_folder, digest_of, unpack
+from bert4rec.ingest.local_files import advice, cache_folder, digest_of, unpack
 from bert4rec.ingest.movielens import Release, ml_100k_in_recbole
+from bert4rec.ingest.source import Source
 
 WHEEL = "recbole==1.2.1"
 """Package with MovieLens 100K among its examples, as RecBole's atomic files."""
