@@ -1,4 +1,4 @@
-"""What every scorer keeps, whatever is inside it. A new scorer joins by a line in `SCORERS`."""
+"""Contract of every scorer, network or baseline. A new scorer joins by a line in `SCORERS`."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ SCORERS: dict[str, Fit] = {
     "content kNN": lambda dataset, _: ContentNeighbours(dataset),
     "network": network(),
     "network, masked": network(scoring="mask"),
-    "network, both readings, gated": network(scoring="average", block="gated", relative_time=True),
+    "network, both passes, gated": network(scoring="average", block="gated", relative_time=True),
     "ensemble": lambda dataset, split: EnsembleScorer(
         [network()(dataset, split), network(scoring="mask", cosine_head=False)(dataset, split)]  # type: ignore[list-item]
     ),
@@ -81,19 +81,19 @@ def histories(world: PreparedDataset) -> Histories:
     return make_split(world, SplitConfig()).test[:12].histories(world, request_time=True)
 
 
-def real(scorer: Scorer, histories: Histories) -> torch.Tensor:
+def item_scores(scorer: Scorer, histories: Histories) -> torch.Tensor:
     return scorer.score(histories)[:, FIRST_ITEM:].cpu()
 
 
-def nothing_known(users: int) -> Histories:
+def empty_histories(users: int) -> Histories:
     empty = np.empty(0, dtype=np.int64)
-    asked = Histories(
+    histories = Histories(
         np.full(users, UNKNOWN), np.zeros(users + 1, dtype=np.int64), empty, empty, empty, empty
     )
-    return replace(asked, request_time_B=np.zeros(users, dtype=np.int64)).without_request_time()
+    return replace(histories, request_time_B=np.zeros(users, dtype=np.int64)).without_request_time()
 
 
-def test_it_has_a_name(scorer: Scorer) -> None:
+def test_a_scorer_has_a_name(scorer: Scorer) -> None:
     assert scorer.name
 
 
@@ -101,44 +101,43 @@ def test_every_real_item_has_a_finite_score(
     scorer: Scorer, histories: Histories, world: PreparedDataset
 ) -> None:
     assert scorer.score(histories).shape == (12, world.item_rows)
-    assert real(scorer, histories).isfinite().all()
+    assert item_scores(scorer, histories).isfinite().all()
 
 
-def test_an_empty_history_of_an_unknown_user_is_answered(
+def test_an_empty_history_of_an_unknown_user_has_scores(
     scorer: Scorer, world: PreparedDataset
 ) -> None:
-    score_BV = real(scorer, nothing_known(2))
+    score_BV = item_scores(scorer, empty_histories(2))
     assert score_BV.shape == (2, world.num_items)
     assert score_BV.isfinite().all()
 
 
-def test_a_user_alone_gets_what_the_user_gets_in_a_batch(
-    scorer: Scorer, histories: Histories
-) -> None:
-    together = real(scorer, histories)
+def test_scores_of_a_user_alone_are_those_in_a_batch(scorer: Scorer, histories: Histories) -> None:
+    together = item_scores(scorer, histories)
     for place in (0, 5, 11):
         torch.testing.assert_close(
-            real(scorer, histories.take(np.array([place])))[0], together[place]
+            item_scores(scorer, histories.take(np.array([place])))[0], together[place]
         )
 
 
-def test_batch_mates_and_their_order_change_nothing(scorer: Scorer, histories: Histories) -> None:
+def test_other_users_of_the_batch_and_their_order_change_nothing(
+    scorer: Scorer, histories: Histories
+) -> None:
     order = np.array([7, 3, 3, 0, 11])
     torch.testing.assert_close(
-        real(scorer, histories.take(order)), real(scorer, histories)[torch.from_numpy(order)]
+        item_scores(scorer, histories.take(order)),
+        item_scores(scorer, histories)[torch.from_numpy(order)],
     )
 
 
-def test_asking_twice_gives_the_same_and_the_answer_may_be_overwritten(
-    scorer: Scorer, histories: Histories
-) -> None:
+def test_scores_are_repeatable_and_may_be_overwritten(scorer: Scorer, histories: Histories) -> None:
     first = scorer.score(histories)
     kept = first.clone()
     first.fill_(-torch.inf)
     assert torch.equal(scorer.score(histories)[:, FIRST_ITEM:], kept[:, FIRST_ITEM:])
 
 
-def test_the_histories_are_left_as_they_were(scorer: Scorer, histories: Histories) -> None:
+def test_scoring_leaves_the_histories_unchanged(scorer: Scorer, histories: Histories) -> None:
     before = {
         name: np.array(getattr(histories, name))
         for name in ("user_B", "start_B1", "item_N", "time_N")
@@ -147,13 +146,13 @@ def test_the_histories_are_left_as_they_were(scorer: Scorer, histories: Historie
     assert all((getattr(histories, name) == array).all() for name, array in before.items())
 
 
-def test_rating_levels_are_as_likely_alone_as_in_a_batch_and_sum_to_one(
+def test_rating_probabilities_sum_to_one_and_are_those_of_a_batch(
     scorer: Scorer, histories: Histories
 ) -> None:
     if not (isinstance(scorer, RatingScorer) and scorer.predicts_ratings):
         return
     item_B = torch.arange(FIRST_ITEM, FIRST_ITEM + 12)
-    likely_BR = scorer.rating_distribution(histories, item_B)
-    torch.testing.assert_close(likely_BR.sum(1), torch.ones(12))
+    probability_BR = scorer.rating_distribution(histories, item_B)
+    torch.testing.assert_close(probability_BR.sum(1), torch.ones(12))
     alone = scorer.rating_distribution(histories.take(np.array([4])), item_B[4:5])
-    torch.testing.assert_close(alone[0], likely_BR[4])
+    torch.testing.assert_close(alone[0], probability_BR[4])

@@ -34,6 +34,7 @@ def recommendation_tables(
     rules: ItemRules | None,
 ) -> Iterator[RecommendationTable]:
     """Top-k recommendations of stored users, a table for each batch of them."""
+    # A row of `start_U1` ends where the next one starts.
     stop_U = np.asarray(dataset.start_U1)[1:]
     batch_size = max(1, min(USERS_AT_ONCE, SCORES_AT_ONCE // dataset.item_rows))
     for first in range(0, len(user_X), batch_size):

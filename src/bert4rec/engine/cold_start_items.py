@@ -46,6 +46,7 @@ def with_items(model: Artefact, items: Sequence[Item]) -> Artefact:
     dataset = _with_items(model.dataset, items)
     network = Bert4Rec.for_dataset(model.run.model, dataset, model.run.training.task_weights)
     grown = grown_weights(network, model.network, model.dataset, dataset)
+    # Feature tables are those of the larger dataset, learned weights those of the trained network.
     network.load_state_dict({**network.state_dict(), **grown})
     return replace(model, network=network.eval(), dataset=dataset, metrics={})
 

@@ -102,6 +102,7 @@ def _similar_items(
     item_VD: Tensor, dataset: PreparedDataset, item_N: Ints, item: int
 ) -> Iterator[SimilarItem]:
     """Items of the history whose vectors have the largest cosine to an item, without itself."""
+    # Of several events of an item the latest position remains.
     latest = {seen: position for position, seen in enumerate(item_N.tolist()) if seen != item}
     if not latest:
         return

@@ -84,6 +84,7 @@ def _given_history(
         raise UnknownItem(unknown)
     is_known_N = np.array([row is not None for row in rows], dtype=bool)
     return Histories(
+        # Real users have rows from 1 on, so `or` replaces None alone.
         user_B=np.array([row_of(dataset.users, request.user_id) or UNKNOWN]),
         start_B1=np.array([0, is_known_N.sum()]),
         item_N=np.array([row for row in rows if row is not None], dtype=np.int64),

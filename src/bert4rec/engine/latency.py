@@ -69,6 +69,7 @@ def measure_latency(
         recommend(scorer, histories, k, seen=histories)
         return time.perf_counter() - started
 
+    # The first requests compute the item vectors and fill caches; they are not measured.
     for _ in range(WARM_UP_REQUESTS):
         seconds(1)
     singles = np.array([seconds(1) for _ in range(requests)])
@@ -79,6 +80,7 @@ def measure_latency(
         if size * (FIRST_ITEM + items) > SCORES_AT_ONCE:
             continue
         spent: list[float] = []
+        # The median of two batches at least: one may be interrupted.
         while sum(spent) < BATCH_SECONDS or len(spent) < 2:
             spent.append(seconds(size))
         rates[size] = size / float(np.median(spent))

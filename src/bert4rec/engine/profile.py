@@ -153,6 +153,7 @@ def _most_frequent(
 
 def _best_rated(item_N: Ints, rating_N: Floats) -> list[int]:
     """Items with the highest ratings, the latest of equal ones first."""
+    # lexsort sorts by its last key first.
     known_rating_N = np.nan_to_num(rating_N, nan=-np.inf)
     by_rating = np.lexsort((-np.arange(len(item_N)), -known_rating_N))
     unique = dict.fromkeys(item_N[by_rating].tolist())

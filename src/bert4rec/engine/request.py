@@ -78,7 +78,9 @@ class Request:
 
         normalise("k", check_count("k", self.k))
         normalise("user_id", plain_id(self.user_id))
-        normalise("item_sequence", _item_ids(self.item_sequence))
+        normalise("item_sequence", _item_ids("item_sequence", self.item_sequence))
+        normalise("forget", _item_ids("forget", self.forget) or ())
+        normalise("rules", to_rules(self.rules))
         if self.user_features is not None and not isinstance(self.user_features, Mapping):
             raise UsageError(
                 f"user_features is {self.user_features!r}; give a mapping of names to values"
@@ -114,12 +116,14 @@ class Request:
         for name in values:
             if name not in known:
                 raise UsageError(f"unknown field {name!r}; a request has {', '.join(known)}")
-        return cls(**{**values, "rules": to_rules(values.get("rules"))})
+        return cls(**values)
 
 
 def to_rules(rules: Rules | Mapping[str, Any] | None) -> Rules | None:
     """Rules from a mapping of their names; None stays None."""
-    return Rules.from_dict(rules) if isinstance(rules, Mapping) else rules
+    if rules is None or isinstance(rules, Rules):
+        return rules
+    return Rules.from_dict(rules)
 
 
 def to_seconds(when: When | None) -> int:
@@ -156,12 +160,12 @@ def check_count(name: str, value: Any) -> int:
     return int(value)
 
 
-def _item_ids(item_sequence: Iterable[Any] | None) -> tuple[Any, ...] | None:
-    if item_sequence is None:
+def _item_ids(name: str, item_ids: Iterable[Any] | None) -> tuple[Any, ...] | None:
+    if item_ids is None:
         return None
-    if isinstance(item_sequence, str | bytes):
-        raise UsageError(f"item_sequence is the text {item_sequence!r}; give a list of item ids")
-    return tuple(plain_id(item_id) for item_id in item_sequence)
+    if isinstance(item_ids, str | bytes):
+        raise UsageError(f"{name} is the text {item_ids!r}; give a list of item ids")
+    return tuple(plain_id(item_id) for item_id in item_ids)
 
 
 def _rising_times(timestamps: Sequence[When | None] | None) -> tuple[int | None, ...] | None:

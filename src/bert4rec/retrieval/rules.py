@@ -36,7 +36,10 @@ class Rules:
     """Weight of diversity in MMR re-ranking, from 0 (scores only) to 1 (dissimilarity only)."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.diversity <= 1:
+        for name in ("boosts", "at_most"):
+            if not isinstance(getattr(self, name), Mapping):
+                raise UsageError(f"{name} is {getattr(self, name)!r}; give a mapping to numbers")
+        if not _is_finite(self.diversity) or not 0 <= self.diversity <= 1:
             raise UsageError(f"diversity is {self.diversity!r}: it must be between 0 and 1")
         for name, cap in self.at_most.items():
             if not _is_count(cap):
@@ -66,6 +69,8 @@ class Rules:
     def from_dict(cls, values: Mapping[str, Any]) -> Rules:
         """Rules of plain values, as JSON has them. Raises UsageError for an unknown rule."""
         known = [entry.name for entry in fields(cls)]
+        if not isinstance(values, Mapping):
+            raise UsageError(f"rules is {values!r}; give a mapping of {', '.join(known)}")
         for name in values:
             if name not in known:
                 raise UsageError(f"unknown rule {name!r}; there are {', '.join(known)}")

@@ -40,7 +40,7 @@ def test_words_become_ids_and_numbers(world: PreparedDataset) -> None:
 
 
 def test_items_to_forget_are_ids(world: PreparedDataset) -> None:
-    assert requested(world, "7", forget="101,105") == {"user_id": 7, "forget": [101, 105]}
+    assert requested(world, "7", forget="101,105") == {"user_id": 7, "forget": (101, 105)}
 
 
 def test_rule_flags_become_rules(world: PreparedDataset) -> None:

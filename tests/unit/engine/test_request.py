@@ -196,3 +196,17 @@ def test_equal_requests_are_equal_whatever_holds_their_values() -> None:
     given = Request(np.int64(7), np.array([101, 102]), ratings=[5, None])  # type: ignore[arg-type]
     assert given == Request(7, (101, 102), ratings=(5, None))
     assert type(given.user_id) is int
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"rules": ["deny"]}, "rules is ['deny']; give a mapping of allow, deny, where"),
+        ({"forget": "101"}, "forget is the text '101'; give a list of item ids"),
+        ({"k": "10"}, "k is '10': it must be a whole number, 1 or more"),
+    ],
+)
+def test_plain_values_without_meaning_are_refused(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        Request.from_dict({"user_id": 1, **values})
+    assert message in str(refused.value)

@@ -149,6 +149,9 @@ def test_seen_items_stay_filtered_even_if_allowed(engine: RecommendationEngine) 
     ("rules", "said"),
     [
         ({"diversity": 1.5}, "diversity is 1.5: it must be between 0 and 1"),
+        ({"diversity": "high"}, "diversity is 'high': it must be between 0 and 1"),
+        ({"at_most": 3}, "at_most is 3; give a mapping to numbers"),
+        ({"boosts": ["year > 1990"]}, "boosts is ['year > 1990']; give a mapping to numbers"),
         ({"at_most": {"genres": 0}}, "at_most of genres is 0"),
         ({"at_most": {"genres": True}}, "at_most of genres is True"),
         ({"at_most": {"price": 2}}, "'price' is no feature with values; there are genres, year"),
