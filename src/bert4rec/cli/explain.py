@@ -13,7 +13,7 @@ from bert4rec.cli.model_flags import ModelFlags
 from bert4rec.cli.output import console, show_json, show_table
 from bert4rec.cli.request_flags import HistoryFlags
 from bert4rec.errors import UsageError
-from bert4rec.tables import Table
+from bert4rec.tables import Cell, Table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -127,7 +127,7 @@ def _show_events(explanation: Explanation, shown: int) -> None:
 
 def _show_features(owner: str, effects: Mapping[str, float]) -> None:
     if effects:
-        rows = [[name, effect] for name, effect in effects.items()]
+        rows: list[list[Cell]] = [[name, effect] for name, effect in effects.items()]
         show_table(Table(f"effect of {owner}", ["feature", "effect"], rows))
 
 

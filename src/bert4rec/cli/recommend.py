@@ -14,7 +14,7 @@ from bert4rec.cli.output import bar, show_json, show_table
 from bert4rec.cli.recommendation_files import check_format, write_tables
 from bert4rec.cli.request_flags import HistoryFlags, RuleFlags
 from bert4rec.errors import DataError, UsageError
-from bert4rec.tables import Table
+from bert4rec.tables import Cell, Table
 
 if TYPE_CHECKING:
     from bert4rec.engine.answers import Recommendation, Recommendations
@@ -70,8 +70,8 @@ def _show(found: Recommendations, title: str, has_rules: bool) -> None:
     show_table(Table(title, columns, rows))
 
 
-def _row(item: Recommendation, has_ratings: bool, has_rules: bool) -> list[object]:
-    row: list[object] = [item.rank, item.item_id, item.title or "", item.score]
+def _row(item: Recommendation, has_ratings: bool, has_rules: bool) -> list[Cell]:
+    row: list[Cell] = [item.rank, item.item_id, item.title or "", item.score]
     if has_ratings:
         row += [item.expected_rating, _interval(item)]
     if has_rules:

@@ -130,7 +130,7 @@ def _extended_multi(table_OM: NDArray[Any], new_rows: Sequence[NDArray[Any] | No
     shape = len(table_OM) + len(new_rows), max(table_OM.shape[1], *widths, 0)
     extended_OM = np.full(shape, UNKNOWN, table_OM.dtype)
     extended_OM[: len(table_OM), : table_OM.shape[1]] = table_OM
-    for place, row in enumerate(new_rows, len(table_OM)):
+    for item, row in enumerate(new_rows, len(table_OM)):
         if row is not None:
-            extended_OM[place, : row.shape[1]] = row[0]
+            extended_OM[item, : row.shape[1]] = row[0]
     return extended_OM

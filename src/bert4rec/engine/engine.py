@@ -59,9 +59,8 @@ class RecommendationEngine:
     | `filter_seen=False` | seen items may be recommended; PAD and MASK never are |
     | no `request_time` | unknown time of the request, which the model was trained for too |
 
-    Ids have the type of the data: if they are integers, `"7"` and `7.0` are unknown ids. Every
-    method also takes a `Request` in place of separate arguments: `recommend`, `explain` and
-    `attention_maps`.
+    Ids have the type of the data: if they are integers, `"7"` and `7.0` are unknown ids.
+    `recommend`, `explain` and `attention_maps` take the same arguments as one `Request`.
 
     >>> engine = RecommendationEngine.load("runs/small")
     >>> engine.get_recommendations(item_sequence=[104, 108], k=1).item_ids
@@ -114,9 +113,10 @@ class RecommendationEngine:
 
         Without an `item_sequence` the stored history counts. `context` may hold `timestamps`,
         `ratings`, `request_time`, `user_features`, `ignore_unknown_items` and `forget`, as
-        `Request` describes them. With `rules` each item says by `moves` which rule moved it.
+        `Request` describes them. Under `rules`, `moves` name those that changed
+        an item's rank.
 
-        Raises UsageError, UnknownUser and UnknownItem as the table of the class says, and
+        Raises UsageError, UnknownUser and UnknownItem for the cases in the table of the class, and
         UsageError for a rule that is not understood or leaves no item.
 
         >>> found = engine.get_recommendations(user_id=2, k=3)
@@ -224,7 +224,7 @@ class RecommendationEngine:
         effects of events by integrated gradients, which is faster. `context` is that of
         `get_recommendations`.
 
-        Raises UsageError, UnknownUser and UnknownItem as the table of the class says, and
+        Raises UsageError, UnknownUser and UnknownItem for the cases in the table of the class, and
         UnknownItem for an unknown `recommended_item_id`.
 
         >>> explained = engine.explain_recommendation(user_id=2, recommended_item_id=112)
@@ -256,7 +256,8 @@ class RecommendationEngine:
     def attention_maps(self, request: Request) -> AttentionMaps:
         """Attention weights over a request's history, by block and head.
 
-        `plot_attention` draws them. They show where the network attends, not what that changes: `explain` measures effects.
+        `plot_attention` draws them. They show where the network attends, not what that changes:
+        `explain` measures effects.
 
         >>> engine.attention_maps(Request(item_sequence=[104, 108])).layers[0].shape
         (2, 3, 3)

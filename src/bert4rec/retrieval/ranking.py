@@ -13,6 +13,9 @@ from bert4rec.data.histories import Histories
 from bert4rec.retrieval.candidates import candidate_scores
 from bert4rec.retrieval.scorers import Scorer
 
+COMPARISONS_AT_ONCE = 2**24
+"""Most comparisons of `list_rank` at once, 16 MiB: what bounds its memory for long lists."""
+
 
 def top_k(score_BV: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """Top-k items of each user and their scores, best first; ties go to the lower item row.
@@ -58,6 +61,13 @@ def rank_of(score_BV: Tensor, target_B: Tensor) -> Tensor:
 
 def list_rank(score_BV: Tensor, item_BK: Tensor) -> Tensor:
     """Rank `[B, K]` of each item in the full list of `top_k`, from 1; ties go to the lower row."""
+    items_at_once = max(1, COMPARISONS_AT_ONCE // score_BV.numel())
+    ranks = [_list_rank(score_BV, part_BK) for part_BK in item_BK.split(items_at_once, dim=1)]
+    return torch.cat(ranks, dim=1)
+
+
+def _list_rank(score_BV: Tensor, item_BK: Tensor) -> Tensor:
+    """Rank of each item, by comparison with every item row: K is small."""
     score_BK1 = score_BV.gather(1, item_BK)[:, :, None]
     score_B1V = score_BV[:, None, :]
     row_V = torch.arange(score_BV.shape[1], device=score_BV.device)

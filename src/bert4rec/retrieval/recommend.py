@@ -74,7 +74,7 @@ class Ranking:
         }
         if self.reranked_by:
             ranks[self.reranked_by] = list(range(1, len(items) + 1))
-        return [list(_moves(ranks, place)) for place in range(len(items))]
+        return [list(_moves(ranks, position)) for position in range(len(items))]
 
 
 def _moves(ranks: dict[str, list[int]], position: int) -> Iterator[Move]:
@@ -116,7 +116,6 @@ def _stages(score_BV: Tensor, rules: ItemRules) -> Iterator[Stage]:
         score_BV = score_BV.masked_fill(~rules.allowed_V, EXCLUDED)
         yield Stage(rules.rules.filters, score_BV)
     if rules.rules.boosts:
-        # In float64, the precision of the boosts: a small boost of a large score must not be lost.
         score_BV = score_BV + rules.boost_V
         yield Stage("boosts", score_BV)
 
