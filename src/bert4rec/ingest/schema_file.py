@@ -44,7 +44,7 @@ def read_schema(path: Path) -> Schema:
     root = _Section.of(path, "", content)
     root.check_keys(["name", "events", "items", "users"], required=["events"])
     return Schema(
-        name=str(root.content.get("name", path.stem)),
+        name=str(root.content.get("name") or path.stem),
         events=_event_table(root.section("events")),
         items=_side_table(root.section("items"), "item") if root.content.get("items") else None,
         users=_side_table(root.section("users"), "user") if root.content.get("users") else None,
@@ -53,7 +53,7 @@ def read_schema(path: Path) -> Schema:
 
 @dataclass(frozen=True)
 class _Section:
-    """A mapping in the schema file. Keys without a value are left out."""
+    """A mapping in the schema file. A key without a value counts as missing."""
 
     path: Path
     key: str
@@ -61,18 +61,19 @@ class _Section:
 
     @classmethod
     def of(cls, path: Path, key: str, content: Any) -> _Section:
+        """Section below a key, whose content must be a mapping."""
         if not isinstance(content, Mapping):
             raise ConfigError(
                 f"{path}: {key or 'the schema'} must be a mapping with named keys; see {REFERENCE}"
             )
-        given = {name: value for name, value in content.items() if value is not None}
-        return cls(path, key, given)
+        return cls(path, key, content)
 
     def section(self, name: str) -> _Section:
         """The section below a key."""
         return _Section.of(self.path, self.key_of(name), self.content[name])
 
     def key_of(self, name: str) -> str:
+        """Key with the keys above it: `items.features.year`."""
         return f"{self.key}.{name}".lstrip(".")
 
     def error(self, problem: str, name: str = "") -> ConfigError:
@@ -87,7 +88,7 @@ class _Section:
                     f"{self.path}: unknown key {self.key_of(name)!r}; known are {', '.join(known)}"
                 )
         for name in required:
-            if name not in self.content:
+            if self.content.get(name) is None:
                 raise ConfigError(
                     f"{self.path}: the key {self.key_of(name)!r} is missing; see {REFERENCE}"
                 )
@@ -101,7 +102,7 @@ class _Section:
         values = {}
         for name, hint in get_type_hints(cls).items():
             key = (aliases or {}).get(name, name)
-            if key in self.content and hint in _TYPES:
+            if self.content.get(key) is not None and hint in _TYPES:
                 values[name] = self._value(key, _TYPES[hint])
         return values
 
@@ -203,7 +204,9 @@ def _format(section: _Section) -> Format:
 
 
 def _features(section: _Section) -> list[FeatureColumn]:
-    declared = section.content.get("features", {})
+    declared = section.content.get("features")
+    if declared is None:
+        return []
     if not isinstance(declared, Mapping):
         raise section.error(f" must map names to kinds; see {REFERENCE}", "features")
     features = []

@@ -36,6 +36,14 @@ BROKEN = {
     "no events": ("name: x", "the key 'events' is missing"),
     "an unknown table": (EVENTS + "shops: {}", "unknown key 'shops'"),
     "an unknown key": ("events: {file: e, user: u, item: i, when: t}", "unknown key 'events.when'"),
+    "an unknown key without a value": (
+        "events: {file: e, user: u, item: i, when: }",
+        "unknown key 'events.when'",
+    ),
+    "a key without its value": (
+        "events: {file: , user: u, item: i}",
+        "key 'events.file' is missing",
+    ),
     "a missing key": ("events: {file: e, user: u}", "key 'events.item' is missing"),
     "a number as a column": (
         "events: {file: e, user: u, item: i, time: 5}",
