@@ -33,16 +33,16 @@ def draw_network(path: Path) -> None:
     figure, axes = _canvas(12.6, 6.6)
     _heading(axes, 1.55, 6.25, "each past event")
     inputs = [
-        ("item", "id vector + metadata\n(genres, year, price, …)"),
+        ("item", "id embedding + metadata\n(genres, year, price, …)"),
         ("position", "sinusoidal, learned or none"),
         ("time", "day, weekday, hour,\ngap to the event before"),
-        ("past rating", "one vector per level"),
+        ("past rating", "one embedding per level"),
     ]
     for row, (title, detail) in enumerate(inputs):
         y = 5.45 - row * 0.98
         _box(axes, 1.55, y, 2.7, 0.82, INPUT, title, detail)
         _arrow(axes, (2.9, y), (3.45, 3.98))
-    _box(axes, 4.1, 3.98, 1.3, 0.95, INPUT, "token", "sum of the\nvectors")
+    _box(axes, 4.1, 3.98, 1.3, 0.95, INPUT, "token", "sum of the\nembeddings")
 
     _heading(axes, 1.55, 1.72, "the user and the request")
     _box(
@@ -71,7 +71,7 @@ def draw_network(path: Path) -> None:
 
     _heading(axes, 11.35, 6.25, "heads")
     heads = [
-        (5.45, "item head", "scores of the catalogue:\nstate · item vector"),
+        (5.45, "item head", "scores of the catalogue:\nstate · item embedding"),
         (3.98, "rating head", "distribution over\nthe rating levels"),
         (2.51, "preference head", "items and genres of the\nnext ten events"),
     ]
