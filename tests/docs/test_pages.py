@@ -84,7 +84,7 @@ def test_the_demo_runs_and_leaves_a_model_and_two_pictures(
 
 
 def test_the_schema_of_the_data_page_is_read_as_written(tmp_path: Path) -> None:
-    (schema,) = blocks("docs/data.md", "yaml")
+    (schema,) = blocks("docs/own-tables.md", "yaml")
     (tmp_path / "shop.yaml").write_text(schema)
     (tmp_path / "orders.csv").write_text(
         "customer,article,bought_at,stars,basket\nana,a1,2024-05-01,5,1\nana,a2,2024-05-02,4,1\nbo,a1,2024-05-03,,2\n"

@@ -1,4 +1,4 @@
-"""Raw ratings to a prepared folder: a MovieLens release by name, or your own tables by a schema (docs/data.md)."""
+"""Raw ratings to a prepared folder: a MovieLens release by name, or your own tables by a schema (docs/schema.md)."""
 
 from __future__ import annotations
 
