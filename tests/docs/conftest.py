@@ -19,7 +19,7 @@ GENRES = ["Action", "Comedy", "Drama", "War", "Western"]
 
 @pytest.fixture(scope="session")
 def invented_releases(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    world = synthetic_dataset(num_users=125, num_items=320, events_per_user=12)
+    world = synthetic_dataset(seed=2, num_users=125, num_items=320, events_per_user=12)
     folder = tmp_path_factory.mktemp("releases")
     _write_1m(folder / "ml-1m", world)
     _write_100k(folder / "ml-100k", world)
