@@ -1,4 +1,4 @@
-"""Networks and packed sequences small enough to look into. What a test is about it says itself; the rest is here."""
+"""Networks, settings and packed sequences small enough for a test to check by hand."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SMALL = ModelConfig(
     id_dropout=0.0,
     user_dropout=0.0,
 )
-"""Nothing is drawn at random in a forward pass."""
+"""Configuration without any dropout: a forward pass draws nothing at random."""
 
 ALL_TASKS = TaskWeights()
 
@@ -37,7 +37,7 @@ ALL_TASKS = TaskWeights()
 def settings(
     model: ModelConfig = SMALL, training: TrainingConfig | None = None, **changes: Any
 ) -> RunConfig:
-    """A run of small networks; `changes` are settings by their flat names."""
+    """Settings of a small run; `changes` are settings by their flat names."""
     run = RunConfig(model, training or TrainingConfig(batch_size=16, accelerator="cpu"))
     return RunConfig.from_dict({**run.to_dict(), **changes})
 
@@ -45,7 +45,7 @@ def settings(
 def network_of(
     dataset: PreparedDataset, tasks: TaskWeights = ALL_TASKS, seed: int = 0, **changes: Any
 ) -> Bert4Rec:
-    """An untrained network; the same seed gives the same weights."""
+    """Untrained network; the same seed gives the same weights."""
     torch.manual_seed(seed)
     return Bert4Rec.for_dataset(replace(SMALL, **changes), dataset, tasks)
 
@@ -53,7 +53,7 @@ def network_of(
 def batches_of(
     dataset: PreparedDataset, run: RunConfig | None = None, shards: int = 1
 ) -> TrainingBatches:
-    """The training batches of a small run under leave-one-out."""
+    """Training batches of a small run under leave-one-out."""
     run = run or settings()
     return TrainingBatches(
         dataset, make_split(dataset, SplitConfig()), run.model, run.training, shards
@@ -61,7 +61,7 @@ def batches_of(
 
 
 def batch_of(dataset: PreparedDataset, **changes: Any) -> Batch:
-    """The first batch of the first epoch."""
+    """First batch of the first epoch."""
     return batches_of(dataset, settings(**{"batch_size": 1000, **changes}))[0]
 
 
@@ -72,7 +72,7 @@ def packed(
     request_times: Sequence[int] | None = None,
     users: Sequence[int] | None = None,
 ) -> Sequences:
-    """Sequences of these lengths; what is not given is unknown, items are 2 throughout."""
+    """Packed sequences of these lengths. Items are 2 unless given; anything else is unknown."""
     tokens = sum(lengths)
     return Sequences(
         item_T=torch.tensor(items or [2] * tokens),
@@ -87,6 +87,6 @@ def packed(
     )
 
 
-def parts(x_TD: Tensor, lengths: Sequence[int]) -> list[Tensor]:
-    """The tokens of each sequence."""
+def split_sequences(x_TD: Tensor, lengths: Sequence[int]) -> list[Tensor]:
+    """Tokens of each sequence."""
     return list(x_TD.split(list(lengths)))

@@ -54,14 +54,14 @@ def test_missing_file_of_a_pair_is_named(pair: tuple[Path, Path], tmp_path: Path
 
 @pytest.mark.parametrize("content", [b"", b"words", None])
 def test_damaged_model_file_is_refused(pair: tuple[Path, Path], content: bytes | None) -> None:
-    whole = pair[0].read_bytes()
-    pair[0].write_bytes(whole[: len(whole) // 2] if content is None else content)
+    content_before = pair[0].read_bytes()
+    pair[0].write_bytes(content_before[: len(content_before) // 2] if content is None else content)
     with pytest.raises(ArtefactError, match="truncated, or not a model of this program"):
         artefact.load_pair(*pair)
 
 
 class Runs:
-    """Makes a file when it is unpickled."""
+    """Object that makes a folder when it is unpickled."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

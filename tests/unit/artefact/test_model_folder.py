@@ -146,16 +146,16 @@ def test_folder_without_a_model_says_how_to_train_one(tmp_path: Path) -> None:
     assert "is not a complete model folder" in refusal(tmp_path / "file")
 
 
-@pytest.mark.parametrize("whole_files", range(7))
+@pytest.mark.parametrize("complete_files", range(7))
 def test_full_disk_leaves_no_model_and_nothing_half_written(
-    tmp_path: Path, world_folder: Path, monkeypatch: pytest.MonkeyPatch, whole_files: int
+    tmp_path: Path, world_folder: Path, monkeypatch: pytest.MonkeyPatch, complete_files: int
 ) -> None:
     dataset, folder = PreparedDataset.open(world_folder), tmp_path / "m"
     save_untrained(folder, dataset)
     written: list[int] = []
 
     def fsync(descriptor: int) -> None:
-        if len(written) == whole_files:
+        if len(written) == complete_files:
             raise OSError(errno.ENOSPC, "No space left on device")
         written.append(descriptor)
 

@@ -13,7 +13,7 @@ from bert4rec.model.attention import GatedAttention, SoftmaxAttention
 from bert4rec.model.attention_bias import AttentionBias
 from bert4rec.model.attention_plan import plan_attention, plan_last_token
 from bert4rec.model.packing import CPU_LIMITS, padded_rectangles
-from small_networks import SMALL, packed, parts
+from small_networks import SMALL, packed, split_sequences
 
 D = SMALL.hidden_size
 BOTH_BIASES = replace(SMALL, relative_position=True, relative_time=True)
@@ -121,8 +121,8 @@ def test_padding_and_batch_mates_change_nothing(
     x_TD, sequences = tokens(*LENGTHS), timed(*LENGTHS)
     # 8 positions for a sequence of 1: most of its row is padding.
     assert len(padded_rectangles(sequences)) == 1
-    together = parts(attention(x_TD, plan_attention(sequences, causal, bias)), LENGTHS)
-    for row, x_LD in enumerate(parts(x_TD, LENGTHS)):
+    together = split_sequences(attention(x_TD, plan_attention(sequences, causal, bias)), LENGTHS)
+    for row, x_LD in enumerate(split_sequences(x_TD, LENGTHS)):
         by_itself = attention(x_LD, plan_attention(alone(sequences, row), causal, bias))
         torch.testing.assert_close(together[row], by_itself, atol=1e-5, rtol=1e-4)
 

@@ -26,7 +26,7 @@ def all_positions(bias: AttentionBias, sequences: Sequences) -> Tensor | None:
 
 
 def buckets(bias: AttentionBias, sequences: Sequences) -> list[list[int]]:
-    """Table rows that queries (down) and keys (across) take: each row's bias is set to its number."""
+    """Table rows of queries (down) and keys (across), read off biases that number the rows."""
     for parameter in bias.parameters():
         parameter.data = torch.arange(float(len(parameter)))[:, None].expand_as(parameter)
     found = all_positions(bias, sequences)

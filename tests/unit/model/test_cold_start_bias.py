@@ -20,26 +20,25 @@ ITEM = FIRST_ITEM + 3
 
 
 def scorer_with(world: PreparedDataset, **bias: float) -> NetworkScorer:
-    """Of a network in which one item has a bias: of `everybody`, or of each value of `gender`."""
+    """Scorer in which one item has a bias for all users, `all_users`, or by value of `gender`."""
     scorer = NetworkScorer(network_of(world), settings())
     cold_start_bias = scorer.network.cold_start_bias
     cold_start_bias.get_buffer("item_I")[0] = ITEM
     bias_FI = cold_start_bias.get_buffer("bias_FI")
-    bias_FI[0, 0] = bias.get("everybody", 0.0)
-    for column, value in enumerate(
-        ("unknown", "first", "second"), cold_start_bias.first_column_of_features()["gender"]
-    ):
+    bias_FI[0, 0] = bias.get("all_users", 0.0)
+    first_column = cold_start_bias.first_column_of_features()["gender"]
+    for column, value in enumerate(("unknown", "first", "second"), first_column):
         bias_FI[column, 0] = bias.get(value, 0.0)
     return scorer
 
 
 def moved(scorer: NetworkScorer, plain: NetworkScorer, histories: Histories) -> list[float]:
-    """By how much the item's score is another one, user by user; those of all other items must be the same."""
+    """Change of the item's score for each user; other items' scores must not change."""
     change_BV = (scorer.score(histories) - plain.score(histories))[:, FIRST_ITEM:]
-    of_B = change_BV[:, ITEM - FIRST_ITEM].clone()
+    change_B = change_BV[:, ITEM - FIRST_ITEM].clone()
     change_BV[:, ITEM - FIRST_ITEM] = 0
     assert not change_BV.any()
-    return [round(value, 4) for value in of_B.tolist()]
+    return [round(value, 4) for value in change_B.tolist()]
 
 
 @pytest.fixture
@@ -47,8 +46,8 @@ def plain(world: PreparedDataset) -> NetworkScorer:
     return scorer_with(world)
 
 
-def nobody(world: PreparedDataset, **features: list[int]) -> Histories:
-    """Newcomers, one for each value that is given."""
+def cold_start_users(world: PreparedDataset, **features: list[int]) -> Histories:
+    """Empty histories, one for each value that is given."""
     rows = len(next(iter(features.values())))
     return replace(
         world.histories(
@@ -58,12 +57,12 @@ def nobody(world: PreparedDataset, **features: list[int]) -> Histories:
     )
 
 
-def test_the_biases_of_ones_values_are_added(world: PreparedDataset, plain: NetworkScorer) -> None:
-    scorer = scorer_with(world, everybody=0.5, unknown=0.125, first=1.0, second=2.0)
-    assert moved(scorer, plain, nobody(world, gender=[0, 1, 2])) == [0.625, 1.5, 2.5]
+def test_biases_of_a_users_values_are_added(world: PreparedDataset, plain: NetworkScorer) -> None:
+    scorer = scorer_with(world, all_users=0.5, unknown=0.125, first=1.0, second=2.0)
+    assert moved(scorer, plain, cold_start_users(world, gender=[0, 1, 2])) == [0.625, 1.5, 2.5]
 
 
-def test_stored_values_count_where_none_are_given(
+def test_stored_values_apply_where_none_are_given(
     world: PreparedDataset, plain: NetworkScorer
 ) -> None:
     scorer = scorer_with(world, first=1.0, second=2.0)
@@ -74,20 +73,20 @@ def test_stored_values_count_where_none_are_given(
     assert len(set(gender_B.tolist())) == 2
 
 
-def test_who_has_done_anything_is_answered_by_the_network_alone(
+def test_user_with_events_has_no_cold_start_bias(
     world: PreparedDataset, plain: NetworkScorer
 ) -> None:
-    scorer = scorer_with(world, everybody=1.0)
+    scorer = scorer_with(world, all_users=1.0)
     user_B = np.array([1, 2, 3])
     histories = world.histories(user_B, np.asarray(world.start_U1)[user_B] + [1, 0, 12])
     assert moved(scorer, plain, histories) == [0.0, 1.0, 0.0]
     assert torch.equal(scorer.score_without_cold_start_bias(histories), plain.score(histories))
 
 
-def test_an_ensemble_adds_the_mean(world: PreparedDataset, plain: NetworkScorer) -> None:
-    one = scorer_with(world, everybody=1.0)
+def test_ensemble_adds_the_mean_bias(world: PreparedDataset, plain: NetworkScorer) -> None:
+    one = scorer_with(world, all_users=1.0)
     both = EnsembleScorer([one, plain])
-    histories = nobody(world, gender=[1])
+    histories = cold_start_users(world, gender=[1])
     change_BV = both.score(histories) - plain.score(histories)
     assert float(change_BV[0, ITEM]) == pytest.approx(0.5, abs=1e-5)
     assert torch.equal(
@@ -96,10 +95,10 @@ def test_an_ensemble_adds_the_mean(world: PreparedDataset, plain: NetworkScorer)
     )
 
 
-def test_who_has_learned_nothing_knows_nothing_of_newcomers(
+def test_shuffled_weights_have_no_cold_start_bias(
     world: PreparedDataset, plain: NetworkScorer
 ) -> None:
-    scorer, histories = scorer_with(world, everybody=1.0), nobody(world, gender=[1, 2])
+    scorer, histories = scorer_with(world, all_users=1.0), cold_start_users(world, gender=[1, 2])
     assert torch.equal(
         scorer.with_shuffled_weights(seed=0).score(histories),
         plain.with_shuffled_weights(seed=0).score(histories),
@@ -107,7 +106,7 @@ def test_who_has_learned_nothing_knows_nothing_of_newcomers(
     assert moved(scorer, plain, histories) == [1.0, 1.0]
 
 
-def test_numbers_and_features_of_many_values_have_no_column() -> None:
+def test_numeric_and_large_features_have_no_column() -> None:
     features = [
         FeatureSize("gender", Kind.CATEGORICAL, 3),
         FeatureSize("town", Kind.CATEGORICAL, MAX_VALUES + 1),

@@ -21,19 +21,19 @@ def test_sinusoidal_positions_by_hand() -> None:
     torch.testing.assert_close(sinusoidal(3, 4), torch.tensor(expected, dtype=torch.float32))
 
 
-def test_an_odd_width_ends_with_a_sine() -> None:
+def test_odd_width_ends_with_a_sine() -> None:
     assert sinusoidal(2, 3)[1].tolist() == pytest.approx([sin(1), cos(1), sin(10_000 ** (-2 / 3))])
 
 
-def test_every_place_has_a_vector_of_length_one_and_none_is_learned() -> None:
+def test_sinusoidal_positions_have_length_one_and_are_fixed() -> None:
     embedding = position_embedding(SMALL)
     assert embedding is not None
-    assert len(embedding.weight) == SMALL.seq_length + 1  # the start token has a place too
+    assert len(embedding.weight) == SMALL.seq_length + 1  # the start token has a position too
     torch.testing.assert_close(embedding.weight.norm(dim=1), torch.ones(SMALL.seq_length + 1))
     assert not embedding.weight.requires_grad
 
 
-def test_beside_a_dot_product_a_place_is_as_short_as_a_fresh_item() -> None:
+def test_with_a_dot_product_positions_are_as_short_as_new_items() -> None:
     config = replace(SMALL, cosine_head=False)
     embedding = position_embedding(config)
     assert embedding is not None
@@ -48,7 +48,7 @@ def test_learned_positions_are_learned() -> None:
     assert len(embedding.weight) == SMALL.seq_length + 1
 
 
-def test_without_positions_there_are_none() -> None:
+def test_setting_none_has_no_position_embedding() -> None:
     assert position_embedding(replace(SMALL, position="none")) is None
 
 
@@ -66,26 +66,26 @@ ROWS = torch.tensor([0, 0, 1])  # two tokens of the first user, one of the secon
 TOKENS, USERS, CONTEXT = drawn(3, D), drawn(2, 4, D, seed=2), drawn(3, D, seed=3)
 
 
-def test_weights_sum_to_one_over_the_users_tokens_and_the_context(attention: UserAttention) -> None:
+def test_weights_sum_to_one_over_user_tokens_and_context(attention: UserAttention) -> None:
     _, weight_TSH = attention(TOKENS, USERS, CONTEXT, ROWS)
     assert weight_TSH.shape == (3, 4 + 1, H)
     torch.testing.assert_close(weight_TSH.sum(1), torch.ones(3, H))
 
 
-def test_every_token_chooses_for_itself_among_separate_tokens(attention: UserAttention) -> None:
+def test_each_token_weighs_user_tokens_for_itself(attention: UserAttention) -> None:
     same_user = CONTEXT[:1].expand(3, D)
     _, weight_TSH = attention(TOKENS, USERS, same_user, ROWS)
     assert (weight_TSH[0] - weight_TSH[1]).abs().max() > 1e-3  # two tokens of one user
     assert weight_TSH[0].std(0).min() > 1e-3  # neither is a plain mean
 
 
-def test_with_one_token_repeated_there_is_nothing_to_choose(attention: UserAttention) -> None:
+def test_equal_user_tokens_have_equal_weights(attention: UserAttention) -> None:
     repeated = USERS[:, :1].expand(2, 4, D)
     _, weight_TSH = attention(TOKENS, repeated, USERS[ROWS, 0], ROWS)
     torch.testing.assert_close(weight_TSH, torch.full((3, 5, H), 1 / 5))
 
 
-def test_what_is_asked_learns(attention: UserAttention) -> None:
+def test_every_projection_gets_a_gradient(attention: UserAttention) -> None:
     attention(TOKENS, USERS, CONTEXT, ROWS)[0].square().sum().backward()
     assert attention.query.weight.grad is not None
     assert attention.query.weight.grad.abs().max() > 1e-4
@@ -110,7 +110,7 @@ def test_cross_attention_is_the_formula(attention: UserAttention) -> None:
         )
 
 
-def test_a_user_answers_own_tokens_only(attention: UserAttention) -> None:
+def test_tokens_attend_to_their_own_user_alone(attention: UserAttention) -> None:
     before = attention(TOKENS, USERS, CONTEXT, ROWS)[0]
     after = attention(TOKENS, torch.stack([USERS[0], drawn(4, D, seed=9)]), CONTEXT, ROWS)[0]
     assert torch.equal(before[:2], after[:2])

@@ -36,7 +36,7 @@ def scorer(
     )
 
 
-def test_its_scores_and_ratings_are_the_mean_of_its_members(
+def test_ensemble_scores_and_ratings_are_means_of_the_members(
     world: PreparedDataset, histories: Histories
 ) -> None:
     members = [
@@ -47,53 +47,51 @@ def test_its_scores_and_ratings_are_the_mean_of_its_members(
     ensemble = EnsembleScorer(members)
     scores = [member.score(histories) for member in members]
     torch.testing.assert_close(ensemble.score(histories), (scores[0] + scores[1] + scores[2]) / 3)
-    likely = [member.rating_distribution(histories, ITEMS) for member in members]
+    distributions = [member.rating_distribution(histories, ITEMS) for member in members]
     torch.testing.assert_close(
-        ensemble.rating_distribution(histories, ITEMS), (likely[0] + likely[1] + likely[2]) / 3
+        ensemble.rating_distribution(histories, ITEMS),
+        (distributions[0] + distributions[1] + distributions[2]) / 3,
     )
     assert ensemble.name == "a + b + c"
     assert isinstance(ensemble, RatingScorer)
 
 
-def test_only_those_rate_who_learned_it(world: PreparedDataset, histories: Histories) -> None:
+def test_only_members_with_a_rating_head_rate(world: PreparedDataset, histories: Histories) -> None:
     rater, other = scorer(world, "a"), scorer(world, "b", 1, rates=False)
     ensemble = EnsembleScorer([other, rater])
     assert ensemble.predicts_ratings
-    likely_BR = rater.rating_distribution(histories, ITEMS)
-    torch.testing.assert_close(ensemble.rating_distribution(histories, ITEMS), likely_BR)
-    nobody = EnsembleScorer([other, scorer(world, "c", 2, rates=False)])
-    assert not nobody.predicts_ratings
+    probability_BR = rater.rating_distribution(histories, ITEMS)
+    torch.testing.assert_close(ensemble.rating_distribution(histories, ITEMS), probability_BR)
+    without_ratings = EnsembleScorer([other, scorer(world, "c", 2, rates=False)])
+    assert not without_ratings.predicts_ratings
     with pytest.raises(DataError, match=r"b \+ c: all were trained without ratings"):
-        nobody.rating_distribution(histories, ITEMS)
+        without_ratings.rating_distribution(histories, ITEMS)
 
 
-def test_it_reads_the_time_of_the_request_as_its_members_do(
+def test_ensemble_reads_request_times_as_its_members_do(
     world: PreparedDataset, histories: Histories
 ) -> None:
-    told = EnsembleScorer([scorer(world, "a"), scorer(world, "b", request_time="always")])
-    untold = EnsembleScorer(
+    with_times = EnsembleScorer([scorer(world, "a"), scorer(world, "b", request_time="always")])
+    without_times = EnsembleScorer(
         [scorer(world, "a", request_time="never"), scorer(world, "b", 1, request_time="never")]
     )
-    assert (told.reads_request_time, untold.reads_request_time) == (True, False)
+    assert (with_times.reads_request_time, without_times.reads_request_time) == (True, False)
     unknown = histories.without_request_time()
-    assert not torch.equal(told.score(histories), told.score(unknown))
-    assert torch.equal(untold.score(histories), untold.score(unknown))
+    assert not torch.equal(with_times.score(histories), with_times.score(unknown))
+    assert torch.equal(without_times.score(histories), without_times.score(unknown))
 
 
-def test_it_is_evaluated_like_any_scorer(world: PreparedDataset) -> None:
+def test_ensemble_is_evaluated_like_any_scorer(world: PreparedDataset) -> None:
     split = make_split(world, settings().split)
     alone = scorer(world, "a")
-    one, same = (
-        evaluate(asked, world, split)
-        for asked in (alone, EnsembleScorer([alone, scorer(world, "b")]))
-    )
-    # Two of the same weights score as one does.
-    for metric, estimate in one.metrics.items():
-        assert same.metrics[metric].to_dict() == pytest.approx(estimate.to_dict())
-    assert same.name == "a + b"
+    ensemble = EnsembleScorer([alone, scorer(world, "b")])  # the same weights twice
+    report, expected = evaluate(ensemble, world, split), evaluate(alone, world, split)
+    for metric, estimate in expected.metrics.items():
+        assert report.metrics[metric].to_dict() == pytest.approx(estimate.to_dict())
+    assert report.name == "a + b"
 
 
-def test_members_that_differ_in_what_there_is_a_mean_of_are_refused(world: PreparedDataset) -> None:
+def test_members_without_a_common_mean_are_refused(world: PreparedDataset) -> None:
     small = dataset_of([0, 1, 2, 0], [1, 2, 0, 1], times=[[1, 2, 3, 4], [1, 2, 3, 4]])
     with pytest.raises(DataError, match="an ensemble of no models"):
         EnsembleScorer([])
@@ -103,6 +101,3 @@ def test_members_that_differ_in_what_there_is_a_mean_of_are_refused(world: Prepa
         DataError, match=r"^b and a: the first reads the time of the request, the second .* 'never'"
     ):
         EnsembleScorer([scorer(world, "a", request_time="never"), scorer(world, "b")])
-
-
-# Models that were loaded

@@ -23,11 +23,11 @@ from small_networks import ALL_TASKS, SMALL, batch_of, network_of, settings
 from small_worlds import dataset_of
 
 TINY = {
-    "times": [[10**9 + 100 * place for place in range(7)]],
+    "times": [[10**9 + 100 * position for position in range(7)]],
     "ratings": [[1, 2, 3, 4, 5, 1, 2]],
     "genres": [[1], [2], [3], [1], [2], [3], [1]],
 }
-READINGS = ("causal_SD", "masked_SD")
+PASSES = ("causal_SD", "masked_SD")
 
 
 def tiny() -> PreparedDataset:
@@ -36,18 +36,18 @@ def tiny() -> PreparedDataset:
 
 
 def states(network: Bert4Rec, batch: Batch) -> dict[str, Tensor]:
-    """The states' side of the scores, by reading."""
+    """States' factor of the scores, by pass."""
     predictions = network(batch)
-    return {name: getattr(predictions, name) for name in READINGS}
+    return {name: getattr(predictions, name) for name in PASSES}
 
 
-def regenre(network: Bert4Rec, item: int, genre: int) -> None:
+def change_genre(network: Bert4Rec, item: int, genre: int) -> None:
     assert network.metadata is not None
     network.metadata.features[0].get_buffer("table_O")[item, 0] = genre
 
 
 class Leaky(Bert4Rec):
-    """What must not be built: side information is looked up by the true items, which a batch then has to carry."""
+    """Network that leaks: metadata is looked up by the true items, which a batch would carry."""
 
     true_item_T: Tensor
 
@@ -57,73 +57,68 @@ class Leaky(Bert4Rec):
 
 
 @pytest.mark.parametrize("network_class", [Bert4Rec, Leaky])
-def test_a_hidden_item_hides_its_side_information(network_class: type[Bert4Rec]) -> None:
+def test_masked_item_hides_its_metadata(network_class: type[Bert4Rec]) -> None:
     dataset = tiny()
     masked = batch_of(dataset).masked
     assert masked is not None
-    hidden = masked.item_S[
-        -1
-    ].item()  # the last event is always hidden, and its item is nowhere else
+    # The last event is always masked, and its item occurs nowhere else.
+    hidden = masked.item_S[-1].item()
     assert hidden not in masked.sequences.item_T
     torch.manual_seed(0)
     network = network_class.for_dataset(SMALL, dataset, ALL_TASKS).eval()
     if isinstance(network, Leaky):
         network.true_item_T = masked.sequences.item_T.index_put((masked.token_S,), masked.item_S)
-    seen = Batch(None, masked, None, events=5)
-    before, key_before_VD = network(seen).masked_SD, network(seen).output_VD
-    regenre(network, hidden, genre=3)
-    after = network(seen)
-    others = torch.arange(len(key_before_VD)) != hidden
-    assert torch.equal(after.output_VD[others], key_before_VD[others])
+    batch = Batch(None, masked, None, events=5)
+    before, output_before_VD = network(batch).masked_SD, network(batch).output_VD
+    change_genre(network, hidden, genre=3)
+    after = network(batch)
+    others = torch.arange(len(output_before_VD)) != hidden
+    assert torch.equal(after.output_VD[others], output_before_VD[others])
     moved = not torch.equal(
-        before @ key_before_VD[others].T, after.masked_SD @ after.output_VD[others].T
+        before @ output_before_VD[others].T, after.masked_SD @ after.output_VD[others].T
     )
     assert moved == (network_class is Leaky)
 
 
-def test_the_next_items_side_information_is_unseen_too() -> None:
+def test_next_item_hides_its_metadata() -> None:
     dataset = tiny()
     causal = batch_of(dataset).causal
     network = network_of(dataset).eval()
     assert causal is not None
     before = network(Batch(causal, None, None, events=5)).causal_SD
-    regenre(network, causal.item_S[-1].item(), genre=3)  # asked for by the last token, read by none
+    change_genre(
+        network, causal.item_S[-1].item(), genre=3
+    )  # target of the last token, read by none
     assert torch.equal(network(Batch(causal, None, None, events=5)).causal_SD, before)
-    regenre(
-        network, causal.item_S[-2].item(), genre=2
-    )  # read by the last token, asked for by the one before
+    # Read by the last token, target of the one before.
+    change_genre(network, causal.item_S[-2].item(), genre=2)
     after = network(Batch(causal, None, None, events=5)).causal_SD
     assert torch.equal(after[:-1], before[:-1])
     assert not torch.equal(after[-1], before[-1])
 
 
-def rated(place: int, rating: int) -> PreparedDataset:
+def rated(position: int, rating: int) -> PreparedDataset:
     ratings = [list(TINY["ratings"][0])]
-    ratings[0][place] = rating
+    ratings[0][position] = rating
     return dataset_of(list(range(7)), **{**TINY, "ratings": ratings})  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("reading", READINGS)
-def test_a_hidden_events_rating_is_never_an_input(reading: str) -> None:
-    last_that_trains = 4  # asked for in both readings
+@pytest.mark.parametrize("pass_name", PASSES)
+def test_rating_of_a_target_is_never_an_input(pass_name: str) -> None:
+    last_that_trains = 4  # a target of both passes
     low, high = (batch_of(rated(last_that_trains, rating)) for rating in (1, 5))
     network = network_of(tiny()).eval()
-    assert torch.equal(states(network, low)[reading], states(network, high)[reading])
-    supervised = getattr(high, reading.removesuffix("_SD"))
+    assert torch.equal(states(network, low)[pass_name], states(network, high)[pass_name])
+    supervised = getattr(high, pass_name.removesuffix("_SD"))
     assert supervised.rating_S[-1] == 5  # and it is the target
 
 
-def test_the_rating_of_a_past_event_is_an_input_from_then_on() -> None:
+def test_rating_of_a_past_event_is_an_input_of_later_tokens() -> None:
     network = network_of(tiny()).eval()
     low, high = (states(network, batch_of(rated(2, rating)))["causal_SD"] for rating in (1, 5))
     moved = (low != high).any(1)
-    assert moved.tolist() == [
-        False,
-        False,
-        False,
-        True,
-        True,
-    ]  # the token after event 2 answers for event 3
+    # The token of event 2 is the fourth: it predicts event 3.
+    assert moved.tolist() == [False, False, False, True, True]
 
 
 def test_without_rating_input_no_rating_is_read() -> None:
@@ -132,7 +127,7 @@ def test_without_rating_input_no_rating_is_read() -> None:
     assert torch.equal(low, high)
 
 
-def test_an_unknown_rating_adds_nothing(world: PreparedDataset) -> None:
+def test_unknown_rating_adds_nothing(world: PreparedDataset) -> None:
     network = network_of(world).eval()
     causal = batch_of(world).causal
     assert causal is not None
@@ -143,7 +138,7 @@ def test_an_unknown_rating_adds_nothing(world: PreparedDataset) -> None:
     assert torch.equal(network.encode(unrated, network.item_embeddings(), causal=True), before)
 
 
-def test_pad_and_mask_are_never_listed_however_they_score(world: PreparedDataset) -> None:
+def test_pad_and_mask_are_never_recommended_whatever_their_scores(world: PreparedDataset) -> None:
     network = network_of(world, cosine_head=False).eval()
     with torch.no_grad():
         network.item_head.bias_V[[PAD, MASK]] = 1e3  # type: ignore[index]
@@ -151,11 +146,11 @@ def test_pad_and_mask_are_never_listed_however_they_score(world: PreparedDataset
         world.histories(np.array([1, 2]), np.array([5, 20]))
     )
     assert (score_BV.argmax(1) < FIRST_ITEM).all()
-    listed_BK, _ = top_k(exclude(score_BV, torch.tensor([0]), torch.tensor([PAD])), world.num_items)
-    assert listed_BK.min() >= FIRST_ITEM
+    item_BK, _ = top_k(exclude(score_BV, torch.tensor([0]), torch.tensor([PAD])), world.num_items)
+    assert item_BK.min() >= FIRST_ITEM
 
 
-def test_pad_and_mask_are_never_learned_as_answers(world: PreparedDataset) -> None:
+def test_pad_and_mask_are_no_candidates_in_training(world: PreparedDataset) -> None:
     network, batch = network_of(world, cosine_head=False), batch_of(world)
     multi_task_loss(network(batch), batch, ALL_TASKS, value_tables(world)).total.backward()
     assert network.item_head.bias_V is not None
@@ -166,8 +161,8 @@ def test_pad_and_mask_are_never_learned_as_answers(world: PreparedDataset) -> No
 
 def test_every_task_has_its_predictions(world: PreparedDataset) -> None:
     predictions = network_of(world)(batch_of(world))
-    asked = Predictions.__dataclass_fields__.keys() - {"bias_V", "cold_item_I"}
-    assert all(getattr(predictions, name) is not None for name in asked)
+    names = Predictions.__dataclass_fields__.keys() - {"bias_V", "cold_item_I"}
+    assert all(getattr(predictions, name) is not None for name in names)
 
 
 OFF = {
@@ -198,7 +193,7 @@ def test_without_ratings_in_the_data_there_is_no_rating_head() -> None:
     assert network(batch_of(unrated)).rating_NR is None
 
 
-def test_hidden_ids_leave_metadata_to_score(world: PreparedDataset) -> None:
+def test_id_dropout_leaves_items_to_their_metadata(world: PreparedDataset) -> None:
     """Of an item vector the id's part goes, and so does the item's bias."""
     network, batch = network_of(world, id_dropout=0.3, cosine_head=False).train(), batch_of(world)
     network.item_head.bias_V.data.fill_(0.5)
@@ -213,7 +208,7 @@ def test_hidden_ids_leave_metadata_to_score(world: PreparedDataset) -> None:
     )
 
 
-def test_ids_are_hidden_in_training_only_and_only_where_metadata_can_score(
+def test_id_dropout_needs_training_mode_and_metadata(
     world: PreparedDataset,
 ) -> None:
     network, batch = network_of(world, id_dropout=0.9), batch_of(world)
@@ -229,7 +224,7 @@ def test_ids_are_hidden_in_training_only_and_only_where_metadata_can_score(
 
 
 @pytest.mark.parametrize("counts", [[0, 0, 1, 4, 16, 0], [0, 0, 5, 5, 5, 5]])
-def test_a_fresh_bias_is_the_logarithm_of_how_often_its_item_is_chosen(counts: list[int]) -> None:
+def test_item_bias_is_initialised_to_the_log_frequency(counts: list[int]) -> None:
     network = network_of(dataset_of([0, 1, 2, 3]), cosine_head=False)
     init_item_bias(network, torch.tensor(counts).float())
     bias_V = network.item_head.bias_V
@@ -243,7 +238,7 @@ def test_a_fresh_bias_is_the_logarithm_of_how_often_its_item_is_chosen(counts: l
     assert cosine.item_head.bias_V is None
 
 
-def test_an_item_whose_id_is_unknown_is_placed_by_its_metadata(world: PreparedDataset) -> None:
+def test_item_with_zero_embedding_is_placed_by_its_metadata(world: PreparedDataset) -> None:
     network = network_of(world).eval()
     assert network.metadata is not None
     with torch.no_grad():
@@ -260,7 +255,7 @@ def grad_of_the_unknown_user(world: PreparedDataset, user_dropout: float) -> flo
     return float(network.user.user.weight.grad[UNKNOWN].abs().sum())
 
 
-def test_the_unknown_user_is_trained_by_hiding_users(world: PreparedDataset) -> None:
+def test_user_dropout_trains_the_unknown_user(world: PreparedDataset) -> None:
     assert grad_of_the_unknown_user(world, 0.0) == 0
     assert grad_of_the_unknown_user(world, 0.5) > 0
 
@@ -295,7 +290,7 @@ def test_gradient_checkpointing_changes_neither_loss_nor_gradients(
     )
 
 
-def test_gradient_checkpointing_computes_every_block_again(world: PreparedDataset) -> None:
+def test_gradient_checkpointing_recomputes_every_block(world: PreparedDataset) -> None:
     def times_run(checkpointing: bool) -> int:
         network, batch, runs = (
             network_of(world, gradient_checkpointing=checkpointing).train(),
@@ -306,7 +301,7 @@ def test_gradient_checkpointing_computes_every_block_again(world: PreparedDatase
         multi_task_loss(network(batch), batch, ALL_TASKS, value_tables(world)).total.backward()
         return len(runs)
 
-    assert (times_run(False), times_run(True)) == (2, 4)  # two readings
+    assert (times_run(False), times_run(True)) == (2, 4)  # two passes
 
 
 def test_every_weight_learns_from_one_batch(world: PreparedDataset) -> None:
@@ -324,13 +319,13 @@ def test_every_weight_learns_from_one_batch(world: PreparedDataset) -> None:
 
 
 @pytest.mark.parametrize("block", ["transformer", "gated"])
-@pytest.mark.parametrize("reading", READINGS)
-def test_batch_mates_change_nothing(world: PreparedDataset, reading: str, block: str) -> None:
+@pytest.mark.parametrize("pass_name", PASSES)
+def test_batch_mates_change_nothing(world: PreparedDataset, pass_name: str, block: str) -> None:
     network = network_of(world, block=block, relative_time=True, relative_position=True).eval()
     users = np.array([1, 2, 3])
     histories = world.histories(users, np.asarray(world.start_U1)[users] + [3, 9, 1])
     together = causal_sequences(histories, SMALL.seq_length)
-    causal = reading == "causal_SD"
+    causal = pass_name == "causal_SD"
     state_BD = network.encode(together, network.item_embeddings(), causal)[together.last_B]
     for row in range(3):
         one = causal_sequences(histories.take(np.array([row])), SMALL.seq_length)
@@ -338,7 +333,7 @@ def test_batch_mates_change_nothing(world: PreparedDataset, reading: str, block:
         torch.testing.assert_close(state_BD[row], by_itself, atol=1e-5, rtol=1e-4)
 
 
-def test_each_token_weighs_the_users_tokens_in_its_own_way(world: PreparedDataset) -> None:
+def test_each_token_has_its_own_weights_over_user_tokens(world: PreparedDataset) -> None:
     network = network_of(world).eval()
     with torch.no_grad():
         network.item.weight.mul_(5)
@@ -347,19 +342,17 @@ def test_each_token_weighs_the_users_tokens_in_its_own_way(world: PreparedDatase
     network.encode(
         causal_sequences(histories, 8), network.item_embeddings(), causal=True, record=record
     )
-    (weight_TSH,) = record["user"]
-    assert weight_TSH.shape == (7, 4 + 1, 2)  # id, gender, age, occupation, and the context
-    torch.testing.assert_close(weight_TSH.sum(1), torch.ones(7, 2))
-    assert weight_TSH.std(0).max() > 1e-3
-    assert weight_TSH.std(1).max() > 1e-3
+    (weight_TJH,) = record["user"]
+    assert weight_TJH.shape == (7, 4 + 1, 2)  # id, gender, age, occupation, and the context
+    torch.testing.assert_close(weight_TJH.sum(1), torch.ones(7, 2))
+    assert weight_TJH.std(0).max() > 1e-3
+    assert weight_TJH.std(1).max() > 1e-3
 
 
 @pytest.mark.parametrize(
     ("how", "reads"), [("cross_attention", True), ("sum", True), ("none", False)]
 )
-def test_the_user_is_read_as_the_setting_says(
-    world: PreparedDataset, how: str, reads: bool
-) -> None:
+def test_user_is_read_as_the_setting_says(world: PreparedDataset, how: str, reads: bool) -> None:
     network = network_of(world, user_features=how).eval()
     histories = world.histories(
         np.array([1, 2]), np.asarray(world.start_U1)[[1, 1]] + 4, None, np.array([0, 0])
@@ -368,7 +361,7 @@ def test_the_user_is_read_as_the_setting_says(
     assert torch.allclose(first, second, atol=1e-5) is not reads
 
 
-def test_a_rating_is_that_of_the_user_whose_token_it_is(world: PreparedDataset) -> None:
+def test_rating_uses_the_factors_of_the_token_owner(world: PreparedDataset) -> None:
     network, batch = network_of(world).eval(), batch_of(world)
     assert network.rating_head is not None
     assert network.rating_head.factors is not None
@@ -388,7 +381,7 @@ def test_a_rating_is_that_of_the_user_whose_token_it_is(world: PreparedDataset) 
     )
 
 
-def test_some_users_are_strangers_to_the_rating_factors_in_training_alone(
+def test_rating_factors_drop_users_in_training_alone(
     world: PreparedDataset,
 ) -> None:
     network, batch = network_of(world, id_dropout=0.5, dropout=0.0), batch_of(world)
@@ -402,7 +395,7 @@ def test_some_users_are_strangers_to_the_rating_factors_in_training_alone(
 
 
 @pytest.mark.parametrize("cosine_head", [True, False])
-def test_a_forgotten_item_is_its_metadata_and_no_candidate(
+def test_cold_start_item_is_its_metadata_and_no_training_candidate(
     cosine_head: bool, world: PreparedDataset
 ) -> None:
     network = network_of(world, cosine_head=cosine_head, id_dropout=0.1).eval()
@@ -426,13 +419,13 @@ def test_a_forgotten_item_is_its_metadata_and_no_candidate(
         assert rows.nonzero().flatten().tolist() == new.tolist()
         assert not after[name][new].any()
     assert network(batch_of(world)).cold_item_I.tolist() == new.tolist()  # type: ignore[union-attr]
-    assert network.state_dict().keys() == saved  # which items are new is nothing to be saved
+    assert network.state_dict().keys() == saved  # which items are cold is not saved
 
 
 @pytest.mark.parametrize(
     "changes", [{"item_features": False, "id_dropout": 0.1}, {"id_dropout": 0.0}]
 )
-def test_who_knows_items_by_their_ids_alone_forgets_none(
+def test_network_without_metadata_placement_keeps_cold_start_rows(
     changes: dict, world: PreparedDataset
 ) -> None:
     network = network_of(world, **changes)

@@ -29,7 +29,7 @@ def histories(world: PreparedDataset) -> Histories:
 
 
 @pytest.mark.parametrize(
-    ("scoring", "tasks", "readings"),
+    ("scoring", "tasks", "passes"),
     [
         ("auto", ALL_TASKS, ("causal",)),
         ("auto", ONLY_MASKED, ("mask",)),
@@ -38,10 +38,10 @@ def histories(world: PreparedDataset) -> Histories:
         ("average", ALL_TASKS, ("causal", "mask")),
     ],
 )
-def test_what_was_trained_is_read_as_the_setting_says(
-    scoring: str, tasks: TaskWeights, readings: tuple[str, ...]
+def test_scoring_passes_follow_setting_and_trained_tasks(
+    scoring: str, tasks: TaskWeights, passes: tuple[str, ...]
 ) -> None:
-    assert scoring_passes(run(scoring, tasks)) == readings
+    assert scoring_passes(run(scoring, tasks)) == passes
 
 
 @pytest.mark.parametrize(
@@ -53,12 +53,12 @@ def test_what_was_trained_is_read_as_the_setting_says(
         ("average", ONLY_MASKED),
     ],
 )
-def test_a_reading_that_was_not_trained_is_refused(scoring: str, tasks: TaskWeights) -> None:
+def test_pass_that_was_not_trained_is_refused(scoring: str, tasks: TaskWeights) -> None:
     with pytest.raises(ConfigError, match=f"scoring '{scoring}' needs the .* pass"):
         scoring_passes(run(scoring, tasks))
 
 
-def test_causal_reads_the_last_events_state_and_mask_an_appended_masks(
+def test_causal_pass_scores_the_last_event_and_masked_pass_an_appended_mask(
     world: PreparedDataset, histories: Histories
 ) -> None:
     network = network_of(world).eval()
@@ -71,9 +71,7 @@ def test_causal_reads_the_last_events_state_and_mask_an_appended_masks(
             torch.testing.assert_close(state_BD[row], last_D, atol=1e-5, rtol=1e-4)
 
 
-def test_average_is_the_mean_of_both_readings_scores_and_ratings(
-    world: PreparedDataset, histories: Histories
-) -> None:
+def test_average_is_the_mean_of_both_passes(world: PreparedDataset, histories: Histories) -> None:
     network = network_of(world)
     causal, mask, average = (
         NetworkScorer(network, run(name)) for name in ("causal", "mask", "average")
@@ -82,45 +80,38 @@ def test_average_is_the_mean_of_both_readings_scores_and_ratings(
     torch.testing.assert_close(
         average.score(histories), (causal.score(histories) + mask.score(histories)) / 2
     )
+    causal_BR = causal.rating_distribution(histories, item_B)
+    mask_BR = mask.rating_distribution(histories, item_B)
     torch.testing.assert_close(
-        average.rating_distribution(histories, item_B),
-        (
-            causal.rating_distribution(histories, item_B)
-            + mask.rating_distribution(histories, item_B)
-        )
-        / 2,
+        average.rating_distribution(histories, item_B), (causal_BR + mask_BR) / 2
     )
     assert not torch.allclose(causal.score(histories), mask.score(histories), atol=1e-3)
 
 
 @pytest.mark.parametrize("scoring", ["causal", "mask"])
-def test_the_time_of_the_request_is_read(
+def test_request_time_changes_scores(
     world: PreparedDataset, histories: Histories, scoring: str
 ) -> None:
     scorer = NetworkScorer(network_of(world), run(scoring))
     assert not torch.equal(scorer.score(histories), scorer.score(histories.without_request_time()))
 
 
-def test_one_history_may_be_asked_to_rate_many_items(
-    world: PreparedDataset, histories: Histories
-) -> None:
+def test_one_history_can_rate_many_items(world: PreparedDataset, histories: Histories) -> None:
     scorer = NetworkScorer(network_of(world), run("causal"))
     one, item_B = histories.take(np.array([1])), torch.arange(FIRST_ITEM, FIRST_ITEM + 5)
-    likely_BR = scorer.rating_distribution(one, item_B)
-    assert likely_BR.shape == (5, 5)
-    torch.testing.assert_close(likely_BR[3], scorer.rating_distribution(one, item_B[3:4])[0])
+    probability_BR = scorer.rating_distribution(one, item_B)
+    assert probability_BR.shape == (5, 5)
+    torch.testing.assert_close(probability_BR[3], scorer.rating_distribution(one, item_B[3:4])[0])
 
 
-def test_a_model_without_ratings_rates_nothing(
-    world: PreparedDataset, histories: Histories
-) -> None:
+def test_model_without_ratings_predicts_none(world: PreparedDataset, histories: Histories) -> None:
     scorer = NetworkScorer(network_of(world, TaskWeights(rating_prediction=0.0)), run("causal"))
     assert scorer.predicts_ratings is False
     with pytest.raises(DataError, match="trained without ratings"):
         scorer.rating_distribution(histories, torch.tensor([2, 3, 4]))
 
 
-def test_preferences_are_probabilities_of_each_genre(
+def test_feature_preferences_are_probabilities_of_each_genre(
     world: PreparedDataset, histories: Histories
 ) -> None:
     preference = NetworkScorer(network_of(world), run("causal")).feature_preferences(histories)
@@ -129,67 +120,68 @@ def test_preferences_are_probabilities_of_each_genre(
     torch.testing.assert_close(preference["genres"].sum(1), torch.ones(3))
 
 
-def test_without_the_preference_task_there_are_none(
+def test_model_without_preference_task_has_no_preferences(
     world: PreparedDataset, histories: Histories
 ) -> None:
     network = network_of(world, TaskWeights(user_preference=0.0))
     assert NetworkScorer(network, run("causal")).feature_preferences(histories) == {}
 
 
-def test_attention_can_be_looked_at_for_one_user(
-    world: PreparedDataset, histories: Histories
-) -> None:
+def test_attention_weights_are_of_one_user(world: PreparedDataset, histories: Histories) -> None:
     scorer = NetworkScorer(network_of(world), run("causal"))
-    seen = scorer.attention_weights(histories.take(np.array([0])))
-    assert [weights.shape for weights in seen["layers"]] == [
-        (1, 2, 4, 4)
-    ] * 2  # start token and 3 events, 2 layers
-    assert [weights.shape for weights in seen["user"]] == [(4, 5, 2)]
+    weights = scorer.attention_weights(histories.take(np.array([0])))
+    # 2 layers; the start token and 3 events
+    assert [layer.shape for layer in weights["layers"]] == [(1, 2, 4, 4)] * 2
+    assert [user.shape for user in weights["user"]] == [(4, 5, 2)]
     with pytest.raises(ValueError, match="one user at a time, not 3"):
         scorer.attention_weights(histories)
 
 
-def test_looking_at_attention_changes_no_score(
-    world: PreparedDataset, histories: Histories
-) -> None:
+def test_recording_attention_changes_no_score(world: PreparedDataset, histories: Histories) -> None:
     scorer = NetworkScorer(network_of(world), run("causal"))
     before = scorer.score(histories)
     scorer.attention_weights(histories.take(np.array([0])))
     assert torch.equal(scorer.score(histories), before)
 
 
-def test_who_was_never_told_the_time_of_a_request_does_not_read_it(
+def test_model_trained_without_request_times_ignores_them(
     world: PreparedDataset, histories: Histories
 ) -> None:
-    def scores(setting: str, asked: Histories) -> torch.Tensor:
-        run, network = settings(request_time=setting), network_of(world, request_time=setting)
-        return NetworkScorer(network, run).score(asked)
+    def scores(setting: str, histories: Histories) -> torch.Tensor:
+        network = network_of(world, request_time=setting)
+        return NetworkScorer(network, settings(request_time=setting)).score(histories)
 
     unknown = histories.without_request_time()
     assert torch.equal(scores("never", histories), scores("never", unknown))
     assert not torch.equal(scores("sometimes", histories), scores("sometimes", unknown))
 
 
-def test_a_scorer_is_never_in_training_mode(world: PreparedDataset, histories: Histories) -> None:
+def test_scorer_is_never_in_training_mode(world: PreparedDataset, histories: Histories) -> None:
     network = network_of(world, dropout=0.5).train()
     scorer = NetworkScorer(network, run("causal"))
     assert torch.equal(scorer.score(histories), scorer.score(histories))
 
 
-def test_scores_and_ratings_of_the_same_histories_read_them_once(
+def test_scores_and_ratings_of_the_same_histories_encode_them_once(
     world: PreparedDataset, histories: Histories, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scorer = NetworkScorer(network_of(world), run("auto"))
-    read, other = [], histories.take(np.array([0, 1]))
+    calls, other = [], histories.take(np.array([0, 1]))
     encode = scorer.network.encode
-    monkeypatch.setattr(
-        scorer.network, "encode", lambda *given, **how: read.append(given) or encode(*given, **how)
-    )
+
+    def counted(*arguments: object, **options: object) -> torch.Tensor:
+        calls.append(arguments)
+        return encode(*arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(scorer.network, "encode", counted)
     item_B = torch.full((3,), FIRST_ITEM)
-    score_BV, likely_BR = scorer.score(histories), scorer.rating_distribution(histories, item_B)
-    assert len(read) == 1
+    score_BV, probability_BR = (
+        scorer.score(histories),
+        scorer.rating_distribution(histories, item_B),
+    )
+    assert len(calls) == 1
     scorer.score(other)
-    assert len(read) == 2
+    assert len(calls) == 2
     assert torch.equal(scorer.score(histories), score_BV)
-    assert torch.equal(scorer.rating_distribution(histories, item_B), likely_BR)
-    assert len(read) == 3
+    assert torch.equal(scorer.rating_distribution(histories, item_B), probability_BR)
+    assert len(calls) == 3

@@ -29,13 +29,13 @@ def test_sizes_by_hand() -> None:
     )
 
 
-def test_without_ratings_and_features_there_are_no_sizes_of_them() -> None:
+def test_data_without_ratings_and_features_has_no_sizes_of_them() -> None:
     assert TableSizes.of(dataset_of([0, 1])) == TableSizes(
         item_rows=4, user_rows=2, rating_levels=0
     )
 
 
-def test_a_specification_survives_a_json_file(world: PreparedDataset) -> None:
-    spec = TableSizes.of(world)
-    assert TableSizes.from_dict(json.loads(json.dumps(spec.to_dict()))) == spec
-    assert {feature.kind for feature in spec.item_features} == set(Kind)
+def test_sizes_survive_a_json_file(world: PreparedDataset) -> None:
+    sizes = TableSizes.of(world)
+    assert TableSizes.from_dict(json.loads(json.dumps(sizes.to_dict()))) == sizes
+    assert {feature.kind for feature in sizes.item_features} == set(Kind)
