@@ -48,7 +48,7 @@ def evaluate_split(
     ratings = rating_baselines(dataset, split, split.test)
     title = f"{dataset.name}, {name}, test, {len(split.test):,} users"
     table = metrics_table(reports, METRICS)
-    show_table(Table(replace(table, title=title, note=""), margins=False))
+    show_table(replace(table, title=title, note=""), margins=False)
     errors = [[baseline, *values.values()] for baseline, values in ratings.items()]
     show_table(Table("", ["rating", "rmse", "mae"], errors))
     return {"reports": [report.to_dict() for report in reports], "ratings": ratings}

@@ -20,7 +20,7 @@ from bert4rec.evaluation.metrics import rank_metrics
 from bert4rec.evaluation.protocol import REQUEST_TIME
 from bert4rec.evaluation.report import Report
 from bert4rec.evaluation.slices import paired_parts
-from bert4rec.tables import Estimate, Table, to_plain
+from bert4rec.tables import Cell, Estimate, Table, to_plain
 
 COMPARED = ("hit@10", "ndcg@10")
 """Ranking metrics of comparisons and studies."""
@@ -95,7 +95,7 @@ class Comparison:
 
     def slice_table(self) -> Table:
         """One row for each part of the users; no value where a part has no ratings to compare."""
-        rows = [
+        rows: list[list[Cell]] = [
             [name, part.users, *map(part.difference.get, self.difference)]
             for name, part in self.slices.items()
         ]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
@@ -131,8 +132,13 @@ def _shares(axis: Axes, table: Reliability) -> None:
     axis.set_ylabel("observed share", fontsize=9)
     axis.set_xlim(0, 1)
     axis.set_ylim(-0.02, 1.02)
-    legend = {"fontsize": 8, "title_fontsize": 8, "frameon": False, "loc": "upper left"}
-    axis.legend(title="rating", ncols=1 + len(levels) // 8, **legend)  # type: ignore[arg-type]
+    legend: dict[str, Any] = {
+        "fontsize": 8,
+        "title_fontsize": 8,
+        "frameon": False,
+        "loc": "upper left",
+    }
+    axis.legend(title="rating", ncols=1 + len(levels) // 8, **legend)
     plain_axis(axis)
 
 

@@ -47,7 +47,7 @@ class Report:
 
     def to_dict(self, with_cases: bool = False) -> dict[str, Any]:
         """Plain values for JSON; `with_cases` adds what a comparison pairs user by user."""
-        content = {
+        content: dict[str, Any] = {
             "name": self.name,
             "metrics": self.metrics,
             "protocol": self.protocol,

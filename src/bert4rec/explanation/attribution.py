@@ -68,8 +68,8 @@ def attribute(scorer: SequenceScorer, history: Histories, item: int) -> Attribut
     variants = [
         recent,
         keep_events(recent, []),
-        *(leave_out_events(recent, [position]) for position in position_N),
-        *(keep_events(recent, [position]) for position in position_N),
+        *(leave_out_events(recent, [position]) for position in position_N.tolist()),
+        *(keep_events(recent, [position]) for position in position_N.tolist()),
     ]
     score = scorer.score_without_cold_start_bias
     found = score_item(score, variants, history.item_N, item)

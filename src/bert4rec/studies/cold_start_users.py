@@ -199,7 +199,7 @@ def _model_rows(
 
 def _counting(dataset: PreparedDataset, split: Split, by_group: PopularityByGroup) -> list[Scorer]:
     """Counting baselines; popularity by group only where users have features."""
-    grouped = [by_group] if by_group.table_U else []
+    grouped = [by_group] if by_group.value_U else []
     return [SequentialRules(dataset, split), *grouped, Popularity(dataset, split)]
 
 

@@ -35,7 +35,7 @@ from bert4rec.retrieval.mmr import MMR_CANDIDATES, mmr_rerank
 from bert4rec.retrieval.ranking import top_k
 from bert4rec.retrieval.scorers import Scorer
 from bert4rec.studies.progress import Progress, no_progress
-from bert4rec.tables import Estimate, Table, to_plain
+from bert4rec.tables import Cell, Estimate, Table, to_plain
 
 DIVERSITIES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
 """Values of the `diversity` setting of MMR."""
@@ -72,7 +72,7 @@ class DiversityCurve:
     def tables(self) -> list[Table]:
         """One table with a row for each value of `diversity`."""
         metrics = [name for name in (*ACCURACY, *VARIETY, COVERAGE) if self.has(name)]
-        rows = [
+        rows: list[list[Cell]] = [
             [f"{diversity:g}", *(found[name] for name in metrics)]
             for diversity, found in self.values.items()
         ]

@@ -80,8 +80,7 @@ def neighbours_by_hand(dataset: PreparedDataset, split: Split, past: list[int]) 
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_rules_are_what_plain_python_counts(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(baselines, "EVENTS_IN_PIECE", 7)
+def test_rules_are_what_plain_python_counts(seed: int) -> None:
     dataset = random_world(seed, most_events=25)
     split = leave_one_out(dataset)
     histories = split.test.histories(dataset, request_time=False)
@@ -92,7 +91,10 @@ def test_rules_are_what_plain_python_counts(seed: int, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_neighbours_are_what_plain_python_counts(seed: int) -> None:
+def test_neighbours_are_what_plain_python_counts(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(baselines, "ITEMS_AT_ONCE", 3)
     dataset = random_world(seed)
     split = leave_one_out(dataset)
     histories = split.test.histories(dataset, request_time=False)
