@@ -89,7 +89,7 @@ class TrainingBatches(Dataset[Batch]):
 
     def _windows(self, number: int, random: np.random.Generator) -> Windows:
         """Windows of one batch, cold-start ones included."""
-        # Windows are divided evenly: a small remainder would make a noisy batch of its own.
+        # Windows are divided evenly, so that a remainder does not make a small batch of its own.
         chosen_W = np.array_split(self.order, len(self) * self.shards)[number]
         windows = self.windows.take(chosen_W)
         return with_cold_start_windows(
