@@ -48,7 +48,7 @@ from bert4rec.training.cost import Arithmetic, arithmetic
 from bert4rec.training.data_module import TrainingDataModule
 from bert4rec.training.lightning_trainer import make_trainer
 from bert4rec.training.module import TrainingModule
-from bert4rec.training.progress import Reseed, seed_epoch
+from bert4rec.training.seeding import SeedEpochs, seed_epoch
 from peer_process import MISSING, PEERS_PYTHON, run_peer
 from peers.stopwatch import Stopwatch
 from records import add_output, head, make_parser, results_file, write
@@ -194,7 +194,7 @@ def train_ours(
     network = Bert4Rec.for_dataset(run.model, dataset, run.training.task_weights)
     module = TrainingModule(network, run, dataset)
     clock = Clock(seconds)
-    trainer = make_trainer(run.training, scratch / f"ours-{seed}", [clock, Reseed(seed)])
+    trainer = make_trainer(run.training, scratch / f"ours-{seed}", [clock, SeedEpochs(seed)])
     trainer.fit(
         module, train_dataloaders=TrainingDataModule(dataset, split, run).train_dataloader()
     )

@@ -30,6 +30,7 @@ from bert4rec.ingest.prepare import prepare_dataset
 from bert4rec.model.cold_start_rows import COLD_ITEM_PENALTY
 from bert4rec.model.network import Bert4Rec
 from bert4rec.model.scorer import NetworkScorer
+from bert4rec.training import finalise
 from bert4rec.training import lightning_trainer as trainer_of
 from bert4rec.training import train as fit
 from bert4rec.training.cuda_graphs import uses_cuda_graphs
@@ -182,7 +183,7 @@ def trainer(look: Callable[[Any], Any]) -> Callable[[RunConfig, Path], Any]:
 def patience(run: RunConfig, folder: Path) -> list[int]:
     return [
         callback.patience
-        for callback in trainer_of.callbacks_of(run.training, folder)
+        for callback in trainer_of.make_callbacks(run.training, folder)
         if hasattr(callback, "patience")
     ]
 
@@ -305,10 +306,9 @@ def test_a_setting_reaches_what_it_names(
 ) -> None:
     assert name in REACH, f"{name} is new: say in REACH what changes with it"
     monkeypatch.setattr(trainer_of, "WandbLogger", Wandb)
-    monkeypatch.setattr(fit, "drop_checkpoints", lambda _: None)  # the last one is looked at
-    monkeypatch.setattr(
-        fit, "evaluate_rows", lambda *_: {}
-    )  # what becomes of the weights is not looked at
+    # The last checkpoint is read below; metrics are not.
+    monkeypatch.setattr(finalise, "drop_checkpoints", lambda _: None)
+    monkeypatch.setattr(finalise, "evaluate_rows", lambda *_: {})
     reach = REACH[name]
     run = RunConfig.from_dict({**BASE.to_dict(), **reach.given})
     before = reach.look(run, tmp_path / "before")

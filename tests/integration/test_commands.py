@@ -60,7 +60,7 @@ def test_training_prints_plain_lines_and_leaves_a_model(world_folder: Path, tmp_
     assert second.startswith("epoch   2/2  ")
     assert summary.startswith("trained 2 epochs in ")
     assert re.match(
-        r"scores of new items are lowered by \d+\.\d\d \(cold_item_cost 0\.005\)", held_back
+        r"scores of cold-start items are lowered by \d+\.\d\d \(cold_item_cost 0\.005\)", held_back
     )
     assert last == f"model folder: {folder}"
     assert "\x1b" not in printed

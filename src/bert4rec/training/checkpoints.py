@@ -1,7 +1,7 @@
-"""Checkpoints that are whole or not there. Lightning decides when one is written and what is in it.
+"""Atomic writing and checked reading of checkpoints; Lightning decides on their content and time.
 
-Lightning's own writing collects a file in the system's folder for temporary files and moves it: between two disks that
-is a copy, which a full disk cuts off.
+Lightning's own writer makes a file in the system's temporary folder and moves it. Between two disks that is a copy,
+which a full disk cuts off.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from bert4rec.errors import DataError
 from bert4rec.files import write_atomically
 
 
-class WholeCheckpoints(TorchCheckpointIO):
-    """Writes beside the file it replaces, and renames."""
+class AtomicCheckpoints(TorchCheckpointIO):
+    """Write beside the replaced file, then rename."""
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None
     ) -> None:
-        """The whole checkpoint, or the one that was there before and an OSError."""
-        content = io.BytesIO()  # torch hides why a file could not be written
+        """Write a checkpoint; on an OSError the earlier one stays."""
+        content = io.BytesIO()  # torch's own file errors hide the cause
         torch.save(checkpoint, content)
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         write_atomically(Path(path), content.getbuffer())
@@ -32,15 +32,15 @@ class WholeCheckpoints(TorchCheckpointIO):
     def load_checkpoint(
         self, path: Any, map_location: Any = None, weights_only: bool | None = True
     ) -> dict[str, Any]:
-        """The content of a checkpoint; plain values, no code runs."""
+        """Content of a checkpoint; plain values only, nothing is unpickled."""
         return read_checkpoint(Path(path))
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """What a checkpoint holds, on the CPU. Raises DataError where it is absent or damaged."""
+    """Content of a checkpoint, on the CPU. Raises DataError if it is absent or damaged."""
     try:
         return dict(torch.load(path, map_location="cpu", weights_only=True))
-    except Exception as problem:  # torch raises many kinds for a file that is cut off
+    except Exception as problem:  # torch raises many types for a truncated file
         raise DataError(
             f"{path}: absent or damaged; --overwrite trains from the start"
         ) from problem

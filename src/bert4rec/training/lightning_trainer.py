@@ -1,4 +1,4 @@
-"""Lightning's trainer, with the callbacks, loggers and progress bar that the settings ask for."""
+"""Lightning trainer of the settings, with its callbacks, loggers and progress bar."""
 
 from __future__ import annotations
 
@@ -29,14 +29,15 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from bert4rec.config import TrainingConfig
 from bert4rec.errors import ConfigError
-from bert4rec.training.checkpoints import WholeCheckpoints
+from bert4rec.training.checkpoints import AtomicCheckpoints
 from bert4rec.training.module import MONITORED
-from bert4rec.training.progress import EpochBar, Reseed
+from bert4rec.training.progress import EpochBar
 from bert4rec.training.run_directory import BEST, LAST
+from bert4rec.training.seeding import SeedEpochs
 
 
 def make_trainer(training: TrainingConfig, folder: Path, callbacks: list[Callback]) -> pl.Trainer:
-    """Lightning's trainer as the settings ask for it."""
+    """Lightning trainer of the settings; it writes into `folder`."""
     bar = _progress_bar()
     return pl.Trainer(
         accelerator=training.accelerator,
@@ -47,7 +48,7 @@ def make_trainer(training: TrainingConfig, folder: Path, callbacks: list[Callbac
         accumulate_grad_batches=training.gradient_accumulation_steps,
         gradient_clip_val=training.max_grad_norm or None,
         callbacks=[*callbacks, *([bar] if bar else [])],
-        plugins=[WholeCheckpoints()],
+        plugins=[AtomicCheckpoints()],
         enable_progress_bar=bar is not None,
         logger=_loggers(training, folder),
         log_every_n_steps=10,
@@ -58,26 +59,25 @@ def make_trainer(training: TrainingConfig, folder: Path, callbacks: list[Callbac
     )
 
 
-def callbacks_of(training: TrainingConfig, folder: Path) -> list[Callback]:
-    """What reseeds each epoch, stops a run, keeps its checkpoints, and averages its weights."""
+def make_callbacks(training: TrainingConfig, folder: Path) -> list[Callback]:
+    """Callbacks for seeds, early stopping, checkpoints and weight averaging."""
     callbacks: list[Callback] = [
-        Reseed(training.seed),
+        SeedEpochs(training.seed),
         EarlyStopping(
             MONITORED, mode="max", patience=training.patience, check_on_train_epoch_end=True
         ),
         _checkpoint(folder / BEST, monitor=MONITORED, mode="max"),
-        _checkpoint(
-            folder / LAST
-        ),  # of every epoch, and after the best one's, so that it knows of it
+        # Of every epoch, and after the best one's: it stores the state of that callback.
+        _checkpoint(folder / LAST),
     ]
-    if training.ema_decay:  # buffers are feature tables: row numbers, of which there is no average
+    if training.ema_decay:  # without the buffers: feature tables of row numbers have no average
         average = get_ema_multi_avg_fn(training.ema_decay)
         callbacks.append(WeightAveraging(use_buffers=False, multi_avg_fn=average))
     return callbacks
 
 
 def _checkpoint(path: Path, **choice: Any) -> ModelCheckpoint:
-    """Keeps one file, written at the end of epochs. Lightning's `save_last` would skip epochs that are not the best."""
+    """One checkpoint, replaced at the end of epochs; Lightning's `save_last` skips epochs without a new best."""
     return ModelCheckpoint(
         path.parent,
         filename=path.stem,
@@ -88,23 +88,22 @@ def _checkpoint(path: Path, **choice: Any) -> ModelCheckpoint:
 
 
 def _progress_bar() -> ProgressBar | None:
-    """A bar on a terminal; the lines of `Progress` are enough for a log."""
+    """Progress bar on a terminal; in a log file, the lines of `Progress` are enough."""
     if not os.isatty(1):
         return None
     return EpochBar() if find_spec("rich") else TQDMProgressBar()
 
 
 def _loggers(training: TrainingConfig, folder: Path) -> list[Logger]:
-    """`metrics.csv`, and whatever else was asked for."""
+    """Logger of `metrics.csv`, and those of the settings."""
     loggers: list[Logger] = [CSVLogger(folder, name="log")]
     if training.logger == "tensorboard":
         _need("tensorboard", "tensorboard")
         loggers.append(TensorBoardLogger(folder, name="tensorboard"))
     if training.logger == "mlflow":
         store = os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{folder.resolve()}/mlflow.db")
-        _need(
-            "mlflow", "mlflow", *(("sqlalchemy", "alembic") if store.startswith("sqlite:") else ())
-        )
+        needs_sql = store.startswith("sqlite:")
+        _need("mlflow", "mlflow", *(("sqlalchemy", "alembic") if needs_sql else ()))
         loggers.append(MLFlowLogger("bert4rec", tracking_uri=store))
     if training.use_wandb:
         _need("wandb", "wandb")
@@ -113,8 +112,8 @@ def _loggers(training: TrainingConfig, folder: Path) -> list[Logger]:
 
 
 @contextmanager
-def ending(loggers: Sequence[Logger]) -> Iterator[None]:
-    """Weights & Biases ends a run with the process; the next run of this process would be logged into it."""
+def finish_loggers(loggers: Sequence[Logger]) -> Iterator[None]:
+    """End the run of Weights & Biases, which else ends with the process and takes in the next run."""
     try:
         yield
     finally:
@@ -124,5 +123,6 @@ def ending(loggers: Sequence[Logger]) -> Iterator[None]:
 
 
 def _need(extra: str, *modules: str) -> None:
+    """Raise ConfigError if a module of an extra is not installed."""
     if any(find_spec(module) is None for module in modules):
         raise ConfigError(f"logging to {extra} needs it installed: pip install 'bert4rec[{extra}]'")

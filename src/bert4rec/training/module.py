@@ -102,9 +102,8 @@ class TrainingModule(pl.LightningModule):
         histories, target_B, rating_B = batch
         # Made here, not earlier: an average of the weights, if any, is in place by now.
         self.scorer = self.scorer or NetworkScorer(self.network, self.config)
-        metrics: Mapping[str, Any] = mean_rank_metrics(
-            target_rank(self.scorer, histories, target_B)
-        )
+        rank_B = target_rank(self.scorer, histories, target_B)
+        metrics: Mapping[str, Any] = mean_rank_metrics(rank_B)
         if self.scorer.predicts_ratings:
             # On every device, even without ratings: the devices add up their errors at the end.
             self._update_rmse(self.scorer, histories, target_B, rating_B)

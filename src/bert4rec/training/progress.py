@@ -1,6 +1,6 @@
-"""What a run tells of itself: an estimate after its first steps, a line an epoch, and the figures it leaves behind.
+"""Progress of a run: an estimate of its time after the first steps, a line an epoch, and its figures.
 
-The record travels with the checkpoints, so that a run that was resumed reports all of its epochs.
+The figures of past epochs are kept in the checkpoints, so a resumed run reports all of its epochs.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import lightning.pytorch as pl
@@ -28,29 +28,30 @@ try:
 except ImportError:  # Windows has none
     resource = None  # type: ignore[assignment]
 
-WARMING_STEPS = 3
-"""The first few steps, which warm up, are not timed."""
+UNTIMED_STEPS = 3
+"""First steps, which are slower and not timed."""
 TIMED_STEPS, TIMED_SECONDS = 15, 20.0
-"""After so many steps or seconds more a run says how long it will take; an epoch that is over sooner says it itself."""
+"""Steps or seconds of timing before the estimate; a shorter epoch needs none."""
 LONG_SECONDS = 3600.0
+"""Estimated time above which the small preset is suggested."""
 
 
 class Progress(Callback):
-    """Times the epochs and reports them, one line each."""
+    """Time the epochs and log one line for each."""
 
     def __init__(
         self, dataset: PreparedDataset, split: Split, run: RunConfig, log: Callable[[str], None]
     ) -> None:
         self.dataset, self.split, self.run, self.log_line = dataset, split, run, log
         self.epochs: list[dict[str, Any]] = []
-        self.steps, self.told = 0, False
+        self.steps, self.estimated = 0, False
 
     def state_dict(self) -> dict[str, Any]:
-        """The epochs so far: what a checkpoint keeps."""
+        """Figures of the epochs so far, for a checkpoint."""
         return {"epochs": self.epochs}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a checkpoint."""
+        """Restore the figures from a checkpoint."""
         self.epochs = list(state_dict["epochs"])
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -66,67 +67,61 @@ class Progress(Callback):
         batch: Batch,
         batch_idx: int,
     ) -> None:
-        """Count events; after the first steps say what is to come."""
+        """Count events; estimate the time of the run once, in its first epoch."""
         self.events += batch.events * trainer.world_size
         self.trained = time.perf_counter()
         self.steps += 1
-        if self.steps == WARMING_STEPS:
-            self.warm = self.trained
-        timed, in_first_epoch = self.steps - WARMING_STEPS, self.steps == batch_idx + 1
-        if timed < 1 or self.told or not in_first_epoch:
+        if self.steps == UNTIMED_STEPS:
+            self.timed_from = self.trained
+        timed = self.steps - UNTIMED_STEPS
+        in_first_epoch = self.steps == batch_idx + 1
+        if timed < 1 or self.estimated or not in_first_epoch:
             return
-        seconds = self.trained - self.warm
+        seconds = self.trained - self.timed_from
         if timed >= TIMED_STEPS or seconds >= TIMED_SECONDS:
-            self.told = True
+            self.estimated = True
             self._estimate(trainer, seconds / timed)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Keep the epoch's figures and log them."""
-        figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        seconds = time.perf_counter() - self.started
-        self.epochs.append(
-            {
-                "epoch": trainer.current_epoch + 1,
-                "seconds": seconds,
-                "events_per_second": self.events / max(self.trained - self.started, 1e-9),
-                "losses": {
-                    name.removeprefix("train/"): figures[name]
-                    for name in figures
-                    if name.startswith("train/")
-                },
-                "validation": {
-                    name.removeprefix("validation/"): figures[name]
-                    for name in figures
-                    if name.startswith("validation/")
-                    and not math.isnan(figures[name])  # nobody has rated
-                },
-            }
-        )
+        """Store the epoch's figures and log them."""
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        validation = _of_phase(metrics, "validation/")
+        epoch = {
+            "epoch": trainer.current_epoch + 1,
+            "seconds": time.perf_counter() - self.started,
+            "events_per_second": self.events / max(self.trained - self.started, 1e-9),
+            "losses": _of_phase(metrics, "train/"),
+            # The RMSE is NaN if no validation target has a rating.
+            "validation": {n: value for n, value in validation.items() if not math.isnan(value)},
+        }
+        self.epochs.append(epoch)
         if trainer.is_global_zero:
-            self._say(trainer, self._line(trainer))
+            self._print(trainer, self._line(trainer))
 
     def _line(self, trainer: pl.Trainer) -> str:
-        last, best = self.epochs[-1], self.best
+        """Line of the last epoch; a star marks the best one so far."""
+        last = self.epochs[-1]
         losses = "  ".join(f"{task} {loss:.3f}" for task, loss in last["losses"].items())
-        shown = [
-            name for name in ("rating_rmse", "hit@10", "ndcg@10") if name in last["validation"]
-        ]
-        metrics = "  ".join(f"{name} {last['validation'][name]:.4f}" for name in shown)
+        validation = last["validation"]
+        names = [name for name in ("rating_rmse", "hit@10", "ndcg@10") if name in validation]
+        metrics = "  ".join(f"{name} {validation[name]:.4f}" for name in names)
         mean = sum(epoch["seconds"] for epoch in self.epochs) / len(self.epochs)
         left = mean * ((trainer.max_epochs or 0) - last["epoch"])
-        mark = " *" if best is last else ""
+        mark = " *" if self.best is last else ""
         return (
             f"epoch {last['epoch']:>3}/{trainer.max_epochs}  {losses}  {metrics}{mark}  "
-            f"{last['events_per_second']:,.0f} events/s  {duration(last['seconds'])}, {duration(left)} left at most"
+            f"{last['events_per_second']:,.0f} events/s  {duration(last['seconds'])}, "
+            f"{duration(left)} left at most"
         )
 
     def _estimate(self, trainer: pl.Trainer, seconds_a_step: float) -> None:
+        """Log the estimated time of an epoch and of the run."""
         if not trainer.is_global_zero:
             return
         epoch = seconds_a_step * trainer.num_training_batches
         total = epoch * (trainer.max_epochs or 0)
         where = f"{trainer.strategy.root_device.type}, {torch.get_num_threads()} threads"
-        self._say(
+        self._print(
             trainer,
             f"about {duration(epoch)} an epoch on this device ({where}), {duration(total)} for all "
             f"{trainer.max_epochs}, validation not counted",
@@ -135,20 +130,21 @@ class Progress(Callback):
             self._suggest_small(trainer, epoch, total)
 
     def _suggest_small(self, trainer: pl.Trainer, epoch: float, total: float) -> None:
-        """Name the small preset where it takes less than half of the time, by its arithmetic."""
+        """Suggest the small preset if, by its arithmetic, it takes less than half of the time."""
         small = RunConfig.from_dict(read_preset("small"))
         work = arithmetic(self.dataset, self.split, self.run).multiply_adds
         small_work = arithmetic(self.dataset, self.split, small).multiply_adds
         small_epoch = small_work / work * epoch
         small_total = small_epoch * small.training.max_epochs
         if small_total < total / 2:
-            self._say(
+            self._print(
                 trainer,
                 f"that is over an hour: --preset small would take about {duration(small_epoch)} "
                 f"an epoch, {duration(small_total)} for all {small.training.max_epochs}",
             )
 
-    def _say(self, trainer: pl.Trainer, line: str) -> None:
+    def _print(self, trainer: pl.Trainer, line: str) -> None:
+        """Print above the progress bar, or log where there is none."""
         bar = trainer.progress_bar_callback
         if bar is not None:
             bar.print(line)
@@ -157,14 +153,14 @@ class Progress(Callback):
 
     @property
     def best(self) -> dict[str, Any]:
-        """The epoch whose weights are kept."""
+        """Figures of the best epoch, whose weights are kept."""
         return max(
             self.epochs,
             key=lambda epoch: epoch["validation"][MONITORED.removeprefix("validation/")],
         )
 
     def summary(self, module: TrainingModule, device: torch.device) -> dict[str, Any]:
-        """The figures of the whole run on this device, as stored in `training.json`."""
+        """Figures of the complete training, as stored in `training.json`."""
         until_best = self.epochs[: self.best["epoch"]]
         rates = sorted(epoch["events_per_second"] for epoch in self.epochs)
         return {
@@ -182,60 +178,58 @@ class Progress(Callback):
 
 
 class EpochBar(RichProgressBar):
-    """Lightning's bar, counting epochs as the lines do: from 1."""
+    """Lightning's progress bar, with epochs counted from 1 as in the lines."""
 
     def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
-        """None: what they are at the end of an epoch is in its line."""
+        """No metrics; the epoch's line has them."""
         return {}
 
     def _get_train_description(self, current_epoch: int) -> str:
         return f"epoch {current_epoch + 1:>3}/{self.trainer.max_epochs}"
 
 
-class Reseed(Callback):
-    """The random numbers of an epoch depend on the seed and the epoch alone, so a resumed run draws the same ones."""
-
-    def __init__(self, seed: int) -> None:
-        self.seed = seed
-
-    def on_train_batch_start(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int
-    ) -> None:
-        """Start the epoch's random numbers, at its first batch.
-
-        At the epoch's start would be too soon: then the loop draws one for its loader, but not when it was resumed.
-        """
-        if batch_idx == 0:
-            seed_epoch(self.seed, trainer.current_epoch, trainer.global_rank)
+def summary_line(figures: Mapping[str, Any]) -> str:
+    """Line on a finished training: epochs, time, speed and memory."""
+    best = f"best after epoch {figures['best_epoch']}, {duration(figures['seconds_to_best'])}"
+    memory = f"peak memory {megabytes(figures['peak_memory_mb'])}"
+    return (
+        f"trained {figures['epochs']} epochs in {duration(figures['seconds'])} ({best}); "
+        f"{figures['events_per_second']:,.0f} events/s, {memory}"
+    )
 
 
-def seed_epoch(seed: int, epoch: int, rank: int = 0) -> None:
-    """Seed dropout and whatever else torch draws in an epoch, on every device."""
-    mixed = (seed * 1_000_003 + epoch) * 1_009 + rank
-    torch.manual_seed(mixed % 2**63)
+def _of_phase(metrics: Mapping[str, float], prefix: str) -> dict[str, float]:
+    """Metrics with a prefix, named without it."""
+    return {
+        name.removeprefix(prefix): value
+        for name, value in metrics.items()
+        if name.startswith(prefix)
+    }
 
 
 def peak_memory_mb(device: torch.device) -> float:
-    """The most memory this process has held on the device so far, in MiB; 0 where the system does not tell."""
+    """Peak memory of this process on the device so far, in MiB; 0 if the system does not report it."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
-    if (
-        device.type == "mps"
-    ):  # keeps no peak, but what it took from the system it gives back to nobody else
+    if device.type == "mps":  # reports no peak, but its driver never gives memory back
         return torch.mps.driver_allocated_memory() / 2**20
     if resource is None:
         return 0.0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)  # bytes on macOS, KiB elsewhere
 
 
 def megabytes(number: float) -> str:
-    """An amount of memory in words; 0 is what is not known."""
+    """Amount of memory as text; 0 is unknown."""
     return f"{number:,.0f} MB" if number else "unknown"
 
 
 def duration(seconds: float) -> str:
-    """Seconds in words: `45 s`, `12 min`, `3.5 h`."""
+    """Seconds as text: `45 s`, `12 min`, `3.5 h`."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
     if seconds < 100:
-        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

@@ -1,11 +1,14 @@
-"""The output of a run while it is one: what lies there, what is to become of it, and what it is resumed by.
+"""Output directory of a run: its files while it trains, and what may be done with existing ones.
 
-    training/run.json        what is trained on what
-    training/last.ckpt       everything that a run needs to go on; beside it best.ckpt, the best weights so far
-    training/start/          the model that the run started from as it answers on this data
-    training/training.json   the figures of the run: training is over
+| file | content |
+|---|---|
+| `training/run.json` | identity of the run: settings and checksums of data and split |
+| `training/last.ckpt`, `best.ckpt` | state to resume from, and the best weights so far |
+| `training/start/` | warm-start model, applied to this data without training |
+| `training/training.json` | figures of the finished training |
+| `comparison.json` | differences to the warm-start model, by row |
 
-The model folder's own files come when all is done (`artefact`).
+The files of the model folder itself are written last, by `artefact`.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,86 +25,123 @@ from bert4rec.errors import UsageError
 from bert4rec.files import write_atomically
 from bert4rec.locks import holds_files
 
-RUN_FILE = "run.json"
-"""What is trained on what, in `output/training/`: a run is resumed only with the same."""
-LEFT_OUT = "users_without_validation"
-"""In `run.json`: the rows of the users whose validation event trained what the run started from."""
-FIGURES_FILE = "training.json"
-"""The figures of the run, in `output/training/`; its presence means that training is over."""
-
-START = "start"
-"""In `output/training/`: the model that the run started from as it answers on this data, for the comparison."""
-
-COMPARISON_FILE = "comparison.json"
-"""How far the model is from the one that it started from, by row."""
-
 BEST, LAST = "best.ckpt", "last.ckpt"
-"""Checkpoints, in `output/training/`: the best weights so far, and everything that a run needs to go on."""
+
+LEFT_OUT = "users_without_validation"
+"""Key of `run.json`: user rows whose validation event trained the warm-start model."""
 
 NO_EFFECT = ("num_workers", "pin_memory", "logger", "use_wandb", "accelerator", "cuda_graphs")
-"""Settings that may differ when a run is resumed: they change no weight, but that devices round in their own ways."""
+"""Settings that may change on resume: the weights stay the same but for rounding on another device."""
 
-WHY_NOT = {"max_epochs": " (the learning rate was planned for it)"}
-"""Where it is not plain why a setting may not differ."""
+REASONS = {"max_epochs": " (the learning rate was planned for it)"}
+"""Reason why a setting must not change on resume, where it is not obvious."""
 
-Plan = Literal["start anew", "go on", "leave", "follow"]
-"""What becomes of the output; processes but the first follow."""
+Plan = Literal["start", "resume", "complete", "follow"]
+"""Next step of a run in its directory; on several devices all processes but the first follow."""
 
 
-def plan_for(output: Path, identity: dict[str, Any], resume: bool, overwrite: bool) -> Plan:
-    """What is to be done with what lies there. Touches nothing."""
-    training = output / "training"
-    known = read_identity(training / RUN_FILE)
-    model_alone = artefact.is_model_folder(output) and not training.exists()
-    if known is None and not (overwrite and model_alone) and holds_files(output):
-        able = "be replaced" if overwrite else "go on"
+@dataclass(frozen=True)
+class RunDirectory:
+    """Paths below the output of a run."""
+
+    output: Path
+
+    @property
+    def training(self) -> Path:
+        """Folder of checkpoints and logs."""
+        return self.output / "training"
+
+    @property
+    def identity(self) -> Path:
+        """Settings and checksums; a run is resumed only with the same ones."""
+        return self.training / "run.json"
+
+    @property
+    def last(self) -> Path:
+        """Checkpoint of the last full epoch."""
+        return self.training / LAST
+
+    @property
+    def best(self) -> Path:
+        """Checkpoint of the best epoch so far."""
+        return self.training / BEST
+
+    @property
+    def start(self) -> Path:
+        """Model folder of the warm-start model."""
+        return self.training / "start"
+
+    @property
+    def figures(self) -> Path:
+        """Figures of the training; the file exists once training is over."""
+        return self.training / "training.json"
+
+    @property
+    def comparison(self) -> Path:
+        """Comparison with the warm-start model."""
+        return self.output / "comparison.json"
+
+    @property
+    def config(self) -> Path:
+        """File of the model folder that is written last."""
+        return self.output / artefact.CONFIG_FILE
+
+
+def plan_run(
+    directory: RunDirectory, identity: dict[str, Any], resume: bool, overwrite: bool
+) -> Plan:
+    """Next step, from the files in the directory; changes nothing.
+
+    Raises UsageError if the directory holds something else, another run, or an unfinished run without `resume`.
+    """
+    output, stored = directory.output, read_identity(directory)
+    only_a_model = artefact.is_model_folder(output) and not directory.training.exists()
+    replaceable = stored is not None or (overwrite and only_a_model)
+    if not replaceable and holds_files(output):
+        purpose = "be replaced" if overwrite else "go on"
         raise UsageError(
-            f"{output}: holds something that is no run that can {able}; choose another --output"
+            f"{output}: holds something that is no run that can {purpose}; choose another --output"
         )
-    kept = (training / LAST, training / FIGURES_FILE, output / artefact.CONFIG_FILE)
-    worth_keeping = any(path.is_file() for path in kept)
-    if overwrite or known is None or not worth_keeping:
-        return "start anew"
-    _same_run(output, known, identity)
-    if (output / artefact.CONFIG_FILE).is_file():
-        return "leave"
+    started = (directory.last, directory.figures, directory.config)
+    if overwrite or stored is None or not any(path.is_file() for path in started):
+        return "start"
+    _refuse_other_run(output, stored, identity)
+    if directory.config.is_file():
+        return "complete"
     if not resume:
         raise UsageError(
             f"{output}: holds an unfinished run; --resume goes on with it, --overwrite starts anew"
         )
-    return "go on"
+    return "resume"
 
 
-def start_folder(output: Path, identity: dict[str, Any]) -> None:
-    """Makes the folder ready; what a run left goes."""
-    training = output / "training"
-    for name in (artefact.CONFIG_FILE, COMPARISON_FILE):
-        (output / name).unlink(missing_ok=True)
-    shutil.rmtree(training, ignore_errors=True)
-    training.mkdir(parents=True, exist_ok=True)
-    write_json(training / RUN_FILE, identity)
+def start_directory(directory: RunDirectory, identity: dict[str, Any]) -> None:
+    """Remove the files of an earlier run and store the identity of this one."""
+    for path in (directory.config, directory.comparison):
+        path.unlink(missing_ok=True)
+    shutil.rmtree(directory.training, ignore_errors=True)
+    directory.training.mkdir(parents=True, exist_ok=True)
+    write_json(directory.identity, identity)
 
 
-def read_identity(path: Path) -> dict[str, Any] | None:
-    """What was trained on what; None where that was not written by a run."""
+def read_identity(directory: RunDirectory) -> dict[str, Any] | None:
+    """Identity of the run in the directory; None if there is none."""
     try:
-        known = json.loads(path.read_text(encoding="utf-8"))
+        stored = json.loads(directory.identity.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return (
-        known
-        if isinstance(known, dict) and {"settings", "dataset", "split"} <= known.keys()
-        else None
-    )
+    if not isinstance(stored, dict) or not {"settings", "dataset", "split"} <= stored.keys():
+        return None
+    return stored
 
 
-def _same_run(output: Path, known: dict[str, Any], wanted: dict[str, Any]) -> None:
+def _refuse_other_run(output: Path, stored: dict[str, Any], wanted: dict[str, Any]) -> None:
     for part in ("dataset", "split"):
-        if known.get(part) != wanted[part]:
+        if stored[part] != wanted[part]:
             raise UsageError(
                 f"{output}: was trained on another {part}; choose another --output or --overwrite"
             )
-    for difference in differing_settings(known["settings"], wanted["settings"]):
+    for difference in differing_settings(stored["settings"], wanted["settings"]):
         raise UsageError(
             f"{output}: was trained with {difference}; choose another --output or --overwrite"
         )
@@ -113,16 +154,16 @@ def differing_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> Ite
     """
     for name, value in now.items():
         if name not in NO_EFFECT and before.get(name) != value:
-            yield f"{name} {before.get(name)!r}, not {value!r}{WHY_NOT.get(name, '')}"
+            yield f"{name} {before.get(name)!r}, not {value!r}{REASONS.get(name, '')}"
 
 
-def drop_checkpoints(folder: Path) -> None:
-    """What the best one holds is in the model folder by now, and there is nothing left to go on with."""
-    for name in (BEST, LAST):
-        (folder / name).unlink(missing_ok=True)
-    shutil.rmtree(folder / START, ignore_errors=True)
+def drop_checkpoints(directory: RunDirectory) -> None:
+    """Delete the files that only an unfinished run needs."""
+    for path in (directory.best, directory.last):
+        path.unlink(missing_ok=True)
+    shutil.rmtree(directory.start, ignore_errors=True)
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Writes a file of a run, whole or not at all."""
+    """Write a file of a run, atomically."""
     write_atomically(path, json.dumps(content, indent=1).encode())

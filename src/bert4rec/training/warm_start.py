@@ -1,8 +1,9 @@
-"""A run that starts from a trained model: a warm restart (Loshchilov and Hutter 2017), or growth with newer data.
+"""Warm start: training from the weights of a model, on the same data (Loshchilov and Hutter 2017) or on newer data.
 
-What both networks learn under the same name is taken over, row by row (`model.growth`).
+Newer data may hold more users and items (vocabulary growth). Weights that both networks have under the same name are
+copied row by row, by `model.vocabulary_growth`.
 
-Legend: N events, M events that trained the model, X held-out events, C cases, U user rows, V item rows.
+Legend: M events that trained the model, X held-out events, U user rows, C evaluation cases.
 """
 
 from __future__ import annotations
@@ -32,18 +33,18 @@ from bert4rec.model.vocabulary_growth import (
     matching_rows,
 )
 
-JUDGED = "ndcg@10"
-"""What decides whether a run is better than what it started from."""
+COMPARED = "ndcg@10"
+"""Metric that says if a run is better than its warm-start model."""
 
 
-def warm_start_of(
+def open_warm_start(
     run: RunConfig, dataset: PreparedDataset, split: Split
 ) -> tuple[Artefact | None, Split]:
-    """The model that the settings name, None where they name none, and the split without what it cannot be asked.
+    """Warm-start model named by the settings, or None, and the split that it may be validated on.
 
-    Whose validation event trained the model is not asked for it: somebody with too few events to be asked trained on
-    all of them. Raises ArtefactError where the model cannot be loaded, ConfigError where its weights mean something
-    else or have seen more than that.
+    Users whose validation event trained the model are left out of validation: with too few events for a validation
+    event at the time, they trained on all of them. Raises ArtefactError if the model cannot be loaded, ConfigError if
+    its weights do not fit or if it was trained on other held-out events.
     """
     folder = run.training.warm_start_from
     if not folder:
@@ -52,142 +53,147 @@ def warm_start_of(
     if model.training_data["checksum"] == dataset.checksum:
         _refuse(model, artefact.incompatibilities(model, dataset, split))
         return model, split
-    _refuse(model, _why_not_grown(model, dataset))
-    known_X = _known_of_held_out(model, dataset, split)
-    asked = without_validation_of(
-        split, split.validation.user_C[np.isin(split.validation.target_C, known_X)]
-    )
-    _refuse(model, _why_not_asked(model, len(known_X), split, asked))
-    return model, asked
+    _refuse(model, _growth_obstacles(model, dataset))
+    leaked_X = _leaked_events(model, dataset, split)
+    is_leaked_C = np.isin(split.validation.target_C, leaked_X)
+    kept = without_validation_users(split, split.validation.user_C[is_leaked_C])
+    _refuse(model, _leakage_obstacles(model, len(leaked_X), split, kept))
+    return model, kept
 
 
-def without_validation_of(split: Split, users: Sequence[int] | Ints) -> Split:
-    """The same split, in which nobody of these rows validates."""
+def without_validation_users(split: Split, users: Sequence[int] | Ints) -> Split:
+    """Split without the validation cases of these user rows."""
     kept_C = ~np.isin(split.validation.user_C, np.asarray(users, dtype=np.int64))
     return replace(split, validation=split.validation[kept_C])
 
 
 def load_warm_start(network: Bert4Rec, model: Artefact, dataset: PreparedDataset) -> str:
-    """Gives the network, which is of the dataset, what the model has learned; a line that says what is new or left.
+    """Copy the model's weights into a network for the dataset.
 
-    Raises ConfigError where the sizes differ.
+    Returns a line that names the weights without a counterpart, and the growth. Raises ConfigError if sizes differ.
     """
     own, known = learned_weights(network), learned_weights(model.network)
     grown = grown_weights(network, model.network, model.dataset, dataset)
     for name, weight in grown.items():
         if own[name].shape != weight.shape:
             raise ConfigError(
-                f"warm_start_from {model.source}: its {name} is {_shape(known[name])}, this run's is {_shape(own[name])}; "
-                "take the same sizes in the settings"
+                f"warm_start_from {model.source}: its {name} is {_shape(known[name])}, "
+                f"this run's is {_shape(own[name])}; take the same sizes in the settings"
             )
     network.load_state_dict({**network.state_dict(), **grown})
-    parts = {"new are": own.keys() - grown.keys(), "left are": known.keys() - grown.keys()}
-    return "; ".join(
-        [
-            f"starts from {model.source}",
-            *(f"{which} {', '.join(sorted(names))}" for which, names in parts.items() if names),
-            *_growth(model.dataset, dataset),
-        ]
-    )
+    parts = [f"starts from {model.source}"]
+    if new := own.keys() - grown.keys():
+        parts.append(f"new are {', '.join(sorted(new))}")
+    if unused := known.keys() - grown.keys():
+        parts.append(f"left are {', '.join(sorted(unused))}")
+    if model.dataset.checksum != dataset.checksum:
+        parts.append(_growth(model.dataset, dataset))
+    return "; ".join(parts)
 
 
-def verdict(comparison: Comparison) -> str:
-    """Whether the first of two reports, that of a run, is better than the second, of what it started from."""
-    difference = comparison.difference[JUDGED]
-    said = {
-        difference.low > 0: f"better than {comparison.second}",
-        difference.high < 0: f"worse than {comparison.second}: keep that one",
-    }.get(True, f"not better than {comparison.second}, as far as these users tell")
-    return f"{said}: NDCG@10 {difference:+.4f} on {comparison.protocol['users']:,} users"
-
-
-# What stands in the way of other data
+def describe_comparison(comparison: Comparison) -> str:
+    """Sentence on the difference in NDCG@10 between a run and its warm-start model, with its interval."""
+    start = comparison.second
+    difference = comparison.difference[COMPARED]
+    if difference.low > 0:
+        result = f"better than {start}"
+    elif difference.high < 0:
+        result = f"worse than {start}: keep that one"
+    else:
+        result = f"not better than {start}, as far as these users tell"
+    users = comparison.protocol["users"]
+    return f"{result}: NDCG@10 {difference:+.4f} on {users:,} users"
 
 
 def _refuse(model: Artefact, obstacles: Iterator[str]) -> None:
+    """Raise ConfigError with the first obstacle, if any."""
     for obstacle in obstacles:
         raise ConfigError(f"warm_start_from {model.source}: {obstacle}")
 
 
-def _why_not_grown(model: Artefact, dataset: PreparedDataset) -> Iterator[str]:
-    """Why a run on other data cannot go on from the model."""
+def _growth_obstacles(model: Artefact, dataset: PreparedDataset) -> Iterator[str]:
+    """Reasons why the model cannot be trained further on newer data."""
     before = model.dataset
     if model.training_data["checksum"] != before.checksum:
-        yield "was published without its data, so nobody can tell what it was trained on; take the model that holds it"
-    for kind, known, now in (
-        ("user", before.users, dataset.users),
-        ("item", before.items, dataset.items),
-    ):
+        yield (
+            "was published without its data, so nobody can tell what it was trained on; "
+            "take the model that holds it"
+        )
+    ids = (("user", before.users, dataset.users), ("item", before.items, dataset.items))
+    for kind, known, now in ids:
         if (matching_rows(known, now)[now.first :] == NEW_ROW).all():
             yield f"knows none of the {kind}s of {dataset.name}; there is nothing to go on from"
-    for kind, of, wanted in (
+    features = (
         ("item", before.item_features, dataset.item_features),
         ("user", before.user_features, dataset.user_features),
-    ):
-        if _kinds(of) != _kinds(wanted):
+    )
+    for kind, model_features, data_features in features:
+        if _kinds(model_features) != _kinds(data_features):
             yield (
-                f"knows the {kind} features {', '.join(of) or 'none'}, {dataset.name} has "
-                f"{', '.join(wanted) or 'none'}; prepare the newer data with the same columns"
+                f"knows the {kind} features {', '.join(model_features) or 'none'}, "
+                f"{dataset.name} has {', '.join(data_features) or 'none'}; "
+                "prepare the newer data with the same columns"
             )
     if before.rating_levels.tolist() != dataset.rating_levels.tolist():
-        yield f"knows ratings on another scale than {dataset.name} has; prepare the newer data on the same one"
+        yield (
+            f"knows ratings on another scale than {dataset.name} has; "
+            "prepare the newer data on the same one"
+        )
     if make_split(before, model.run.split).checksum != model.split["checksum"]:
-        yield "was split in another way by the version that trained it, so nobody can tell what it was trained on"
+        yield (
+            "was split in another way by the version that trained it, "
+            "so nobody can tell what it was trained on"
+        )
 
 
-def _why_not_asked(model: Artefact, known: int, split: Split, asked: Split) -> Iterator[str]:
-    """Why a model that was trained on so many held-out events cannot be asked, not even without those of validation."""
-    others = known - (len(split.validation) - len(asked.validation))
-    then = f"take data that adds later events to {model.dataset.name}, and the same split"
-    if others:
-        yield f"was trained on {others:,} of the events that this run holds out; {then}"
-    if len(split.validation) and not len(asked.validation):
-        yield f"was trained on every validation event of this run; {then}"
+def _leakage_obstacles(model: Artefact, leaked: int, split: Split, kept: Split) -> Iterator[str]:
+    """Reasons why the model cannot be evaluated: leaked test events, or no validation user left."""
+    left_out = len(split.validation) - len(kept.validation)
+    advice = f"take data that adds later events to {model.dataset.name}, and the same split"
+    if leaked > left_out:
+        others = leaked - left_out
+        yield f"was trained on {others:,} of the events that this run holds out; {advice}"
+    if len(split.validation) and not len(kept.validation):
+        yield f"was trained on every validation event of this run; {advice}"
 
 
 def _kinds(features: Features) -> list[tuple[str, Kind]]:
     return [(name, feature.kind) for name, (feature, _) in features.items()]
 
 
-def _known_of_held_out(model: Artefact, dataset: PreparedDataset, split: Split) -> Ints:
-    """The indices of the events that do not train here but trained the model: that user with that item at that time.
+def _leaked_events(model: Artefact, dataset: PreparedDataset, split: Split) -> Ints:
+    """Indices of held-out events on which the model was trained, `[X]`.
 
-    Where either side has no times, the pair alone must do.
+    Events are equal in user, item and time; where either dataset has no times, in user and item.
     """
     before = model.dataset
     trained = make_split(before, model.run.split)
     user_M, item_M = training_pairs(before, trained)
-    user_M, item_M = (
-        matching_rows(dataset.users, before.users)[user_M],
-        matching_rows(dataset.items, before.items)[item_M],
-    )
+    user_M = matching_rows(dataset.users, before.users)[user_M]
+    item_M = matching_rows(dataset.items, before.items)[item_M]
     time_M = before.time_N[training_events(before, trained)]
-    held_out_X = np.setdiff1d(
-        np.arange(len(dataset.item_N)), training_events(dataset, split), assume_unique=True
-    )
+    all_events = np.arange(len(dataset.item_N))
+    held_out_X = np.setdiff1d(all_events, training_events(dataset, split), assume_unique=True)
     user_X = np.searchsorted(np.asarray(dataset.start_U1), held_out_X, side="right") - 1
-    # A pair of rows as one number; what the dataset does not know is no pair of it.
+    # A pair of rows as one number; events of users or items that are gone match nothing.
     pair_X = user_X * dataset.item_rows + dataset.item_N[held_out_X]
-    pair_M = np.where(
-        (user_M == NEW_ROW) | (item_M == NEW_ROW), NEW_ROW, user_M * dataset.item_rows + item_M
-    )
-    met_M = np.isin(pair_M, pair_X)
+    is_gone_M = (user_M == NEW_ROW) | (item_M == NEW_ROW)
+    pair_M = np.where(is_gone_M, NEW_ROW, user_M * dataset.item_rows + item_M)
+    # Only pairs that occur on both sides become Python objects.
+    shared_M = np.isin(pair_M, pair_X)
     timed = before.has_times and dataset.has_times
-    known = set(zip(pair_M[met_M].tolist(), (time_M[met_M] * timed).tolist(), strict=True))
-    asked = zip(pair_X.tolist(), (dataset.time_N[held_out_X] * timed).tolist(), strict=True)
-    return held_out_X[[pair in known for pair in asked]]
+    times = (time_M[shared_M] * timed).tolist()
+    known = set(zip(pair_M[shared_M].tolist(), times, strict=True))
+    held_out = zip(pair_X.tolist(), (dataset.time_N[held_out_X] * timed).tolist(), strict=True)
+    return held_out_X[[event in known for event in held_out]]
 
 
-def _growth(before: PreparedDataset, now: PreparedDataset) -> list[str]:
-    """What the newer data adds, in words."""
-    if before.checksum == now.checksum:
-        return []
-    users, items = (
-        int((matching_rows(known, wanted) == NEW_ROW).sum())
-        for known, wanted in ((before.users, now.users), (before.items, now.items))
-    )
+def _growth(before: PreparedDataset, now: PreparedDataset) -> str:
+    """Numbers of added users, items and events, as a phrase."""
+    users = int((matching_rows(before.users, now.users) == NEW_ROW).sum())
+    items = int((matching_rows(before.items, now.items) == NEW_ROW).sum())
     events = len(now.item_N) - len(before.item_N)
-    return [f"grows by {users:,} users, {items:,} items and {events:,} events to {now.name}"]
+    return f"grows by {users:,} users, {items:,} items and {events:,} events to {now.name}"
 
 
 def _shape(tensor: Tensor) -> str:

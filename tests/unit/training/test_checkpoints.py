@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from bert4rec.errors import DataError
-from bert4rec.training.checkpoints import WholeCheckpoints, read_checkpoint
+from bert4rec.training.checkpoints import AtomicCheckpoints, read_checkpoint
 
 
 def test_a_checkpoint_comes_back_and_nothing_else_is_left(tmp_path: Path) -> None:
-    io = WholeCheckpoints()
+    io = AtomicCheckpoints()
     io.save_checkpoint(
         {"epoch": 3, "state_dict": {"w": torch.ones(2)}}, tmp_path / "new" / "last.ckpt"
     )
@@ -22,7 +22,7 @@ def test_a_checkpoint_comes_back_and_nothing_else_is_left(tmp_path: Path) -> Non
 
 def test_a_checkpoint_that_is_absent_or_cut_off_is_refused_in_one_line(tmp_path: Path) -> None:
     path = tmp_path / "last.ckpt"
-    WholeCheckpoints().save_checkpoint({"epoch": 3}, path)
+    AtomicCheckpoints().save_checkpoint({"epoch": 3}, path)
     path.write_bytes(path.read_bytes()[:-20])
     for broken in (path, tmp_path / "absent.ckpt"):
         with pytest.raises(DataError, match="absent or damaged; --overwrite trains from the start"):

@@ -24,7 +24,7 @@ from bert4rec.training import lightning_trainer as trainer
 from bert4rec.training import train as fit
 from bert4rec.training.lightning_trainer import make_trainer
 from bert4rec.training.module import TrainingModule
-from bert4rec.training.progress import seed_epoch
+from bert4rec.training.seeding import seed_epoch
 from bert4rec.training.train import train
 from small_runs import RUN, Train, last_checkpoint, run_of, same_weights, steps, weights
 
@@ -491,7 +491,7 @@ def test_new_items_are_their_metadata_from_the_first_step_on(
     world: PreparedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[TrainingModule] = []
-    monkeypatch.setattr(fit, "_fit", lambda module, *_: made.append(module))
+    monkeypatch.setattr(fit, "fit", lambda run, module: made.append(module))
     run = run_of(split="cold-start-items", fold=2)
     train(world, run, tmp_path / "run", log=lambda line: None)
     new, network = make_split(world, run.split).cold_start_items(world), made[0].network

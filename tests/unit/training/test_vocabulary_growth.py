@@ -26,7 +26,7 @@ from bert4rec.model.cold_start_bias import ColdStartBias
 from bert4rec.model.network import Bert4Rec
 from bert4rec.model.scorer import NetworkScorer
 from bert4rec.training.train import train
-from bert4rec.training.warm_start import load_warm_start, verdict, warm_start_of
+from bert4rec.training.warm_start import describe_comparison, load_warm_start, open_warm_start
 from small_runs import run_of
 
 OLD_USERS, OLD_ITEMS = 60, 20
@@ -120,7 +120,7 @@ def folder(old: PreparedDataset, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 def grown(folder: Path, new: PreparedDataset) -> tuple[Bert4Rec, str]:
     run = run_of(warm_start_from=str(folder))
-    start, _ = warm_start_of(run, new, make_split(new, SplitConfig()))
+    start, _ = open_warm_start(run, new, make_split(new, SplitConfig()))
     assert start is not None
     network = Bert4Rec.for_dataset(run.model, new, run.training.task_weights)
     return network, load_warm_start(network, start, new)
@@ -236,7 +236,7 @@ def test_whose_validation_event_was_trained_on_is_not_asked_for_it(
     with pytest.raises(KeyboardInterrupt):
         train(later, run, tmp_path / "grown", log=stop)
     assert (
-        f"not asked for validation, for {start} was trained on the answer: 1 of {len(users)} users"
+        f"left out of validation, for {start} was trained on the answer: 1 of {len(users)} users"
         in said
     )
     metrics = json.loads(
@@ -333,7 +333,7 @@ def test_all_that_a_run_holds_out_must_be_new_to_the_model(
     with pytest.raises(
         ConfigError, match=r"was trained on [\d,]+ of the events that this run holds out"
     ) as refused:
-        warm_start_of(run, new, split)
+        open_warm_start(run, new, split)
     told = int(str(refused.value).split("trained on ")[1].split(" of the")[0].replace(",", ""))
     assert told > len(split.validation) + len(split.test)
 
@@ -353,7 +353,7 @@ def test_a_split_that_is_made_in_another_way_now_is_refused(
 def test_a_verdict_says_which_to_keep() -> None:
     def said(low: float, high: float) -> str:
         middle = {"ndcg@10": (low + high) / 2}
-        return verdict(
+        return describe_comparison(
             Comparison("new", "old", middle, {"ndcg@10": (low, high)}, {}, {"users": 1234})
         )
 

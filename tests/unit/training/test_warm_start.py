@@ -15,7 +15,7 @@ from bert4rec.data.splits import make_split
 from bert4rec.errors import ArtefactError, ConfigError
 from bert4rec.model.network import Bert4Rec
 from bert4rec.training.train import train
-from bert4rec.training.warm_start import load_warm_start, warm_start_of
+from bert4rec.training.warm_start import load_warm_start, open_warm_start
 from small_runs import RUN, Train, run_of, same_weights, weights
 
 
@@ -29,7 +29,7 @@ def folder(world: PreparedDataset, tmp_path_factory: pytest.TempPathFactory) -> 
 def started(world: PreparedDataset, folder: Path | str, **changes: Any) -> tuple[Bert4Rec, str]:
     """A network as its training starts, and what was said."""
     run = run_of(**{"rating_factor_size": 0, "warm_start_from": str(folder), **changes})
-    model, _ = warm_start_of(run, world, make_split(world, run.split))
+    model, _ = open_warm_start(run, world, make_split(world, run.split))
     assert model is not None
     network = Bert4Rec.for_dataset(run.model, world, run.training.task_weights)
     return network, load_warm_start(network, model, world)

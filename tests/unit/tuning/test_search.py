@@ -14,7 +14,7 @@ from bert4rec.config import RunConfig
 from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.synthetic import synthetic_dataset
 from bert4rec.errors import ConfigError, UsageError
-from bert4rec.training import train as fit
+from bert4rec.training import finalise
 from bert4rec.tuning import search
 from bert4rec.tuning.search import TrialResult, tune
 from bert4rec.tuning.space import Choices, Range, Space
@@ -110,13 +110,13 @@ def test_every_trial_is_a_run_of_its_own_and_the_best_is_told(
 def test_no_trial_looks_at_the_test(
     tuned: Callable[..., list[TrialResult]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked, evaluate_rows = [], fit.evaluate_rows
+    asked, evaluate_rows = [], finalise.evaluate_rows
 
     def note(scorer: Any, dataset: Any, split: Any, subset: Any) -> Any:
         asked.append(subset)
         return evaluate_rows(scorer, dataset, split, subset)
 
-    monkeypatch.setattr(fit, "evaluate_rows", note)
+    monkeypatch.setattr(finalise, "evaluate_rows", note)
     tuned(1)
     assert asked == ["validation"]
     metrics = json.loads((tmp_path / "search" / "trial-000" / "metrics.json").read_text())
