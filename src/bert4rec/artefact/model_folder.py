@@ -1,4 +1,4 @@
-"""Model folder: save, load, and what can be told of one without its weights."""
+"""Model folder: save it, load it, and read its configuration alone."""
 
 from __future__ import annotations
 
@@ -167,6 +167,7 @@ def _write(folder: Path, files: Mapping[str, bytes], config: Mapping[str, Any]) 
     """Write the files, and the configuration after them."""
     with write_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
+        # The configuration means "complete": it goes first and comes last.
         (folder / CONFIG_FILE).unlink(missing_ok=True)
         for name in _OF_DATA:
             if name not in files:  # a model with data may have been there before

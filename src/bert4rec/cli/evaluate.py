@@ -102,7 +102,7 @@ def data_of(model: Artefact) -> tuple[PreparedDataset, Split]:
     """
     from bert4rec.data.splits import make_split
 
-    dataset, trained_on = model.dataset, model.data
+    dataset, trained_on = model.dataset, model.training_data
     if dataset.checksum != trained_on["checksum"]:
         raise DataError(
             f"{dataset.folder or dataset.name}: has checksum {dataset.checksum}, "

@@ -78,6 +78,7 @@ def _project(
     """
     if plan.query_token_B is None:
         return None, project(x_TD)
+    # One layer, two products: all other tokens need no queries.
     weight, bias = project.weight, project.bias
     query = F.linear(plan.query_tokens(x_TD), weight[:query_width], bias[:query_width])
     return query, F.linear(x_TD, weight[query_width:], bias[query_width:])
@@ -125,7 +126,7 @@ def _softmax_attention(
     blocks: list[QueryBlock],
     record: _Record,
 ) -> Tensor:
-    if record is not None:
+    if record is not None:  # the fused kernel does not return its weights
         (block,) = blocks
         score = q_bHLE @ k_bHLE.transpose(2, 3) / q_bHLE.shape[3] ** 0.5
         weight = (score + block.bias).softmax(3)

@@ -55,7 +55,7 @@ class ColdStartBias(nn.Module):
         return torch.cat([all_users, *by_feature], dim=1)
 
     def add_to(self, score_BV: Tensor, user_X: Tensor, values: Mapping[str, Tensor]) -> None:
-        """Add the biases, in place, to the scores of some of the users, who have these values."""
+        """Add the biases, in place, to the scores of users `X` with these feature values."""
         item_I, bias_FI = self.get_buffer("item_I"), self.get_buffer("bias_FI")
         score_BV[user_X[:, None], item_I] += self.indicators(values, len(user_X)) @ bias_FI
 

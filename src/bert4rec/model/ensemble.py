@@ -78,7 +78,7 @@ class EnsembleScorer:
         """Mean of the members' scores, of which one at a time is in memory."""
         total_BV = next(scores)
         for score_BV in scores:
-            total_BV += score_BV
+            total_BV += score_BV  # in place: one more [B, V] is never held
         return total_BV / len(self.members)
 
 

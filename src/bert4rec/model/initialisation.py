@@ -32,7 +32,7 @@ def initialise(network: Bert4Rec) -> None:
             nn.init.normal_(table.weight, std=STD)
     if network.rating is not None:
         nn.init.normal_(network.rating.weight, std=STD)
-    with torch.no_grad():
+    with torch.no_grad():  # PAD fills up batches of fixed shape
         network.item.weight[PAD] = 0
 
 

@@ -5,13 +5,12 @@
 Losses are left to `training.losses`, ranking of scores to `retrieval`.
 
 Legend: T tokens, B sequences, S supervised tokens, N those with a rating, D width, V item rows,
-R rating levels, I cold-start items, J user tokens, H attention heads.
+R rating levels, I cold-start items, J user tokens, H attention heads, L positions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import chain
 
 import torch
@@ -39,38 +38,12 @@ from bert4rec.model.metadata import (
     load_feature_tables,
     randomly_unknown,
 )
+from bert4rec.model.predictions import Predictions
 from bert4rec.model.table_sizes import TableSizes
 from bert4rec.model.temporal import TemporalEmbedding
 
 AttentionRecord = dict[str, list[Tensor]]
 """Recorded attention weights: `layers`, `[B, H, L, L]` each; `user`, `[T, J + 1, H]`."""
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """Predictions of the heads for one batch.
-
-    Item scores stay a product of two factors: all of them are never in memory at once.
-    """
-
-    output_VD: Tensor
-    """Items' factor of every score."""
-    bias_V: Tensor | None
-    """Item biases; None for a cosine head."""
-    cold_item_I: Tensor | None = None
-    """Rows of cold-start items, which are no candidates in training."""
-    causal_SD: Tensor | None = None
-    """States' factor of the next-item scores."""
-    masked_SD: Tensor | None = None
-    """States' factor of the masked-item scores."""
-    preference_BD: Tensor | None = None
-    """States' factor of the upcoming-item scores."""
-    values: Mapping[str, Tensor] | None = None
-    """Logits over the upcoming events' feature values, by feature."""
-    rating_NR: Tensor | None = None
-    """Logits over the rating levels, for the supervised tokens that have a rating."""
-    rating_factor_square_norm: Tensor | None = None
-    """Mean squared norm of the rating factors behind these logits."""
 
 
 class Bert4Rec(nn.Module):
@@ -188,6 +161,7 @@ class Bert4Rec(nn.Module):
             user_TD = self._attend_user(self.user, context_TD, x_TD, sequences, record)
             x_TD = x_TD + self.dropout(user_TD)
         bias = self.attention_bias
+        # All layers attend alike: one plan serves them all.
         plan = plan_attention(sequences, causal, bias, record is not None)
         last_plan = plan_last_token(sequences, causal, bias, plan.rectangles) if last else plan
         *blocks, last_block = self.blocks
@@ -209,7 +183,7 @@ class Bert4Rec(nn.Module):
             return None
         random_V = torch.rand(len(self.item.weight), device=self.item.weight.device)
         keep_id_V = random_V >= self.config.id_dropout
-        keep_id_V[:FIRST_ITEM].fill_(True)
+        keep_id_V[:FIRST_ITEM].fill_(True)  # PAD and MASK have no metadata to fall back on
         return keep_id_V
 
     def _embed_tokens(self, sequences: Sequences, item_VD: Tensor) -> Tensor:

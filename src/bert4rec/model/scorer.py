@@ -122,7 +122,7 @@ class NetworkScorer:
     def user_states(self, histories: Histories) -> list[Tensor]:
         """State of each user's last token, `[B, D]`, one tensor for each scoring pass.
 
-        States of the latest histories are kept: ratings are often asked for right after scores.
+        States of the latest histories are kept: their ratings often follow their scores.
         """
         latest, states = self._latest
         if latest is not histories:
@@ -163,6 +163,7 @@ class NetworkScorer:
         states = []
         for name in self.passes:
             sequences, causal = self._sequences(histories, name)
+            # Start token and MASK keep weight 1; of a long history the last events alone are read.
             is_event_T = sequences.item_T >= FIRST_ITEM
             read = len(weight_N) - int(is_event_T.sum())
             weight_T = torch.ones(len(is_event_T), device=is_event_T.device)

@@ -87,6 +87,7 @@ def _matching_rows_of_weights(
     """Name of each weight that has rows, and the older weight's row of each new one."""
     item_O = matching_rows(before.items, now.items)
     user_O = matching_rows(before.users, now.users)
+    # The unknown user's row is trained by user dropout: a new user is no worse off than that.
     user_or_unknown_O = np.where(user_O == NEW_ROW, UNKNOWN, user_O)
     for name in ITEM_ROW_WEIGHTS:
         yield name, item_O

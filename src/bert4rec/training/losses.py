@@ -18,7 +18,7 @@ from torch import Tensor
 from bert4rec.config import TaskWeights
 from bert4rec.data.batches import Batch, Supervised
 from bert4rec.ids import NO_RATING, PAD, UNKNOWN
-from bert4rec.model.network import Predictions
+from bert4rec.model.predictions import Predictions
 from bert4rec.training.cross_entropy import SoftTargets, linear_cross_entropy, rows_with_target
 from bert4rec.training.seen_items import SeenItems
 

@@ -13,7 +13,8 @@ from bert4rec.data.sequences import Sequences, causal_sequences
 from bert4rec.ids import FIRST_ITEM, MASK, NO_RATING, PAD, UNKNOWN
 from bert4rec.model.cold_start_rows import reset_cold_start_rows
 from bert4rec.model.initialisation import init_item_bias
-from bert4rec.model.network import Bert4Rec, Predictions
+from bert4rec.model.network import Bert4Rec
+from bert4rec.model.predictions import Predictions
 from bert4rec.model.scorer import NetworkScorer
 from bert4rec.retrieval.candidates import exclude
 from bert4rec.retrieval.ranking import top_k

@@ -13,7 +13,7 @@ from bert4rec.config import TaskWeights
 from bert4rec.data.batches import Batch
 from bert4rec.data.dataset import PreparedDataset
 from bert4rec.ids import FIRST_ITEM, NO_RATING, PAD
-from bert4rec.model.network import Predictions
+from bert4rec.model.predictions import Predictions
 from bert4rec.training.cross_entropy import SoftTargets
 from bert4rec.training.losses import multi_task_loss
 from bert4rec.training.module import value_tables
