@@ -1,12 +1,13 @@
-"""What each part of a preset is worth: trains it whole and with one element taken out, and pairs the test users.
+"""Ablations of a preset: complete, and without one element at a time, paired on the test users.
 
     python benchmarks/ablations.py --data prepared/ml-1m --preset deep --seeds 1 2 3
-    python benchmarks/ablations.py --data prepared/ml-1m --preset deep --only gating ema -- --max_epochs 20
+    python benchmarks/ablations.py --data prepared/ml-1m --preset deep --only gating ema \\
+        -- --max_epochs 20
 
-What comes after `--` are flags of `bert4rec train` for all runs. Runs that are complete are not repeated, unfinished
-ones go on where they were. The test is asked, so nothing may be chosen by this table.
+Words after `--` are flags of `bert4rec train` for all runs. Complete runs are not repeated, and
+unfinished ones are resumed. The table shows test users: base no choice on it.
 
-Legend: C cases (users), S seeds.
+Legend: C evaluation cases, one a test user.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -35,31 +35,31 @@ from bert4rec.evaluation.slices import bands, paired_parts, slices
 from bert4rec.model.scorer import scoring_passes
 from bert4rec.tables import Table, to_plain
 from elements import Element, elements_of
-from records import ROOT, machine, results_file, write
+from records import ROOT, add_output, head, make_parser, results_file, write
 from runs import settings_of, train
 
 METRICS = ("ndcg@10", "hit@10")
 PARTS = ("short histories", "rare items")
 ON, OFF = "request_time_on", "request_time_off"
 COST = ("best_epoch", "epochs", "seconds")
-WHOLE = "preset"
-"""What the runs of the preset itself are called."""
+COMPLETE = "preset"
+"""Name of the runs of the preset itself."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """A trained model's cost and its answers, by row."""
+    """Cost and answers of a trained model, by row."""
 
     cost: Mapping[str, Any]
     rows: Mapping[str, Answers]
 
     def row(self, name: str) -> Answers:
-        """As it answers when the time is known or not; a model that never reads the time has one way alone."""
+        """Answers of one row; a model that never reads the request time has a single row."""
         return self.rows.get(name, self.rows[OFF])
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    """Trains, evaluates, prints both tables and writes the JSON file."""
+    """Train, evaluate, print both tables and write the record."""
     args = parse(words)
     try:
         record = measure(args)
@@ -72,38 +72,38 @@ def main(words: Sequence[str] | None = None) -> None:
     print(to_markdown(record))
     write(record, args.output or results_file(record["name"]))
     if args.picture:
-        picture = (
-            ROOT / "docs" / "pictures" / f"{record['name']}.png"
-            if args.picture is True
-            else args.picture
-        )
+        default = ROOT / "docs" / "pictures" / f"{record['name']}.png"
+        picture = default if args.picture is True else args.picture
         draw(record, picture)
         console().print(f"drawn: {picture}")
 
 
 def parse(words: Sequence[str] | None) -> argparse.Namespace:
-    """The arguments, and as `flags` what comes after `--`."""
+    """Parsed flags; `flags` holds the words after `--`."""
     words = list(sys.argv[1:] if words is None else words)
     stop = words.index("--") if "--" in words else len(words)
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument("--data", type=Path, required=True, help="A prepared folder.")
     parser.add_argument(
         "--preset", type=Path, required=True, help="A preset's name, or a YAML file of settings."
     )
     parser.add_argument(
-        "--seeds", type=int, nargs="+", default=[42], help="A run of each for every element."
+        "--seeds",
+        type=int,
+        nargs="+",
+        default=[42],
+        help="Seeds; each element is trained with every one.",
     )
     parser.add_argument(
-        "--only", nargs="+", metavar="NAME", help="These elements alone; a wrong name lists them."
+        "--only",
+        nargs="+",
+        metavar="NAME",
+        help="Only these elements; a wrong name lists them all.",
     )
     parser.add_argument(
-        "--runs", type=Path, default=Path("runs/ablations"), help="Where the runs go."
+        "--runs", type=Path, default=Path("runs/ablations"), help="The folder of the runs."
     )
-    parser.add_argument(
-        "--output", type=Path, help="The JSON file; default: in benchmarks/results/."
-    )
+    add_output(parser)
     parser.add_argument(
         "--picture",
         type=Path,
@@ -117,31 +117,29 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
 
 
 def measure(args: argparse.Namespace) -> dict[str, Any]:
-    """The record of all runs."""
+    """Train all runs, and return their record."""
     dataset, preset = PreparedDataset.open(args.data), settings_of(args.preset, args.flags)
     split = make_split(dataset, preset.split)
     chosen = choose(elements_of(preset, dataset), args.only)
     measured = [element for element in chosen if not element.missing]
     check(args.preset, args.flags, measured)
     found = run_all(args, measured, dataset, split)
-    whole, parts = found[WHOLE], parts_of(dataset, split)
+    complete, parts = found[COMPLETE], parts_of(dataset, split)
     return {
-        "benchmark": "ablations",
+        **head("ablations"),
         "name": f"ablations_{args.preset.stem}_{dataset.name}",
-        "date": date.today().isoformat(),
-        "machine": machine(),
         "config": args.preset.name,
         "flags": args.flags,
         "settings": preset.to_dict(),
         "seeds": args.seeds,
-        "protocol": protocol(dataset, split, whole),
-        "preset": {"figures": average(whole, parts), "seeds": by_seed(whole, parts)},
+        "protocol": protocol(dataset, split, complete),
+        "preset": {"figures": average(complete, parts), "seeds": by_seed(complete, parts)},
         "elements": [
             {
                 "name": element.name,
                 "row": element.row,
                 "changes": dict(element.changes),
-                "rows": differences(found[element.name], whole, parts),
+                "rows": differences(found[element.name], complete, parts),
                 "seeds": by_seed(found[element.name], parts),
             }
             for element in measured
@@ -157,9 +155,9 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
 def run_all(
     args: argparse.Namespace, elements: Sequence[Element], dataset: PreparedDataset, split: Split
 ) -> dict[str, dict[int, Run]]:
-    """The runs by element and seed, the preset's among them; one seed of all before the next."""
+    """Runs by element and seed, the preset's among them; all runs of a seed before the next."""
     folder = args.runs / f"{args.preset.stem}_{dataset.name}"
-    flags_of = {WHOLE: [], **{element.name: element.flags for element in elements}}
+    flags_of = {COMPLETE: [], **{element.name: element.flags for element in elements}}
     found: dict[str, dict[int, Run]] = {name: {} for name in flags_of}
     for seed in args.seeds:
         for name, flags in flags_of.items():
@@ -172,7 +170,7 @@ def run_all(
 
 
 def choose(elements: Sequence[Element], only: Sequence[str] | None) -> list[Element]:
-    """The elements that were asked for, all where none were."""
+    """Elements named by `--only`, or all. Raises SystemExit at an unknown name."""
     known = [element.name for element in elements]
     unknown = [name for name in only or [] if name not in known]
     if unknown:
@@ -183,37 +181,38 @@ def choose(elements: Sequence[Element], only: Sequence[str] | None) -> list[Elem
 
 
 def check(config: Path, flags: Sequence[str], elements: Sequence[Element]) -> None:
-    """Refuses settings that do not fit together before anything is trained."""
+    """Check the settings of every element before anything is trained."""
     for element in elements:
         scoring_passes(settings_of(config, [*flags, *element.flags]))
 
 
-# What is made of them
+# Figures of the runs
 
 
 def parts_of(dataset: PreparedDataset, split: Split) -> dict[str, Any]:
-    """Which test users belong to each part of the table; a part without any is left out."""
-    nobody = np.ones(len(split.test), dtype=np.int64)  # the parts do not depend on places
+    """Masks of the test users of each part of the table; empty parts are left out."""
+    rank_C = np.ones(len(split.test), dtype=np.int64)  # the parts do not depend on ranks
     parts = paired_parts(
-        slices(dataset, split, split.test, nobody), bands(dataset, split, split.test)
+        slices(dataset, split, split.test, rank_C), bands(dataset, split, split.test)
     )
     return {
-        "all users": nobody.astype(bool),
+        "all users": rank_C.astype(bool),
         **{part: parts[part] for part in PARTS if part in parts},
     }
 
 
 def user_values(answers: Sequence[Answers]) -> dict[str, Floats]:
-    """Each user's metrics and squared rating error, averaged over the seeds."""
-    places = [rank_metrics(given.rank_C) for given in answers]
-    return {
-        **{metric: np.mean([metrics[metric] for metrics in places], axis=0) for metric in METRICS},
-        "rating_rmse": np.mean([given.square_C for given in answers], axis=0),
-    }
+    """Metrics and squared rating error of each user, averaged over the seeds."""
+    by_seed = [rank_metrics(given.rank_C) for given in answers]
+    values = {}
+    for metric in METRICS:
+        values[metric] = np.mean([metrics[metric] for metrics in by_seed], axis=0)
+    values["rating_rmse"] = np.mean([given.square_C for given in answers], axis=0)
+    return values
 
 
 def figures(value_C: Mapping[str, Floats], mask_C: Any) -> dict[str, Any]:
-    """The metrics of some users; no RMSE where nothing was rated."""
+    """Mean metrics of some users; no RMSE without ratings."""
     found = {metric: float(value_C[metric][mask_C].mean()) for metric in METRICS}
     square_C = value_C["rating_rmse"][mask_C]
     rated_C = ~np.isnan(square_C)
@@ -223,19 +222,16 @@ def figures(value_C: Mapping[str, Floats], mask_C: Any) -> dict[str, Any]:
 
 
 def average(runs: Mapping[int, Run], parts: Mapping[str, Any]) -> dict[str, Any]:
-    """The figures of the mean over seeds, by row and part."""
-    rows = next(iter(runs.values())).rows
-    return {
-        row: {
-            part: figures(user_values([run.row(row) for run in runs.values()]), mask_C)
-            for part, mask_C in parts.items()
-        }
-        for row in rows
-    }
+    """Figures of the mean over seeds, by row and part."""
+    found = {}
+    for row in next(iter(runs.values())).rows:
+        value_C = user_values([run.row(row) for run in runs.values()])
+        found[row] = {part: figures(value_C, mask_C) for part, mask_C in parts.items()}
+    return found
 
 
 def by_seed(runs: Mapping[int, Run], parts: Mapping[str, Any]) -> dict[str, Any]:
-    """The figures and the cost of each run."""
+    """Figures and cost of each run."""
     return {
         str(seed): {**run.cost, "figures": average({seed: run}, parts)}
         for seed, run in runs.items()
@@ -243,36 +239,33 @@ def by_seed(runs: Mapping[int, Run], parts: Mapping[str, Any]) -> dict[str, Any]
 
 
 def differences(
-    changed: Mapping[int, Run], whole: Mapping[int, Run], parts: Mapping[str, Any]
+    changed: Mapping[int, Run], complete: Mapping[int, Run], parts: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The changed preset minus the whole one, by the rows of the whole one and by part, with intervals."""
+    """Changed preset minus the complete one, by row of the complete one and by part."""
     found: dict[str, Any] = {}
-    for row in next(iter(whole.values())).rows:
-        one, other = (
-            user_values([run.row(row) for run in runs.values()]) for runs in (changed, whole)
-        )
+    for row in next(iter(complete.values())).rows:
+        one = user_values([run.row(row) for run in changed.values()])
+        other = user_values([run.row(row) for run in complete.values()])
         found[row] = {part: paired(one, other, mask_C) for part, mask_C in parts.items()}
     return found
 
 
 def paired(one: Mapping[str, Floats], other: Mapping[str, Floats], mask_C: Any) -> dict[str, Any]:
-    """Each metric's mean difference over the users of a part, and its interval."""
-    one, other = (
-        {name: column_C[mask_C] for name, column_C in side.items()} for side in (one, other)
-    )
-    found = difference_estimates(one, other)
-    return {
-        "users": int(mask_C.sum()),
-        **to_plain(found),
-    }
+    """Mean difference of each metric over the users of a part, and its interval."""
+    found = difference_estimates(selected(one, mask_C), selected(other, mask_C))
+    return {"users": int(mask_C.sum()), **to_plain(found)}
 
 
-def protocol(dataset: PreparedDataset, split: Split, whole: Mapping[int, Run]) -> dict[str, Any]:
-    """Everything that the figures depend on besides the models."""
-    knows = ON in next(iter(whole.values())).rows
-    said = protocol_of(dataset, split, "test", knows, 0)
+def selected(value_C: Mapping[str, Floats], mask_C: Any) -> dict[str, Floats]:
+    """Values of the users of a part."""
+    return {name: column_C[mask_C] for name, column_C in value_C.items()}
+
+
+def protocol(dataset: PreparedDataset, split: Split, complete: Mapping[int, Run]) -> dict[str, Any]:
+    """Data, split, candidates and intervals: what the figures depend on besides the models."""
+    knows_time = ON in next(iter(complete.values())).rows
     return {
-        **said,
+        **protocol_of(dataset, split, "test", knows_time, 0),
         "intervals": f"{LEVEL:.0%} paired bootstrap over users, {RESAMPLES} resamples, seed 0",
     }
 

@@ -20,7 +20,7 @@ from bert4rec.evaluation.baselines import fit_baselines
 from bert4rec.evaluation.evaluate import evaluate
 from bert4rec.evaluation.rating_baselines import rating_baselines
 from bert4rec.evaluation.report import metrics_table
-from bert4rec.tables import Table
+from bert4rec.tables import Cell, Table
 from records import add_output, head, make_parser, results_file, write
 
 SPLITS: tuple[Literal["leave-one-out", "global-time"], ...] = ("leave-one-out", "global-time")
@@ -49,7 +49,9 @@ def evaluate_split(
     title = f"{dataset.name}, {name}, test, {len(split.test):,} users"
     table = metrics_table(reports, METRICS)
     show_table(replace(table, title=title, note=""), margins=False)
-    errors = [[baseline, *values.values()] for baseline, values in ratings.items()]
+    errors: list[list[Cell]] = [
+        [baseline, *values.values()] for baseline, values in ratings.items()
+    ]
     show_table(Table("", ["rating", "rmse", "mae"], errors))
     return {"reports": [report.to_dict() for report in reports], "ratings": ratings}
 

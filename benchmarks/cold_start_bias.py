@@ -1,24 +1,26 @@
-"""RecommendationTable for people of whom no event is known, with and without biases of cold_start_bias.
+"""Recommendations for users without events, with and without cold-start biases.
 
     python benchmarks/cold_start_bias.py --models runs/cold-0 … --output reports/cold_start_bias
 
-takes models of `cold-start-users`, finds the biases of each again, prints the tables, and writes `cold_start_bias.json`. Whether a
-user's 20th event is among ten is mostly chance, so everybody's 10th to 30th events are asked for: what a user counts
-is the mean over them. `--subset test` asks those of the cold_users that test, which nothing may be chosen by.
+Takes models of the split `cold-start-users`, fits the biases of each again, prints the table and
+writes `cold_start_bias.json`. One given event is among ten recommendations mostly by chance, so the
+targets are a user's 10th to 30th event, and a user counts with the mean over them.
+`--subset test` evaluates the test users, on which nothing may be chosen.
 
-Legend: C cases (users), V item rows, X events that are asked for.
+Legend: B users of one batch, C users, U user rows, V item rows, X target events of one user.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from bert4rec.artefact import Artefact
 from bert4rec.cli.evaluate import data_of
@@ -40,70 +42,72 @@ from folds import folds_parser, read_models
 
 BATCH_SIZE = 64
 FIRST, LAST = 10, 30
-Telling = Callable[[Histories], Histories]
+"""Target events of a user, counted from 1."""
+Values = dict[str, Floats]
+"""Metrics of each user, by name."""
+Condition = Callable[[Histories], Histories]
+"""Histories with some facts of the users or of the request removed."""
 
 
 def main() -> None:
-    """Asks each model, pools the users, prints and writes."""
+    """Evaluate each model, pool the users, print and write."""
     parser = folds_parser(__doc__)
     parser.add_argument("--subset", choices=("validation", "test"), default="validation")
     args = parser.parse_args()
     models, output = read_models(args)
-    found = [of_fold(model, args.subset) for model in models]
-    value_C = {
-        row: {metric: np.concatenate([fold[row][metric] for fold in found]) for metric in COMPARED}
-        for row in found[0]
-    }
+    value_C = pooled([evaluate_fold(model, args.subset) for model in models])
     group = next(row for row in value_C if row.startswith("popularity by"))
-    rows = {
-        row: {
-            **said(mean_estimates(of)),
-            "minus group": said(difference_estimates(of, value_C[group])),
-        }
-        for row, of in value_C.items()
-    }
-    folds = [model.split["name"] for model in models]
-    users = len(next(iter(value_C[group].values())))
+    rows = {}
+    for row, values in value_C.items():
+        minus_group = to_plain(difference_estimates(values, value_C[group]))
+        rows[row] = {**to_plain(mean_estimates(values)), "minus group": minus_group}
     content = {
         "subset": args.subset,
         "events": [FIRST, LAST],
-        "folds": folds,
-        "users": users,
+        "folds": [model.split["name"] for model in models],
+        "users": len(next(iter(value_C[group].values()))),
         "rows": rows,
     }
     (output / "cold_start_bias.json").write_text(json.dumps(content, indent=1))
-    for row, of in rows.items():
-        cells = [
-            f"{metric} {of[metric]['value']:.4f} ({_change(of['minus group'][metric])})"
-            for metric in COMPARED
-        ]
-        print(f"{row:40s} {'   '.join(cells)}")
+    for row, found in rows.items():
+        print(f"{row:40s} {'   '.join(_cell(found, metric) for metric in COMPARED)}")
 
 
-def of_fold(model: Artefact, subset: Subset) -> dict[str, dict[str, Floats]]:
-    """Each user's metrics in each row."""
-    dataset, split = data_of(model)
-    asked = split.cases(subset).with_last_events(0)
-    scorer, told = model.scorer(), tellings(dataset)
-    counting: list[Scorer] = [Popularity(dataset, split), PopularityByGroup(dataset, split)]
-    rows = {
-        counted.name: ask(counted, dataset, asked, told["all features"]) for counted in counting
-    }
-    scorer.network.cold_start_bias.reset()
-    rows |= {
-        f"without cold-start biases, {what}": ask(scorer, dataset, asked, telling)
-        for what, telling in told.items()
-    }
-    fit_cold_start_bias(scorer, dataset, split)
-    rows |= {
-        f"with cold-start biases, {what}": ask(scorer, dataset, asked, telling)
-        for what, telling in told.items()
-    }
+def pooled(folds: Sequence[Mapping[str, Values]]) -> dict[str, Values]:
+    """Values of all folds' users, one fold after another."""
+    rows = {}
+    for row in folds[0]:
+        values = [fold[row] for fold in folds]
+        rows[row] = {name: concatenated(values, name) for name in COMPARED}
     return rows
 
 
-def tellings(dataset: PreparedDataset) -> dict[str, Telling]:
-    """What cold_start_bias say of themselves, by its name."""
+def concatenated(values: Sequence[Values], name: str) -> Floats:
+    """Values of one metric, one fold after another."""
+    return np.concatenate([fold[name] for fold in values])
+
+
+def evaluate_fold(model: Artefact, subset: Subset) -> dict[str, Values]:
+    """Metrics of each user, by row: baselines, and the model without and with its biases."""
+    dataset, split = data_of(model)
+    cases = split.cases(subset).with_last_events(0)
+    scorer, conditions = model.scorer(), conditions_of(dataset)
+    baselines: list[Scorer] = [Popularity(dataset, split), PopularityByGroup(dataset, split)]
+    rows = {}
+    for baseline in baselines:
+        rows[baseline.name] = evaluate(baseline, dataset, cases, conditions["all features"])
+    scorer.network.cold_start_bias.reset()
+    for name, condition in conditions.items():
+        row = f"without cold-start biases, {name}"
+        rows[row] = evaluate(scorer, dataset, cases, condition)
+    fit_cold_start_bias(scorer, dataset, split)
+    for name, condition in conditions.items():
+        rows[f"with cold-start biases, {name}"] = evaluate(scorer, dataset, cases, condition)
+    return rows
+
+
+def conditions_of(dataset: PreparedDataset) -> dict[str, Condition]:
+    """Conditions by name: all facts, each feature alone, no demographics, no request time."""
     return {
         "all features": lambda histories: histories,
         "no demographics": without_demographics,
@@ -116,39 +120,36 @@ def tellings(dataset: PreparedDataset) -> dict[str, Telling]:
 
 
 def only(feature: str, histories: Histories) -> Histories:
-    """Those of cold_users who say one thing."""
+    """Histories with one user feature and no other."""
     return replace(histories, user_features={feature: histories.user_features[feature]})
 
 
-def ask(
-    scorer: Scorer, dataset: PreparedDataset, cases: Cases, telling: Telling
-) -> dict[str, Floats]:
-    """Each user's metrics `[C]`, the mean over the events that are asked for."""
-    start_U1 = np.asarray(dataset.start_U1)
-    value_C: list[dict[str, float]] = []
-    for piece in cases.batches(BATCH_SIZE):
-        score_BV = candidate_scores(
-            scorer, telling(piece.histories(dataset, request_time=True)), seen=None
-        )
-        for user, score_V in zip(piece.user_C.tolist(), score_BV, strict=True):
-            item_X = dataset.item_N[
-                start_U1[user] + FIRST - 1 : min(start_U1[user] + LAST, start_U1[user + 1])
-            ]
-            places = rank_of(
-                score_V.expand(len(item_X), -1), torch.from_numpy(item_X.astype(np.int64))
-            )
-            metrics = rank_metrics(places.numpy())
-            value_C.append({metric: float(metrics[metric].mean()) for metric in COMPARED})
-    return {metric: np.array([value[metric] for value in value_C]) for metric in COMPARED}
+def evaluate(
+    scorer: Scorer, dataset: PreparedDataset, cases: Cases, condition: Condition
+) -> Values:
+    """Metrics of each user `[C]`, the mean over the user's target events."""
+    found: list[dict[str, float]] = []
+    for batch in cases.batches(BATCH_SIZE):
+        histories = condition(batch.histories(dataset, request_time=True))
+        score_BV = candidate_scores(scorer, histories, seen=None)
+        for user, score_V in zip(batch.user_C.tolist(), score_BV, strict=True):
+            item_X = target_items(dataset, user)
+            rank_X = rank_of(score_V.expand(len(item_X), -1), item_X)
+            metrics = rank_metrics(rank_X.numpy())
+            found.append({name: float(metrics[name].mean()) for name in COMPARED})
+    return {name: np.array([values[name] for values in found]) for name in COMPARED}
 
 
-def said(found: dict[str, Any]) -> dict[str, Any]:
-    """Values and intervals for JSON."""
-    return dict(to_plain(found))
+def target_items(dataset: PreparedDataset, user: int) -> Tensor:
+    """Items of a user's target events, from the 10th to the 30th."""
+    start, stop = (int(dataset.start_U1[row]) for row in (user, user + 1))
+    item_X = dataset.item_N[start + FIRST - 1 : min(start + LAST, stop)]
+    return torch.from_numpy(item_X.astype(np.int64))
 
 
-def _change(found: dict[str, Any]) -> str:
-    return f"{Estimate.from_dict(found):+.4f}"
+def _cell(found: Mapping[str, Any], metric: str) -> str:
+    change = Estimate.from_dict(found["minus group"][metric])
+    return f"{metric} {found[metric]['value']:.4f} ({change:+.4f})"
 
 
 if __name__ == "__main__":

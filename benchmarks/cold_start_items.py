@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from itertools import product
 from typing import Any
 
 from bert4rec.artefact import Artefact
@@ -26,7 +27,7 @@ from bert4rec.studies.cold_start_items import (
     cold_start_items,
     pooled,
 )
-from bert4rec.tables import to_markdown
+from bert4rec.tables import Table, to_markdown
 from bert4rec.training.cold_item_penalty import cold_item_penalty
 from folds import models_of_folds
 
@@ -45,7 +46,7 @@ def main() -> None:
         "folds": [fold.to_dict() for fold in folds],
     }
     (output / "cold_start_items.json").write_text(json.dumps(content, indent=1))
-    text = "\n".join([to_markdown(together.tables()), "", *_table(curve)])
+    text = "\n".join([to_markdown(together.tables()), "", _table(curve).to_markdown()])
     (output / "cold_start_items.md").write_text(text + "\n")
     print(text)
 
@@ -61,22 +62,15 @@ def at_cost(models: Sequence[Artefact], cost: float) -> dict[str, Any]:
     return {"cost": cost, "penalties": penalties, **pooled(tables).to_dict()["rows"][MODEL]}
 
 
-def _table(curve: Sequence[dict[str, Any]]) -> list[str]:
-    """Markdown lines: a row for each cost, a column for each metric."""
-    shown = [
-        (metric, column) for metric in COMPARED for column in (COLD_AMONG_ALL, WARM_AMONG_ALL, COST)
-    ]
-    cells = [
-        [f"{row['cost']:g}", *(f"{row[of][metric]['value']:.4f}" for metric, of in shown)]
-        for row in curve
-    ]
-    return [
-        "| cold_item_cost | "
-        + " | ".join(f"{metric}, {column}" for metric, column in shown)
-        + " |",
-        "|---" * (len(shown) + 1) + "|",
-        *(f"| {' | '.join(row)} |" for row in cells),
-    ]
+def _table(curve: Sequence[dict[str, Any]]) -> Table:
+    """Metrics of cold-start and warm items, a row for each cost."""
+    shown = list(product(COMPARED, (COLD_AMONG_ALL, WARM_AMONG_ALL, COST)))
+    columns = ["cold_item_cost", *(f"{metric}, {column}" for metric, column in shown)]
+    rows = []
+    for row in curve:
+        values = [row[column][metric]["value"] for metric, column in shown]
+        rows.append([f"{row['cost']:g}", *values])
+    return Table("", columns, rows)
 
 
 if __name__ == "__main__":

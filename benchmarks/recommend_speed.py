@@ -2,9 +2,9 @@
 
     python benchmarks/recommend_speed.py --data prepared/ml-1m
 
-Both systems rank the 10 best unseen items from the same complete histories, in turn, with 2 threads:
-first for all users, then for users drawn at random, one a request. bert4rec does so through
-`recommend_many` and `get_recommendations`, RecTools (in its own environment, `make peers`) through
+Both systems rank the 10 best unseen items from the same complete histories, in turn, with 2
+threads: first for all users, then for users drawn at random, one a request. bert4rec does so by
+`recommend_many` and `get_recommendations`, RecTools (in its own environment, `make peers`) by
 `recommend`. Neither network is trained: the cost does not depend on the weights.
 
 Legend: N events, U user rows.

@@ -1,4 +1,4 @@
-"""Runs of `bert4rec train`, each in its own process; complete model folders are not trained again."""
+"""Runs of `bert4rec train`, each in its own process; complete runs are not repeated."""
 
 from __future__ import annotations
 

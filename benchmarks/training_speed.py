@@ -9,7 +9,8 @@ sizes: bert4rec through the trainer of `bert4rec train`, RecTools (in its own en
 steps, without construction of the model and without validation.
 
 Differences that remain: bert4rec predicts a user's first event too (6,040 more of 653,659 on
-ML-1M). RecTools applies dropout to attention weights, and its catalogue is the items of its windows.
+ML-1M). RecTools applies dropout to attention weights, and its catalogue is the items of its
+windows.
 
 Legend: N events, U user rows, W training windows.
 """

@@ -108,7 +108,7 @@ def test_the_peer_knows_the_ratings_that_train_and_of_the_cases_users_and_items(
     rating_peers: ModuleType,
 ) -> None:
     dataset = dataset_of([0, 1, 2, 3, 4], [4, 3, 2], ratings=[[1, 2, 0, 4, 5], [3, 4, 5]])
-    given = rating_peers.what_svd_knows(dataset, leave_one_out(dataset))
+    given = rating_peers.svd_input(dataset, leave_one_out(dataset))
     assert list(
         zip(given["user_N"], given["item_N"] - FIRST_ITEM, given["rating_N"], strict=True)
     ) == [
