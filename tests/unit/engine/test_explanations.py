@@ -22,7 +22,7 @@ from bert4rec.engine.explanation_text import explanation_text
 from bert4rec.engine.histories import request_history
 from bert4rec.engine.request import Request
 from bert4rec.errors import UnknownItem, UnknownUser, UsageError
-from bert4rec.explanation import attribution
+from bert4rec.explanation import variants
 from bert4rec.ids import FIRST_ITEM
 from bert4rec.model.network import Bert4Rec
 
@@ -307,7 +307,7 @@ def test_the_number_of_variants_at_once_changes_nothing(
     engine: RecommendationEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = full(engine).to_dict()
-    monkeypatch.setattr(attribution, "VARIANTS_AT_ONCE", 3)
+    monkeypatch.setattr(variants, "VARIANTS_AT_ONCE", 3)
     pieces = full(engine).to_dict()
     assert [event["position"] for event in pieces["events"]] == [
         event["position"] for event in whole["events"]
