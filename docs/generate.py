@@ -3,6 +3,7 @@
 | page | source |
 |---|---|
 | `README.md`, `docs/results.md`, `docs/results/ablations.md` | `benchmarks/results/` |
+| `docs/settings.md` | `src/bert4rec/config.py` |
 | `docs/commands.md`, `docs/commands/*.md` | `--help` of each command |
 
 Result tables stand between markers; the text around them is written by hand.
@@ -125,6 +126,7 @@ def pages() -> dict[str, str]:
         "README.md": readme(),
         "docs/results.md": results_page(),
         "docs/results/ablations.md": ablations_page(),
+        "docs/settings.md": settings_page(),
         **command_pages(),
     }
 
@@ -258,6 +260,14 @@ def _ablations(name: str) -> str:
     if (ROOT / "docs" / picture).is_file():
         text += f"\n\n![{record['config']} without each part](../{picture})"
     return text
+
+
+# Settings
+
+
+def settings_page() -> str:
+    """docs/settings.md with every setting of `config.py`."""
+    return str(runpy.run_path(str(ROOT / "docs" / "settings.py"))["settings_page"]())
 
 
 # Commands
