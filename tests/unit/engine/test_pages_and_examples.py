@@ -26,7 +26,7 @@ def trained_here(model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     return tmp_path
 
 
-@pytest.mark.parametrize("page", ["engine.md", "explanations.md"])
+@pytest.mark.parametrize("page", ["engine.md", "rules.md", "explanations.md"])
 def test_the_code_of_a_page_runs_from_top_to_bottom(
     trained_here: Path, page: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
