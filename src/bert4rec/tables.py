@@ -1,4 +1,4 @@
-"""`Estimate` and `Table`: numbers with intervals, written as text, JSON and Markdown in one way each.
+"""`Estimate` and `Table`: numbers with intervals, written as text, JSON and Markdown.
 
 Where the numbers come from is left to `evaluation`, printing on a terminal to `cli.output`.
 """

@@ -1,4 +1,4 @@
-"""Measures latency and throughput of a model on this machine, for its own catalogue and larger ones."""
+"""Measures latency and throughput of a model, for its own catalogue and larger ones."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Evaluates a model, or several as one, over the whole catalogue, beside baselines.
 
-The request time is known and unknown in turn. A model of the split cold-start-users is evaluated by the
-number of events given, one of cold-start-items on cold-start and warm items apart.
+The request time is known and unknown in turn. A model of the split cold-start-users is evaluated
+by the number of events given, one of cold-start-items on cold-start and warm items apart.
 """
 
 from __future__ import annotations

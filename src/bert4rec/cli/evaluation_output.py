@@ -67,7 +67,7 @@ def show_evaluation(evaluation: Evaluation) -> None:
         for name, report in evaluation.rows.items()
     ]
     tables = [ranking_table("ranking", [*rows, *evaluation.baselines])]
-    if any(metric in report.metrics for report in rows for metric in RATING):
+    if any(not set(RATING).isdisjoint(report.metrics) for report in rows):
         tables += [
             _rating_table(rows, evaluation),
             _metric_table("rating interval", RATING_INTERVAL, rows),

@@ -1,11 +1,12 @@
 """Counting baselines: popularity, sequential rules, and neighbours by users or by content.
 
-All are fitted on the training events; content neighbours read item features alone. Each is a `Scorer`,
-so it is filtered and ranked exactly as a network is. Item tables are sparse: nothing of size users ×
-items is ever held.
+All are fitted on the training events; content neighbours read item features alone. Each is a
+`Scorer`, so it is filtered and ranked exactly as a network is. Item tables are sparse: nothing of
+size users × items is ever held.
 
-Legend: B users of a batch, U user rows, N events, V item rows, K neighbours, G groups of users, O rows
-of a table, F values of one feature, Z values of all features, X distinct pairs of user and item.
+Legend: B users of a batch, U user rows, N events, V item rows, K neighbours, G groups of users, O
+rows of a table, F values of one feature, Z values of all features, X distinct pairs of user and
+item.
 """
 
 from __future__ import annotations
@@ -56,8 +57,9 @@ class Popularity:
 class PopularityByGroup:
     """The most popular items among users of the same gender and age group.
 
-    Without these two features all categorical ones make the groups. `shrinkage` events of the overall
-    distribution join those of every group, so a group of few or none gets the popular items.
+    Without these two features all categorical ones make the groups. `shrinkage` events of the
+    overall distribution join those of every group, so a group of few or none gets the popular
+    items.
     """
 
     shrinkage = 1000.0
@@ -106,7 +108,7 @@ def _groups(value_O: Mapping[str, Ints], rows: int) -> tuple[list[tuple[int, ...
 
 
 def grouping_features(dataset: PreparedDataset) -> list[str]:
-    """User features that make groups: gender and age group where there is one, or all categorical."""
+    """Features that make groups: gender and age group where there is one, or all categorical."""
     categorical = [
         name
         for name, (feature, _) in dataset.user_features.items()
@@ -119,7 +121,8 @@ class SequentialRules:
     """Items that followed the last events of a history in other histories.
 
     T[a, b] sums 1 / distance over all positions where b came within 10 events after a, divided by
-    (count a + 20)^½ · (count b + 5)^¼. The last 10 events vote, the newest with weight 1, then ½, ⅓, …
+    (count a + 20)^½ · (count b + 5)^¼. The last 10 events vote, the newest with weight 1, then ½,
+    ⅓, …
     """
 
     name = "sequential rules"
@@ -177,7 +180,7 @@ class ItemNeighbours:
         self.similarity_VV = csr_array(entries, shape=(rows, rows))
 
     def _nearest(self, common_OV: Floats, count_V: Ints, first: int) -> tuple[Ints, Floats]:
-        """Nearest items of some items, the rows from `first` on, and their similarities `[O, K]`."""
+        """Nearest items of the rows from `first` on, and their similarities `[O, K]`."""
         row_O = first + np.arange(len(common_OV))
         similarity_OV = common_OV / (np.sqrt(np.outer(count_V[row_O], count_V)) + self.shrinkage)
         similarity_OV[np.arange(len(row_O)), row_O] = 0
@@ -194,7 +197,7 @@ class ItemNeighbours:
 
 
 def _common_users(dataset: PreparedDataset, split: Split) -> Iterator[tuple[int, Floats, Ints]]:
-    """Users that some items `[O, V]` share with every item, from which row on, and users of all items."""
+    """First row of some items, users they share with every item `[O, V]`, and users of all items."""
     user_X, item_X = distinct_training_pairs(dataset, split)
     shape = dataset.user_rows, dataset.item_rows
     has_UV = coo_array((np.ones(len(user_X)), (user_X, item_X)), shape=shape).tocsr()
@@ -222,9 +225,10 @@ def _age(recent: Histories) -> Ints:
 class ContentNeighbours:
     """Items whose features are similar to those of the last events; it ranks cold-start items too.
 
-    Each feature of an item is a vector of length 1, or 0 where it is unknown: one-hot, multi-hot, or,
-    for a number in standard deviations, the point at that angle of a half circle. Similarity is the
-    cosine of all of them side by side. The last 10 events vote, the newest with weight 1, then ½, ⅓, …
+    Each feature of an item is a vector of length 1, or 0 where it is unknown: one-hot, multi-hot,
+    or, for a number in standard deviations, the point at that angle of a half circle. Similarity
+    is the cosine of all of them side by side. The last 10 events vote, the newest with weight 1,
+    then ½, ⅓, …
     """
 
     name = "content kNN"
@@ -260,7 +264,7 @@ class ContentNeighbours:
 
 
 def _values_and_weights(feature: Feature, table: Ints | Floats) -> tuple[Ints, Floats, int]:
-    """Vectors of length 1 of one feature: values `[V, F]`, their weights, and the number of values."""
+    """Unit vectors of one feature: values `[V, F]`, their weights, and the number of values."""
     if feature.kind is Kind.NUMERIC:
         angle_V = np.clip(table, -np.pi / 2, np.pi / 2)
         weight_VF = np.nan_to_num(np.stack([np.cos(angle_V), np.sin(angle_V)], axis=1))

@@ -2,8 +2,8 @@
 
 Whether a list holds the target is left to `metrics`.
 
-Legend: B users of a batch, K items of a list, P pairs of its items, V item rows, M values an item may
-have, X user and item pairs of training, Z values there are.
+Legend: B users of a batch, K items of a list, P pairs of its items, V item rows, M values an item
+may have, X user and item pairs of training, Z values there are.
 """
 
 from __future__ import annotations
@@ -69,9 +69,9 @@ def _novelty(dataset: PreparedDataset, split: Split) -> Floats:
 def beyond_accuracy_metrics(item_BK: Ints, traits: ItemTraits) -> dict[str, Floats]:
     """Popularity, novelty and diversity of each list, NaN for a list that is too short.
 
-    PAD fills ranks without an item. diversity@10 is 1 − the Jaccard similarity of two items' values,
-    averaged over the pairs of the list (intra-list similarity of Ziegler et al. 2005). An item without
-    values is similar to no other.
+    PAD fills ranks without an item. diversity@10 is 1 − the Jaccard similarity of two items'
+    values, averaged over the pairs of the list (intra-list similarity of Ziegler et al. 2005). An
+    item without values is similar to no other.
     """
     listed_BK = item_BK != PAD
     metrics = {

@@ -1,11 +1,11 @@
 """Calibration of rating probabilities, counted in bins as cases go by.
 
 The measure is the class-wise expected calibration error of Kull et al. (2019, "Beyond temperature
-scaling", NeurIPS). Every level is a yes-or-no question that every case answers; the answers are parted
-into bins of equal width by the stated probability. The usual error (Guo et al. 2017) looks at the most
-likely level alone. Here the whole distribution counts: too much probability for 1 star must not make up
-for too little for 5. Bins of equal width can be counted batch by batch, without keeping every case's
-probabilities; bins of equal mass could not.
+scaling", NeurIPS). Every level is a yes-or-no question that every case answers; the answers are
+parted into bins of equal width by the stated probability. The usual error (Guo et al. 2017) looks
+at the most likely level alone. Here the whole distribution counts: too much probability for 1 star
+must not make up for too little for 5. Bins of equal width can be counted batch by batch, without
+keeping every case's probabilities; bins of equal mass could not.
 
 Legend: B cases of a batch, R rating levels, Z bins, X three counts.
 """
@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from bert4rec.data.arrays import Floats, Ints
+from bert4rec.evaluation.columns import column
 from bert4rec.ids import NO_RATING
 
 BINS = 20
@@ -65,17 +66,17 @@ def reliability_table(count_XRZ: Floats, level_R: Floats) -> list[dict[str, floa
 
 
 def calibration_metrics(table: Reliability) -> dict[str, float]:
-    """`rating_ece`, and `rating_ece_chance`, the error of a perfectly calibrated model in these bins.
+    """`rating_ece`, and `rating_ece_chance`, that of a perfectly calibrated model in these bins.
 
-    rating_ece = Σ cases · |observed − predicted| / Σ cases over all levels and bins (Kull et al. 2019,
-    eq. 3). It cannot be below 0, so chance alone raises it: in a bin of n cases the observed share
-    deviates from p by √(2/π · p (1 − p) / n) on average, the mean of |x| of a normal x. Empty without
-    cases.
+    rating_ece = Σ cases · |observed − predicted| / Σ cases over all levels and bins (Kull et al.
+    2019, eq. 3). It cannot be below 0, so chance alone raises it: in a bin of n cases the observed
+    share deviates from p by √(2/π · p (1 − p) / n) on average, the mean of |x| of a normal x.
+    Empty without cases.
     """
     if not table:
         return {}
     cases, predicted, observed = (
-        np.array([row[name] for row in table]) for name in ("cases", "predicted", "observed")
+        np.array(column(table, name)) for name in ("cases", "predicted", "observed")
     )
     deviation = np.sqrt(2 / np.pi * predicted * (1 - predicted).clip(0) / cases)
     return {

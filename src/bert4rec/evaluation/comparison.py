@@ -181,10 +181,10 @@ def paired_differences(
 def sign_flip_p_value(gain_C: Floats, seed: int = 0) -> float:
     """Share of random sign flips whose sum is at least as far from 0 as the observed sum.
 
-    This is the paired randomisation test (Fisher 1935). Users without a difference, or with an unknown
-    one (NaN), do not matter. For squared errors it tests the RMSE too: a flip swaps the errors of the
-    two models and keeps their sum, so a larger difference of means is a larger difference of roots.
-    The least p-value is 1 / 10,001.
+    This is the paired randomisation test (Fisher 1935). Users without a difference, or with an
+    unknown one (NaN), do not matter. For squared errors it tests the RMSE too: a flip swaps the
+    errors of the two models and keeps their sum, so a larger difference of means is a larger
+    difference of roots. The least p-value is 1 / 10,001.
     """
     gain_C = gain_C[(gain_C != 0) & ~np.isnan(gain_C)]
     if not len(gain_C):

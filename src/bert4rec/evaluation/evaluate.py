@@ -8,7 +8,7 @@ probability, X three counts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +27,7 @@ from bert4rec.evaluation.calibration import (
     no_counts,
     reliability_table,
 )
+from bert4rec.evaluation.columns import joined
 from bert4rec.evaluation.intervals import mean_estimates
 from bert4rec.evaluation.metrics import rank_metrics, rating_metrics
 from bert4rec.evaluation.protocol import protocol_of, uses_request_time
@@ -56,8 +57,8 @@ def evaluate(
 ) -> Report:
     """Report of a scorer on every case of a subset, over the whole catalogue.
 
-    The user's whole history is filtered. With `request_time` the scorer knows the time of the request,
-    which is the target's. `seed` is that of the bootstrap.
+    The user's whole history is filtered. With `request_time` the scorer knows the time of the
+    request, which is the target's. `seed` is that of the bootstrap.
 
     Raises DataError for a subset without cases.
     """
@@ -132,11 +133,6 @@ def true_ratings(dataset: PreparedDataset, cases: Cases) -> Floats:
     row_C = np.asarray(dataset.rating_N[cases.target_C]).astype(np.int64)
     # Row 0 is NO_RATING.
     return np.append(np.nan, dataset.rating_levels)[row_C]
-
-
-def joined(batches: Sequence[Mapping[str, Floats]]) -> dict[str, Floats]:
-    """Columns of all batches, end to end, by name."""
-    return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,8 @@ COUNTS_AT_ONCE = 2**22
 def mean_estimates(value_C: Mapping[str, Floats], seed: int = 0) -> dict[str, Estimate]:
     """Mean of each metric with its 95 % percentile interval (Efron 1979).
 
-    All metrics share the same resamples. Cases whose value is NaN do not count. A metric without any
-    value is left out.
+    All metrics share the same resamples. Cases whose value is NaN do not count. A metric without
+    any value is left out.
     """
     known = {name: column_C for name, column_C in value_C.items() if not np.isnan(column_C).all()}
     mean_Y = _resampled_means(known, seed)
@@ -62,7 +62,7 @@ def relative_loss_estimates(
 def _paired_means(
     first_C: Mapping[str, Floats], second_C: Mapping[str, Floats], seed: int
 ) -> tuple[dict[str, Floats], dict[str, Floats]]:
-    """Means `[1 + Y]` of both over the cases that both have; metrics without such a case are left out."""
+    """Means of both over the cases that both have; metrics without such a case are left out."""
     first, second = {}, {}
     for name, column_C in first_C.items():
         unknown_C = np.isnan(column_C) | np.isnan(second_C[name])

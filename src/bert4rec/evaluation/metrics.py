@@ -18,8 +18,8 @@ NDCG_AT = (5, 10, 20)
 def rank_metrics(rank_C: Ints) -> dict[str, Floats]:
     """Hit@K, NDCG@K and the reciprocal rank of every case, from the rank (1 is best) of its target.
 
-    The target is the only relevant item. The ideal DCG is then 1, so NDCG@K is 1 / log2(rank + 1) within
-    the first K, else 0.
+    The target is the only relevant item. The ideal DCG is then 1, so NDCG@K is 1 / log2(rank + 1)
+    within the first K, else 0.
     """
     rank_C = np.asarray(rank_C, dtype=np.int64)
     gain_C = 1 / np.log2(rank_C + 1)

@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bert4rec.evaluation.calibration import BINS, Reliability
+from bert4rec.evaluation.columns import column
 from bert4rec.evaluation.protocol import REQUEST_TIME
 from bert4rec.evaluation.report import Report
 from bert4rec.files import write_figure
@@ -113,7 +114,11 @@ def plot_reliability(report: Report, path: Path) -> None:
 
 def _by_level(table: Reliability) -> dict[float, Reliability]:
     levels = sorted({row["level"] for row in table})
-    return {level: [row for row in table if row["level"] == level] for level in levels}
+    return {level: _of_level(table, level) for level in levels}
+
+
+def _of_level(table: Reliability, level: float) -> Reliability:
+    return [row for row in table if row["level"] == level]
 
 
 def _colours(levels: int) -> Sequence[tuple[float, ...]]:
@@ -122,7 +127,7 @@ def _colours(levels: int) -> Sequence[tuple[float, ...]]:
 
 
 def _shares(axis: Axes, table: Reliability) -> None:
-    """Draw a line for each level; whiskers show how far chance alone moves a share of so many cases."""
+    """Draw a line for each level; whiskers show how far chance alone moves a share."""
     axis.plot([0, 1], [0, 1], color=DIAGONAL, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
     levels = _by_level(table)
     most = max(row["cases"] for row in table)
@@ -146,7 +151,7 @@ def _level_shares(axis: Axes, rows: Reliability, colour: Sequence[float], most: 
     """Draw the bins of one level; `most` is the largest number of cases in a bin."""
     drawn = [row for row in rows if row["cases"] >= FEWEST_CASES]
     predicted, observed, cases = (
-        np.array([row[name] for row in drawn]) for name in ("predicted", "observed", "cases")
+        np.array(column(drawn, name)) for name in ("predicted", "observed", "cases")
     )
     by_chance = 1.96 * np.sqrt(predicted * (1 - predicted).clip(0) / cases)
     line = {"color": colour, "linewidth": 1.2, "elinewidth": 0.8, "alpha": 0.65}

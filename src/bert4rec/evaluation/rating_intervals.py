@@ -19,8 +19,8 @@ NOMINAL_COVERAGE = 0.8
 def rating_intervals(probability_BR: Floats) -> tuple[Ints, Ints, Floats]:
     """Smallest prediction intervals: first level, last level, and the probability between them.
 
-    An interval is the fewest neighbouring levels that hold `NOMINAL_COVERAGE`; of equally many, those
-    that hold most. Levels are few, so intervals usually hold more than that even where all
+    An interval is the fewest neighbouring levels that hold `NOMINAL_COVERAGE`; of equally many,
+    those that hold most. Levels are few, so intervals usually hold more than that even where all
     probabilities are right.
     """
     below_BR1 = np.insert(probability_BR.astype(float).cumsum(1), 0, 0.0, axis=1)

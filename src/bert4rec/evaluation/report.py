@@ -41,7 +41,7 @@ class Report:
     band_C: Mapping[str, Ints] = field(default_factory=dict)
     """By slice, the index of each case's part in `slices`; empty in files of older reports."""
     reliability: Reliability = ()
-    """Observed share of each rating level by stated probability; empty without predicted ratings."""
+    """Observed share of each rating level by stated probability; empty without predictions."""
     squared_error_C: Floats | None = None
     """Squared error of each predicted rating, NaN for unrated cases; None without predictions."""
 
@@ -87,7 +87,7 @@ class Report:
 
 def _slice_table(name: str, parts: Sequence[Mapping[str, Any]]) -> Table:
     columns = ["users", "hit@10", "ndcg@10"]
-    rows = [[part["value"], *(part[column] for column in columns)] for part in parts]
+    rows = [[part["value"], *map(part.get, columns)] for part in parts]
     return Table("", [name, *columns], rows)
 
 
@@ -98,7 +98,8 @@ def metrics_table(
 
     Metrics that no report has are left out; `title` heads the column of names.
     """
-    known = [metric for metric in metrics if any(metric in report.metrics for report in reports)]
+    reported = set().union(*(report.metrics for report in reports))
+    known = [metric for metric in metrics if metric in reported]
     rows = [[report.name, *map(report.metrics.get, known)] for report in reports]
     protocols = dict.fromkeys(report.protocol_line() for report in reports)
     return Table("", [title, *known], rows, note="\n".join(protocols))

@@ -49,7 +49,7 @@ class Attribution:
     effect_N: Floats
     """Score minus the score without the event."""
     alone_effect_N: Floats
-    """Score with this event alone minus the score with none, by the rule for histories with events."""
+    """Score with this event alone minus the score with none, both without cold-start bias."""
     rank_without_N: Ints
     """Rank of the item without the event."""
     order_N: Ints
@@ -107,7 +107,7 @@ def _effects(value_X: Floats) -> tuple[Floats, Floats]:
 def _greedy_order(
     importance_N: Floats, joint_importance: Callable[[Sequence[int], Sequence[int]], Floats]
 ) -> Ints:
-    """Most important event first, then the most important beside those before; the rest by themselves."""
+    """Greedy order: each event is the most important beside those before; then the rest."""
     by_importance = np.argsort(-importance_N, kind="stable").tolist()
     chosen, candidates = by_importance[:1], by_importance[1 : 1 + GREEDY_CANDIDATES]
     while candidates and len(chosen) < GREEDY_STEPS:
@@ -118,6 +118,6 @@ def _greedy_order(
 
 
 def _standardised(value_I: Floats) -> Floats:
-    """Values with mean 0 and standard deviation 1, so that two effects weigh alike; 0 where equal."""
+    """Values with mean 0 and deviation 1, so that two effects weigh alike; 0 where equal."""
     spread = value_I.std() if len(value_I) else 0.0
     return (value_I - value_I.mean()) / spread if spread > 0 else np.zeros(len(value_I))

@@ -1,8 +1,8 @@
 """Attribution of an item's score to events by integrated gradients.
 
-It is faster than leaving each event out, and an estimate of it. Integrated gradients (Sundararajan et
-al. 2017), by Captum, follow the path on which all events fade in together, from a history whose tokens
-hold nothing to the history as it is. Their sum is the score that the events add.
+It is faster than leaving each event out, and an estimate of it. Integrated gradients (Sundararajan
+et al. 2017), by Captum, follow the path on which all events fade in together, from a history whose
+tokens hold nothing to the history as it is. Their sum is the score that the events add.
 
 Legend: N events that the scorer reads, X points of the path.
 """

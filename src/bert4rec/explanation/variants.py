@@ -1,7 +1,7 @@
 """Variants of one history, and a scorer's figures of one item in each of them.
 
-An event that is left out is truly absent: the scorer reads a history without it, and the other events
-keep their times.
+An event that is left out is truly absent: the scorer reads a history without it, and the other
+events keep their times.
 
 Legend: N events, X variants of one history, V item rows.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from operator import itemgetter
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -85,8 +86,10 @@ def concatenate(histories: Sequence[Histories]) -> Histories:
         time_N=np.concatenate([history.time_N for history in histories]),
         rating_N=np.concatenate([history.rating_N for history in histories]),
         request_time_B=np.concatenate([history.request_time_B for history in histories]),
-        user_features={
-            name: np.concatenate([history.user_features[name] for history in histories])
-            for name in histories[0].user_features
-        },
+        user_features=_joined_features(histories),
     )
+
+
+def _joined_features(histories: Sequence[Histories]) -> dict[str, Ints]:
+    features = [history.user_features for history in histories]
+    return {name: np.concatenate([*map(itemgetter(name), features)]) for name in features[0]}

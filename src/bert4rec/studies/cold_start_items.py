@@ -1,8 +1,8 @@
 """Cold-start items: how well metadata alone ranks them, and what their presence costs warm items.
 
-An item is cold where no event of it trains. A cold-start target is ranked among the cold-start items
-and in the whole catalogue; a warm target in the whole catalogue and among the warm items. The share of
-its metric that a warm target loses to the cold-start items is their cost.
+An item is cold where no event of it trains. A cold-start target is ranked among the cold-start
+items and in the whole catalogue; a warm target in the whole catalogue and among the warm items.
+The share of its metric that a warm target loses to the cold-start items is their cost.
 
 Legend: B users of a batch, C cases (users), V item rows, G folds, K items of a list.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.splits import Cases, Split, Subset
 from bert4rec.errors import DataError
 from bert4rec.evaluation.baselines import ContentNeighbours
+from bert4rec.evaluation.columns import joined, map_values, merged
 from bert4rec.evaluation.comparison import COMPARED, compared_metrics
 from bert4rec.evaluation.evaluate import LIST_LENGTH, cases_of, target_items
 from bert4rec.evaluation.intervals import (
@@ -80,10 +82,7 @@ class ColdStartItems:
     def _table(self, metric: str) -> Table:
         lines = {name: {**by, COST: self.costs[name]} for name, by in self.values.items()}
         lines |= {f"{MODEL} − {name}": {**by, COST: {}} for name, by in self.differences.items()}
-        rows = [
-            [name, *(by[column].get(metric) for column in (*COLUMNS, COST))]
-            for name, by in lines.items()
-        ]
+        rows = [[name, *(found.get(metric) for found in by.values())] for name, by in lines.items()]
         return Table("", [metric, *COLUMNS, COST], rows)
 
     def _note(self) -> str:
@@ -119,7 +118,7 @@ def cold_start_items(
         rows[ContentNeighbours.name] = (ContentNeighbours(dataset), knows_time)
     batches = progress(cases.batches(batch_size), -(-len(cases) // batch_size))
     gains = [_batch_gains(rows, dataset, batch, is_cold_V) for batch in batches]
-    gain_C = {name: _joined([batch[name] for batch in gains]) for name in gains[0]}
+    gain_C = merged(_joined, gains)
     protocol = {
         **protocol_of(dataset, split, subset, knows_time, seed),
         **({"request_time": "known but where a row says otherwise"} if knows_time else {}),
@@ -150,7 +149,7 @@ def pooled(tables: Sequence[ColdStartItems], seed: int = 0) -> ColdStartItems:
     rows = [table.gain_C for table in tables]
     agree = ("dataset_checksum", "subset", "users", "request_time")
     protocol = pooled_protocol(protocols, rows, agree, results="tables", held_out="items")
-    gain_C = {name: _fold_means([by_row[name] for by_row in rows]) for name in rows[0]}
+    gain_C = merged(_fold_means, rows)
     protocol |= {
         "cold_start_items": sum(part["cold_start_items"] for part in protocols),
         "cold_targets": _cold_targets(gain_C),
@@ -160,10 +159,8 @@ def pooled(tables: Sequence[ColdStartItems], seed: int = 0) -> ColdStartItems:
 
 def _table(protocol: Mapping[str, Any], gain_C: Mapping[str, Gains], seed: int) -> ColdStartItems:
     """Table of the gains."""
-    values = {
-        name: {column: mean_estimates(gains[column], seed) for column in COLUMNS}
-        for name, gains in gain_C.items()
-    }
+    estimates = partial(map_values, partial(mean_estimates, seed=seed))
+    values = map_values(estimates, gain_C)
     costs = {name: _costs(gains, seed) for name, gains in gain_C.items()}
     compared = [name for name in gain_C if name == ContentNeighbours.name]
     differences = {name: _differences(gain_C[MODEL], gain_C[name], seed) for name in compared}
@@ -215,10 +212,12 @@ def _by_kind(is_cold_B: Mask, of_kind: Mapping[str, Floats], of_all: Mapping[str
         WARM_AMONG_ALL: (of_all, ~is_cold_B),
         WARM_AMONG_WARM: (of_kind, ~is_cold_B),
     }
-    return {
-        column: {metric: np.where(mask_B, metrics[metric], np.nan) for metric in COMPARED}
-        for column, (metrics, mask_B) in columns.items()
-    }
+    return {column: _where(mask_B, metrics) for column, (metrics, mask_B) in columns.items()}
+
+
+def _where(mask_B: Mask, metrics: Mapping[str, Floats]) -> dict[str, Floats]:
+    """Metrics of the cases of the mask, NaN for the others."""
+    return {metric: np.where(mask_B, metrics[metric], np.nan) for metric in COMPARED}
 
 
 def _random_metrics(count_B: Ints) -> dict[str, Floats]:
@@ -230,20 +229,12 @@ def _random_metrics(count_B: Ints) -> dict[str, Floats]:
 
 def _joined(batches: Sequence[Gains]) -> Gains:
     """Gains of all batches, end to end."""
-    return {column: _joined_metrics([batch[column] for batch in batches]) for column in COLUMNS}
-
-
-def _joined_metrics(batches: Sequence[Mapping[str, Floats]]) -> dict[str, Floats]:
-    return {metric: np.concatenate([batch[metric] for batch in batches]) for metric in COMPARED}
+    return merged(joined, batches)
 
 
 def _fold_means(folds: Sequence[Gains]) -> Gains:
     """Mean of each case over the folds that have it, by column and metric."""
-    return {column: _fold_mean_metrics([fold[column] for fold in folds]) for column in COLUMNS}
-
-
-def _fold_mean_metrics(folds: Sequence[Mapping[str, Floats]]) -> dict[str, Floats]:
-    return {metric: _mean_of_known([fold[metric] for fold in folds]) for metric in COMPARED}
+    return merged(partial(merged, _mean_of_known), folds)
 
 
 def _mean_of_known(gains: Sequence[Floats]) -> Floats:

@@ -1,7 +1,8 @@
 """Few-shot curve: ranking for cold-start users after 0, 1, 3, … of their events.
 
-Every row ranks the same target of the same users and is given the last k events before it. Given events
-are filtered. Earlier events are unknown to the scorer; their items and the target stay candidates.
+Every row ranks the same target of the same users and is given the last k events before it. Given
+events are filtered. Earlier events are unknown to the scorer; their items and the target stay
+candidates.
 
 Legend: C cases (users), B users of a batch.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,7 @@ from bert4rec.data.split_rules import COLD_START_TARGET
 from bert4rec.data.splits import Cases, Split, Subset
 from bert4rec.errors import DataError
 from bert4rec.evaluation.baselines import Popularity, PopularityByGroup, SequentialRules
+from bert4rec.evaluation.columns import joined, map_values, merged
 from bert4rec.evaluation.comparison import (
     COMPARED,
     PairedDifferences,
@@ -42,6 +45,8 @@ MODEL = "model"
 NO_DEMOGRAPHICS = "model without demographics"
 NO_REQUEST_TIME = "model, request time unknown"
 
+ByEvents = Mapping[int, Mapping[str, Estimate]]
+"""Estimates by number of events and metric."""
 Change = Callable[[Histories], Histories]
 """Change to the histories before a row's scorer reads them."""
 Claim = tuple[str, str, Sequence[int]]
@@ -57,6 +62,10 @@ class RowDifference:
     by_events: Mapping[int, PairedDifferences]
     """By the number of events given."""
 
+    def values(self) -> ByEvents:
+        """Difference of each metric, by the number of events."""
+        return {k: found.difference for k, found in self.by_events.items()}
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         entries = [_difference_entry(k, found) for k, found in self.by_events.items()]
@@ -68,7 +77,7 @@ class ColdStartUsers:
     """Hit@10 and NDCG@10 of every row by the number of events given, and differences of rows."""
 
     protocol: Mapping[str, Any]
-    values: Mapping[str, Mapping[int, Mapping[str, Estimate]]]
+    values: Mapping[str, ByEvents]
     """By row, number of events and metric."""
     differences: Sequence[RowDifference]
     rank_C: Mapping[str, Mapping[int, Ints]] = field(repr=False)
@@ -76,37 +85,33 @@ class ColdStartUsers:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        rows = {
-            name: [{"k": k, **to_plain(metrics)} for k, metrics in by_events.items()]
-            for name, by_events in self.values.items()
-        }
+        rows = map_values(_row_entries, self.values)
         differences = [difference.to_dict() for difference in self.differences]
         return {"protocol": dict(self.protocol), "rows": rows, "differences": differences}
 
     def tables(self) -> list[Table]:
-        """A table of the rows and one of the differences for each metric; the last has the protocol."""
-        tables = [self._table(metric, of) for metric in COMPARED for of in ("rows", "differences")]
+        """Tables of the rows and of the differences for each metric; the last has the protocol."""
+        differences = {f"{pair.first} − {pair.second}": pair.values() for pair in self.differences}
+        tables = []
+        for metric in COMPARED:
+            tables.append(_table(f"{metric} after k events", self.values, metric))
+            table = _table(f"difference of {metric}", differences, metric)
+            tables.append(replace(table, signed=True))
         return [*tables[:-1], replace(tables[-1], note=protocol_line(self.protocol))]
 
-    def _table(self, metric: str, of: str) -> Table:
-        if of == "rows":
-            title, lines = f"{metric} after k events", self.values
-        else:
-            title, lines = f"difference of {metric}", self._difference_lines()
-        rows = [
-            [name, *(by_events.get(k, {}).get(metric) for k in EVENT_COUNTS)]
-            for name, by_events in lines.items()
-        ]
-        columns = [title, *map(str, EVENT_COUNTS)]
-        return Table("", columns, rows, signed=of == "differences")
 
-    def _difference_lines(self) -> dict[str, dict[int, Mapping[str, Estimate]]]:
-        return {
-            f"{pair.first} − {pair.second}": {
-                k: found.difference for k, found in pair.by_events.items()
-            }
-            for pair in self.differences
-        }
+def _row_entries(by_events: ByEvents) -> list[dict[str, Any]]:
+    return [{"k": k, **to_plain(metrics)} for k, metrics in by_events.items()]
+
+
+def _table(title: str, values: Mapping[str, ByEvents], metric: str) -> Table:
+    """One row for each name, a column for each number of events."""
+    rows = [[name, *_cells(by_events, metric)] for name, by_events in values.items()]
+    return Table("", [title, *map(str, EVENT_COUNTS)], rows)
+
+
+def _cells(by_events: ByEvents, metric: str) -> list[Estimate | None]:
+    return [by_events.get(k, {}).get(metric) for k in EVENT_COUNTS]
 
 
 def _difference_entry(k: int, found: PairedDifferences) -> dict[str, Any]:
@@ -165,7 +170,7 @@ def cold_start_users(
 
 
 def pooled(curves: Sequence[ColdStartUsers], seed: int = 0) -> ColdStartUsers:
-    """Curve over the users of several folds, each ranked for by the model that did not train on them.
+    """Curve over the users of several folds, each by the model that did not train on them.
 
     Raises DataError where two curves are of one fold, or not of the same data, subset and rows.
     """
@@ -177,10 +182,7 @@ def pooled(curves: Sequence[ColdStartUsers], seed: int = 0) -> ColdStartUsers:
         **pooled_protocol(protocols, rows, agree, results="curves", held_out="users"),
         "users": sum(part["users"] for part in protocols),
     }
-    rank_C = {
-        name: {k: np.concatenate([curve.rank_C[name][k] for curve in curves]) for k in by_events}
-        for name, by_events in first.rank_C.items()
-    }
+    rank_C = merged(joined, rows)
     claims = [(pair.first, pair.second, tuple(pair.by_events)) for pair in first.differences]
     return _curve(protocol, rank_C, claims, seed)
 
@@ -210,14 +212,8 @@ def _curve(
     seed: int,
 ) -> ColdStartUsers:
     """Curve of the ranks."""
-    metric_C = {
-        name: {k: compared_metrics(of_row_C) for k, of_row_C in by_events.items()}
-        for name, by_events in rank_C.items()
-    }
-    values = {
-        name: {k: mean_estimates(metrics, seed) for k, metrics in by_events.items()}
-        for name, by_events in metric_C.items()
-    }
+    metric_C = map_values(partial(map_values, compared_metrics), rank_C)
+    values = map_values(partial(map_values, partial(mean_estimates, seed=seed)), metric_C)
     differences = [_difference(claim, metric_C, seed) for claim in claims]
     return ColdStartUsers(protocol, values, differences, rank_C)
 

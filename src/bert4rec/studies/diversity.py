@@ -26,7 +26,8 @@ from bert4rec.evaluation.beyond_accuracy import (
     item_traits,
     mean_over_pairs,
 )
-from bert4rec.evaluation.evaluate import LIST_LENGTH, cases_of, joined, target_items
+from bert4rec.evaluation.columns import joined
+from bert4rec.evaluation.evaluate import LIST_LENGTH, cases_of, target_items
 from bert4rec.evaluation.intervals import mean_estimates
 from bert4rec.evaluation.protocol import uses_request_time
 from bert4rec.ids import PAD
@@ -73,8 +74,7 @@ class DiversityCurve:
         """One table with a row for each value of `diversity`."""
         metrics = [name for name in (*ACCURACY, *VARIETY, COVERAGE) if self.has(name)]
         rows: list[list[Cell]] = [
-            [f"{diversity:g}", *(found[name] for name in metrics)]
-            for diversity, found in self.values.items()
+            [f"{diversity:g}", *map(found.get, metrics)] for diversity, found in self.values.items()
         ]
         return [Table("MMR re-ranking", ["diversity", *metrics], rows)]
 
@@ -95,9 +95,9 @@ def diversity_curve(
 ) -> DiversityCurve:
     """Metrics of MMR-re-ranked top-10 lists for every case, at each value of `diversity`.
 
-    distance@10 is what MMR raises: 1 − the cosine of two items' vectors, averaged over the pairs of a
-    list. diversity@10 and novelty@10 are those of `beyond_accuracy`. The request time is known where
-    data and model have it.
+    distance@10 is what MMR raises: 1 − the cosine of two items' vectors, averaged over the pairs
+    of a list. diversity@10 and novelty@10 are those of `beyond_accuracy`. The request time is
+    known where data and model have it.
 
     Raises UsageError for a scorer without item vectors.
     """

@@ -1,4 +1,4 @@
-"""Faithfulness of explanations: the effect on a recommendation of removing its most important events.
+"""Faithfulness of explanations: effect of removing the most important events.
 
 For each user the top recommendation is explained, and for K = 1 … 5
 
@@ -9,12 +9,13 @@ For each user the top recommendation is explained, and for K = 1 … 5
 | POS@K | the share of users who keep it among their first 5 without them | lower |
 | NEG@K | the same without the K least important events | higher |
 
-beside random events, the most recent ones, and those of integrated gradients where Captum is installed
-(Barkan et al. 2024 for recommenders; deletion and insertion after Petsiuk et al. 2018). Explanations
-must also depend on the model: with the entries of every weight shuffled they must differ (Adebayo et
-al. 2018, "Sanity Checks for Saliency Maps").
+beside random events, the most recent ones, and those of integrated gradients where Captum is
+installed (Barkan et al. 2024 for recommenders; deletion and insertion after Petsiuk et al. 2018).
+Explanations must also depend on the model: with the entries of every weight shuffled they must
+differ (Adebayo et al. 2018, "Sanity Checks for Saliency Maps").
 
-Legend: C cases (users), N events of one history, K events removed or kept, X variants of one history.
+Legend: C cases (users), B the one user of a history, V item rows, N events of one history, K events
+removed or kept, X variants of one history.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from bert4rec.data.arrays import Floats, Ints
 from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.histories import Histories
 from bert4rec.data.splits import Split, Subset
+from bert4rec.evaluation.columns import merged
 from bert4rec.evaluation.evaluate import cases_of
 from bert4rec.evaluation.intervals import difference_estimates, mean_estimates
 from bert4rec.evaluation.protocol import REQUEST_TIME, uses_request_time
@@ -88,7 +90,7 @@ class Faithfulness:
     differences: Mapping[str, Metrics]
     """Leave-one-out minus each other explainer, paired by user."""
     shuffled: Estimate
-    """Spearman correlation of the effects with those under shuffled weights; 1 ignores the model."""
+    """Spearman correlation with the effects under shuffled weights; 1 ignores the model."""
     passes: float
     """Median cost of an explanation of the longest histories, in forward passes of as many."""
 
@@ -139,8 +141,8 @@ def faithfulness(
 ) -> Faithfulness:
     """Faithfulness of the explanations of so many users' top recommendation.
 
-    The request time is known where data and model have it. `seed` is that of the choice of users, of
-    the random events and of the bootstrap.
+    The request time is known where data and model have it. `seed` is that of the choice of users,
+    of the random events and of the bootstrap.
     """
     random = np.random.default_rng(seed)
     cases = cases_of(dataset, split, subset)
@@ -209,10 +211,10 @@ def _explain_case(
 
 def top_item(scorer: Scorer, history: Histories) -> int:
     """Best unseen item of one user."""
-    score_1V = scorer.score(history).cpu()
+    score_BV = scorer.score(history).cpu()
     seen_N = torch.from_numpy(history.item_N.astype(np.int64))
-    item_11, _ = top_k(exclude(score_1V, torch.zeros_like(seen_N), seen_N), 1)
-    return int(item_11[0, 0])
+    item_BK, _ = top_k(exclude(score_BV, torch.zeros_like(seen_N), seen_N), 1)
+    return int(item_BK[0, 0])
 
 
 def _measures(
@@ -260,8 +262,7 @@ def _by_measure(value_K: Sequence[Floats]) -> dict[str, float]:
 
 def _columns(results: Sequence[_CaseResult], explainer: str) -> dict[str, Floats]:
     """Every measure of one explainer `[C]`."""
-    rows = [result.measures[explainer] for result in results]
-    return {measure: np.array([row[measure] for row in rows]) for measure in rows[0]}
+    return merged(np.array, [result.measures[explainer] for result in results])
 
 
 def _rank_correlation(first: Attribution, second: Attribution) -> float:
@@ -278,7 +279,7 @@ def _one_by_one(histories: Histories) -> Iterator[Histories]:
 
 
 def _forward_passes(scorer: SequenceScorer, histories: Histories) -> float:
-    """Time of an explanation over the time of one pass over as many histories, for the longest ones."""
+    """Time of an explanation in passes over as many histories; median of the longest ones."""
     longest = np.argsort(-histories.length_B, kind="stable")[:TIMED_USERS]
     ratios = []
     for history in _one_by_one(histories.take(longest)):

@@ -17,10 +17,11 @@ def pooled_protocol(
 ) -> dict[str, Any]:
     """Protocol of the first result, with the splits of all.
 
-    `results` and `held_out` are words for error messages: the kind of result, and what a fold holds out.
+    `results` and `held_out` are words for error messages: the kind of result, and what a fold
+    holds out.
 
-    Raises DataError where the results differ in a part that must `agree` or in their rows, and where
-    two are of one fold.
+    Raises DataError where the results differ in a part that must `agree` or in their rows, and
+    where two are of one fold.
     """
     for part in agree:
         if len({protocol[part] for protocol in protocols}) > 1:
