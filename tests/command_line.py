@@ -1,4 +1,4 @@
-"""Runs commands: in this process where that tells enough, in one of their own where streams and signals matter."""
+"""Runs of commands: in this process, or in their own where streams and signals matter."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ TINY = {
 
 @dataclass(frozen=True)
 class Done:
-    """What a command left behind."""
+    """Exit code and output of a command."""
 
     code: int
     out: str
     err: str
 
     def refused(self, code: int) -> str:
-        """The one line in which it was refused, with this exit code and nothing else on stderr."""
+        """Error message of a refused command: one line, with this exit code."""
         assert self.err.startswith("bert4rec: error: "), self.err
         assert self.err.count("\n") == 1, self.err
         assert self.err.endswith("\n")
@@ -52,13 +52,13 @@ class Done:
         return self.err.removeprefix("bert4rec: error: ").strip()
 
     def succeeded(self) -> str:
-        """What it printed, when it was done and had nothing to complain of."""
+        """Output of a command that succeeded without a word on stderr."""
         assert (self.code, self.err) == (0, "")
         return self.out
 
 
 def run(*words: object, entry: Callable[[Sequence[str]], int] = main) -> Done:
-    """A command in this process, on one thread: the tests' models are too small for more."""
+    """Run a command in this process, on one thread: the models of tests are too small for more."""
     out, err, threads = io.StringIO(), io.StringIO(), torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -70,14 +70,14 @@ def run(*words: object, entry: Callable[[Sequence[str]], int] = main) -> Done:
 
 
 def settings(**more: object) -> list[object]:
-    """The tiny settings as flags."""
+    """Flags of the tiny settings."""
     return [word for name, value in {**TINY, **more}.items() for word in (f"--{name}", value)]
 
 
 def process(
     *words: object, script: Sequence[str] = ("-m", "bert4rec"), **options: Any
 ) -> subprocess.Popen[str]:
-    """A command in a process of its own; its streams are text."""
+    """Start a command in its own process; its streams are text."""
     command = [sys.executable, *script, *map(str, words)]
     usual = {
         "stdout": subprocess.PIPE,
@@ -89,22 +89,23 @@ def process(
 
 
 def finished(running: subprocess.Popen[str]) -> Done:
-    """What it left behind at its end."""
+    """Wait for a process, and return its exit code and output."""
     out, err = running.communicate(timeout=120)
     return Done(running.returncode, out or "", err)
 
 
 def environment() -> dict[str, str]:
-    """This one's, with the package's source, on one thread, its output buffered as it is by default."""
+    """Environment of this process, with the package's source, on one thread, output buffered."""
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     return {**kept, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
 
 
 ML_1M = {
     "ml-1m/ratings.dat": "".join(
-        f"{user}::{(user + place) % 12 + 1}::{1 + (user + place) % 5}::{978300000 + 100 * place}\n"
+        f"{user}::{(user + position) % 12 + 1}::{1 + (user + position) % 5}"
+        f"::{978300000 + 100 * position}\n"
         for user in range(115, 131)
-        for place in range(8)
+        for position in range(8)
     ),
     "ml-1m/movies.dat": "".join(
         f"{item}::Film {item} ({1980 + item})::{'War|Drama'[: 3 + 6 * (item % 2)]}\n"
@@ -118,7 +119,7 @@ ML_1M = {
 
 
 def zipped(path: Path, files: Mapping[str, str] = ML_1M) -> Path:
-    """An archive of the files, uncompressed: a changed byte is a changed content."""
+    """Write an archive of the files, uncompressed: a changed byte is a changed content."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         for name, text in files.items():

@@ -1,4 +1,4 @@
-"""A folder of invented tables laid out like MovieLens 100K and 1M, with the ids that the pages speak of."""
+"""Synthetic tables laid out like MovieLens 100K and 1M, with the ids that the pages use."""
 
 from __future__ import annotations
 

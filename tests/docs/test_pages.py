@@ -25,7 +25,7 @@ def blocks(page: str, language: str) -> list[str]:
 
 
 def run_line(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One line of a page, in this process: commands and the two scripts; setting up is what made this test run."""
+    """Run one line of a page in this process: commands and the two scripts, not the set-up."""
     words = shlex.split(line, comments=True)
     if words[:1] == ["bert4rec"]:
         assert main(words[1:]) == 0, line
@@ -38,7 +38,7 @@ def run_line(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
         assert not words or words[0] in ("make", "python", "pip"), f"nobody tests {line!r}"
 
 
-def test_the_commands_of_the_pages_run_as_written(
+def test_commands_of_the_pages_run_as_written(
     working_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One page after another in one folder; what a page before has run already is not run again."""
@@ -63,7 +63,7 @@ def test_every_make_target_that_a_page_names_exists() -> None:
     assert set(re.findall(r"`?\bmake ([a-z]+)(?=`|\s{2,}#|\n)", text)) <= targets
 
 
-def test_the_demo_runs_and_leaves_a_model_and_two_pictures(
+def test_demo_runs_and_leaves_a_model_and_two_pictures(
     working_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = subprocess.run(
@@ -83,14 +83,16 @@ def test_the_demo_runs_and_leaves_a_model_and_two_pictures(
         assert (working_folder / picture).read_bytes().startswith(b"\x89PNG"), picture
 
 
-def test_the_schema_of_the_data_page_is_read_as_written(tmp_path: Path) -> None:
+def test_schema_of_the_data_page_is_read_as_written(tmp_path: Path) -> None:
     (schema,) = blocks("docs/own-tables.md", "yaml")
     (tmp_path / "shop.yaml").write_text(schema)
     (tmp_path / "orders.csv").write_text(
-        "customer,article,bought_at,stars,basket\nana,a1,2024-05-01,5,1\nana,a2,2024-05-02,4,1\nbo,a1,2024-05-03,,2\n"
+        "customer,article,bought_at,stars,basket\n"
+        "ana,a1,2024-05-01,5,1\nana,a2,2024-05-02,4,1\nbo,a1,2024-05-03,,2\n"
     )
     (tmp_path / "articles.csv").write_text(
-        "article,label,department,tags,price\na1,Lamp (2019),home,red;new,9.5\na2,Chair (2020),home,,20\n"
+        "article,label,department,tags,price\n"
+        "a1,Lamp (2019),home,red;new,9.5\na2,Chair (2020),home,,20\n"
     )
     (tmp_path / "customers.tsv").write_text("customer\tage\tcountry\nana\t34\tPT\nbo\t70\t??\n")
     found = prepare_dataset(

@@ -16,7 +16,7 @@ BLOCK = re.compile(r"```python\n(.*?)```(?:\n\n```text\n(.*?)```)?", re.DOTALL)
 
 @pytest.mark.slow
 def test_tutorial_prints_its_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Text before training is compared without decimals, which depend on the machine; after it, the line count."""
+    """Text before training is compared without decimals, text after it by its line count."""
     monkeypatch.chdir(tmp_path)
     untrained, trained = TUTORIAL.read_text(encoding="utf-8").split("## 7. Training")
     names: dict[str, Any] = {}

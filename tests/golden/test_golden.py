@@ -1,4 +1,8 @@
-"""What must not change by accident. On purpose: `BERT4REC_GOLDEN=write pytest tests/golden`, and look at it."""
+"""Public names, flags and losses against their golden files.
+
+To change them on purpose, run `BERT4REC_GOLDEN=write pytest tests/golden` and review the
+difference.
+"""
 
 from __future__ import annotations
 
@@ -26,19 +30,19 @@ HERE = Path(__file__).parent
 
 
 def golden(name: str, found: Any) -> Any:
-    """What is stored under this name; what was found is stored first where that was asked for."""
+    """Stored value of this name; the found value is stored first on request."""
     path = HERE / f"{name}.json"
     if os.environ.get("BERT4REC_GOLDEN") == "write":
         path.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def test_the_public_names_are_those_that_were_promised() -> None:
+def test_public_names_match_the_golden_file() -> None:
     assert golden("public_names", bert4rec.__all__) == bert4rec.__all__
 
 
 def flags_of(parser: ArgumentParser) -> dict[str, str]:
-    """Each flag's type and default."""
+    """Type and default of each flag."""
     return {
         "/".join(action.option_strings) or action.dest: f"{_type_of(action)} = {action.default}"
         for action in parser._actions
@@ -55,25 +59,25 @@ def _type_of(action: Action) -> str:
     return re.sub(r"<class '([\w.]+)'>|typing\.", lambda found: found[1] or "", text)
 
 
-class Seen(Exception):
-    """The parser has been seen; nothing needs to run."""
+class ParserMade(Exception):
+    """Raised once the parser is known, so that nothing runs."""
 
 
 def parser_of_script(name: str, monkeypatch: pytest.MonkeyPatch) -> ArgumentParser:
-    """The parser that a documented script makes for itself."""
+    """Parser of a documented script."""
     made: list[ArgumentParser] = []
 
-    def see(parser: ArgumentParser, words: Sequence[str]) -> None:
+    def record(parser: ArgumentParser, words: Sequence[str]) -> None:
         made.append(parser)
-        raise Seen
+        raise ParserMade
 
-    monkeypatch.setattr(documented, "parse", see)
-    with pytest.raises(Seen):
+    monkeypatch.setattr(documented, "parse", record)
+    with pytest.raises(ParserMade):
         getattr(documented, name)([])
     return made[0]
 
 
-def test_the_flags_of_every_command_are_those_that_were_promised(
+def test_flags_of_every_command_match_the_golden_file(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     found = {}
@@ -104,7 +108,7 @@ RUNS = {
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_the_losses_of_a_small_run_are_reproduced(
+def test_losses_of_a_small_run_match_the_golden_file(
     name: str, world: PreparedDataset, tmp_path: Path
 ) -> None:
     found = losses(train(world, RUNS[name], tmp_path / "run", log=lambda line: None))
@@ -112,13 +116,12 @@ def test_the_losses_of_a_small_run_are_reproduced(
     assert RunConfig.from_dict(stored["settings"]) == RUNS[name]
     assert stored["losses"].keys() == found.keys()
     for task, curve in found.items():
-        assert curve == pytest.approx(stored["losses"][task], rel=1e-3), (
-            task
-        )  # other CPUs round in other ways
+        # Other CPUs round differently.
+        assert curve == pytest.approx(stored["losses"][task], rel=1e-3), task
 
 
 def losses(folder: Path) -> dict[str, list[float]]:
-    """Each task's loss by epoch."""
+    """Loss of each task by epoch."""
     history = json.loads((folder / "training.json").read_text())["history"]
     return {
         task: [round(epoch["losses"][task], 6) for epoch in history]

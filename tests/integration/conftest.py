@@ -1,4 +1,4 @@
-"""A small world and models of it, made by the commands themselves, once. Tests that change a folder work on a copy."""
+"""Synthetic data and models of it, made by the commands. Tests that change a folder copy it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from command_line import run, settings, zipped
 
 @pytest.fixture(scope="session")
 def model(world_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model folder that `bert4rec train` made."""
+    """Model folder of `bert4rec train`."""
     folder = tmp_path_factory.mktemp("cli") / "model"
     run("train", "--data", world_folder, "--output", folder, *settings()).succeeded()
     return folder
@@ -22,7 +22,7 @@ def model(world_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def other_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A prepared folder of as many users, items and events, but other ones."""
+    """Prepared folder with as many users, items and events, but other ones."""
     folder = tmp_path_factory.mktemp("cli") / "other"
     synthetic_dataset(seed=1, num_users=80, num_items=24, events_per_user=20, folder=folder)
     return folder
@@ -30,7 +30,7 @@ def other_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def other_model(other_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model of other data."""
+    """Model of other data."""
     folder = tmp_path_factory.mktemp("cli") / "other_model"
     run("train", "--data", other_world, "--output", folder, *settings(max_epochs=1)).succeeded()
     return folder
@@ -38,7 +38,7 @@ def other_model(other_world: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture(scope="session")
 def reports(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The reports of the model and the baselines, as `bert4rec evaluate --output` writes them."""
+    """Reports of the model and the baselines, written by `bert4rec evaluate --output`."""
     folder = tmp_path_factory.mktemp("cli") / "reports"
     run("evaluate", "--model", model, "--baselines", "--output", folder, "--json")
     return folder
@@ -49,7 +49,7 @@ Copy = Callable[[Path], Path]
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Copy:
-    """Copies a folder, without what training left, so that it can be damaged."""
+    """Copy of a folder without its checkpoints, for tests that damage it."""
 
     def made(folder: Path) -> Path:
         return Path(
@@ -63,5 +63,5 @@ def copy(tmp_path: Path) -> Copy:
 
 @pytest.fixture
 def release(tmp_path: Path) -> Path:
-    """An archive `ml-1m.zip` in a folder of its own."""
+    """Archive `ml-1m.zip` in its own folder."""
     return zipped(tmp_path / "data" / "ml-1m.zip")

@@ -1,4 +1,4 @@
-"""What cannot be used is refused in one line that names it, and leaves nothing that could be taken for whole."""
+"""Unusable input is refused in one line that names it, and leaves no folder that looks complete."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ TABLES = {
 
 
 @pytest.mark.parametrize(("events", "layout", "parts"), TABLES.values(), ids=TABLES)
-def test_a_table_that_cannot_be_used(
+def test_unusable_table_is_refused_with_its_fault(
     tmp_path: Path, events: str | bytes | None, layout: dict[str, str], parts: list[str]
 ) -> None:
     schema = schema_of(tmp_path, events, **layout)
@@ -94,7 +94,7 @@ ARCHIVES = {
 
 
 @pytest.mark.parametrize(("damage", "parts"), ARCHIVES.values(), ids=ARCHIVES)
-def test_an_archive_that_is_not_whole(tmp_path: Path, damage, parts: list[str]) -> None:
+def test_damaged_archive_is_refused(tmp_path: Path, damage, parts: list[str]) -> None:
     whole = zipped(tmp_path / "whole" / "ml-1m.zip").read_bytes()
     archive = tmp_path / "data" / "ml-1m.zip"
     archive.parent.mkdir()
@@ -108,7 +108,7 @@ def test_an_archive_that_is_not_whole(tmp_path: Path, damage, parts: list[str]) 
     assert {path.name for path in tmp_path.iterdir()} == {"data", "whole"}
 
 
-def test_a_truncated_file_of_a_release_names_the_row(tmp_path: Path) -> None:
+def test_truncated_release_file_names_the_row(tmp_path: Path) -> None:
     for name, text in ML_1M.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(
@@ -121,7 +121,7 @@ def test_a_truncated_file_of_a_release_names_the_row(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_a_place_without_the_release_says_what_to_put_there(tmp_path: Path) -> None:
+def test_folder_without_the_release_says_what_to_put_there(tmp_path: Path) -> None:
     words = ["prepare", "--dataset", "ml-1m", "--output", tmp_path / "out", "--data_dir"]
     assert "place ml-1m.zip (from https://" in run(*words, tmp_path).refused(1)
     assert f"{tmp_path / 'gone'}: no such folder" in run(*words, tmp_path / "gone").refused(2)
@@ -129,9 +129,7 @@ def test_a_place_without_the_release_says_what_to_put_there(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("taken", ["a file", "a foreign folder"])
-def test_an_output_that_is_something_else_is_left_alone(
-    tmp_path: Path, release: Path, taken: str
-) -> None:
+def test_foreign_output_folder_is_left_alone(tmp_path: Path, release: Path, taken: str) -> None:
     output = tmp_path / "taken"
     if taken == "a file":
         output.write_text("mine")
@@ -143,7 +141,7 @@ def test_an_output_that_is_something_else_is_left_alone(
     assert (output if taken == "a file" else output / "mine.txt").read_text() == "mine"
 
 
-def test_other_data_does_not_replace_a_prepared_folder_unasked(
+def test_prepared_folder_of_other_data_needs_overwrite(
     tmp_path: Path, copy, world_folder: Path, release: Path
 ) -> None:
     folder = copy(world_folder)
@@ -153,7 +151,7 @@ def test_other_data_does_not_replace_a_prepared_folder_unasked(
     assert "16 users" in run(*words, "--overwrite").succeeded()
 
 
-def test_a_user_with_one_event_trains_and_is_not_asked(tmp_path: Path) -> None:
+def test_user_with_one_event_trains_and_is_not_evaluated(tmp_path: Path) -> None:
     rows = [f"{user},{user + place},3,{place}\n" for user in range(1, 7) for place in range(4)]
     prepared, folder = tmp_path / "prepared", tmp_path / "model"
     schema = schema_of(tmp_path, HEADER + "".join(rows) + "7,50,3,9\n")
@@ -166,7 +164,7 @@ def test_a_user_with_one_event_trains_and_is_not_asked(tmp_path: Path) -> None:
     assert len(listed["items"]) == 9
 
 
-def test_where_nobody_can_be_asked_nothing_is_trained(tmp_path: Path) -> None:
+def test_training_is_refused_without_validation_users(tmp_path: Path) -> None:
     prepared = tmp_path / "prepared"
     run(
         "prepare",
@@ -207,7 +205,9 @@ def damaged_data(folder: Path, how: str) -> Path:
 DATA = {
     "missing": "the prepared folder does not exist; make it with 'bert4rec prepare",
     "unfinished": "the prepared folder is not complete; make it with 'bert4rec prepare",
-    "of another format": "format version 99 of the prepared folder is not the one this version reads (1)",
+    "of another format": (
+        "format version 99 of the prepared folder is not the one this version reads (1)"
+    ),
     "with a truncated manifest": "manifest.json: cannot be read",
     "with an empty manifest": "manifest.json: is damaged",
     "with a truncated array": "event_item.npy: cannot be read",
@@ -217,7 +217,7 @@ DATA = {
 
 
 @pytest.mark.parametrize(("how", "said"), DATA.items(), ids=DATA)
-def test_a_prepared_folder_that_is_not_whole(
+def test_incomplete_prepared_folder_is_refused(
     tmp_path: Path, copy, world_folder: Path, model: Path, how: str, said: str
 ) -> None:
     folder = damaged_data(copy(world_folder), how)
@@ -259,7 +259,7 @@ MODELS = [
 
 
 @pytest.mark.parametrize("how", MODELS)
-def test_a_model_folder_that_is_not_whole(copy, model: Path, other_model: Path, how: str) -> None:
+def test_incomplete_model_folder_is_refused(copy, model: Path, other_model: Path, how: str) -> None:
     folder = damaged_model(copy(model), how, other_model)
     for words in (["recommend", "--user_id", "1"], ["evaluate"]):
         line = run(*words, "--model", folder).refused(1)
@@ -269,18 +269,16 @@ def test_a_model_folder_that_is_not_whole(copy, model: Path, other_model: Path, 
 
 
 @pytest.mark.parametrize("command", ["recommend", "explain", "profile", "evaluate"])
-def test_a_model_that_is_not_there_says_how_to_make_one(tmp_path: Path, command: str) -> None:
+def test_missing_model_says_how_to_train_one(tmp_path: Path, command: str) -> None:
     user = [] if command == "evaluate" else ["--user_id", "1"]
     said = run(command, *user, "--model", tmp_path / "gone").refused(1)
-    assert (
-        said
-        == f"{tmp_path / 'gone'}: does not exist; 'bert4rec train --output {tmp_path / 'gone'}' makes one"
-    )
+    gone = tmp_path / "gone"
+    assert said == f"{gone}: does not exist; 'bert4rec train --output {gone}' makes one"
 
 
 @pytest.mark.parametrize("user_id", ["9999", "-1", "somebody", "7.0"])
 @pytest.mark.parametrize("command", ["recommend", "explain", "profile"])
-def test_an_unknown_user(model: Path, command: str, user_id: str) -> None:
+def test_unknown_user_is_refused(model: Path, command: str, user_id: str) -> None:
     said = run(command, "--model", model, f"--user_id={user_id}", "--json").refused(1)
     assert said.startswith(
         f"unknown user_id {user_id if user_id in ('9999', '-1') else repr(user_id)}: "
@@ -289,7 +287,7 @@ def test_an_unknown_user(model: Path, command: str, user_id: str) -> None:
 
 
 @pytest.mark.parametrize("item", ["9", "x"])
-def test_an_unknown_item(model: Path, item: str) -> None:
+def test_unknown_item_is_refused(model: Path, item: str) -> None:
     shown = item if item == "9" else "'x'"
     for words in (
         ["recommend", "--item_sequence", f"101,{item},105"],
@@ -311,7 +309,9 @@ QUESTIONS = {
     "--item_sequence 101 --ratings 11": "rating 11.0 is not on the scale 1, 2, 3, 4, 5",
     "--item_sequence 101 --timestamps -5": "-5 is no time",
     "--item_sequence 101 --timestamps 1e15": "is no time",
-    "--item_sequence 101,105 --timestamps 9,3": "timestamps must not fall, oldest first: 3 comes after 9",
+    "--item_sequence 101,105 --timestamps 9,3": (
+        "timestamps must not fall, oldest first: 3 comes after 9"
+    ),
     "--user_id 1 --timestamps 3": "timestamps and ratings go with an item_sequence",
     "--user_id 1 --request_time nan": "--request_time: 'nan' is not a number",
     "--user_id 1 --user_features gendre=F": "unknown user feature 'gendre'; known are gender",
@@ -320,13 +320,13 @@ QUESTIONS = {
 
 
 @pytest.mark.parametrize(("words", "said"), QUESTIONS.items(), ids=QUESTIONS)
-def test_a_question_that_cannot_be_meant(model: Path, words: str, said: str) -> None:
+def test_contradictory_request_is_refused(model: Path, words: str, said: str) -> None:
     done = run("recommend", "--model", model, "--json", *words.split())
     assert said in done.refused(2)
     assert done.out == ""
 
 
-def test_a_model_is_evaluated_on_its_own_data_only(model: Path, other_world: Path) -> None:
+def test_model_is_evaluated_on_its_own_data_only(model: Path, other_world: Path) -> None:
     said = run("evaluate", "--model", model, "--data", other_world).refused(1)
     assert said.startswith(f"{other_world}: has checksum ")
     assert f"{model} was trained on " in said
@@ -342,7 +342,7 @@ def test_reports_on_different_data_are_not_compared(reports: Path, tmp_path: Pat
     assert "0123456789abcdef" in said
 
 
-def test_what_is_no_report_is_not_compared(reports: Path, tmp_path: Path) -> None:
+def test_compare_refuses_a_file_that_is_no_report(reports: Path, tmp_path: Path) -> None:
     for name in ("comparison.png", "report.md"):
         said = run("compare", reports / "popularity.json", reports / name).refused(1)
         assert said.startswith(f"{reports / name}: not a report of 'bert4rec evaluate --output'")
@@ -351,7 +351,7 @@ def test_what_is_no_report_is_not_compared(reports: Path, tmp_path: Path) -> Non
     ).refused(1)
 
 
-def test_a_folder_of_reports_is_known_and_what_to_name_in_it_is_said(reports: Path) -> None:
+def test_compare_names_the_reports_of_a_folder(reports: Path) -> None:
     said = run("compare", reports, reports / "popularity.json").refused(2)
     assert said.startswith(f"{reports}: a folder of several reports; name one of them: ")
     assert {"model_request_time_on.json", "popularity.json"} < set(
@@ -360,7 +360,7 @@ def test_a_folder_of_reports_is_known_and_what_to_name_in_it_is_said(reports: Pa
 
 
 @pytest.mark.parametrize("command", ["prepare", "train", "evaluate"])
-def test_an_output_below_a_file_cannot_be_written(
+def test_output_below_a_file_is_refused(
     tmp_path: Path, release: Path, world_folder: Path, model: Path, command: str
 ) -> None:
     (tmp_path / "file").write_text("mine")
@@ -381,7 +381,7 @@ def test_training_does_not_write_into_a_foreign_folder(world_folder: Path, tmp_p
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
-def test_other_settings_do_not_replace_a_model_unasked(world_folder: Path, model: Path) -> None:
+def test_model_of_other_settings_needs_overwrite(world_folder: Path, model: Path) -> None:
     said = run("train", "--data", world_folder, "--output", model, *settings(num_layers=2)).refused(
         2
     )
@@ -390,7 +390,7 @@ def test_other_settings_do_not_replace_a_model_unasked(world_folder: Path, model
     )
 
 
-def test_other_data_does_not_replace_a_model_unasked(other_world: Path, model: Path) -> None:
+def test_model_of_other_data_needs_overwrite(other_world: Path, model: Path) -> None:
     said = run("train", "--data", other_world, "--output", model, *settings()).refused(2)
     assert said.startswith(f"{model}: was trained on another dataset")
 
@@ -403,7 +403,7 @@ def test_other_data_does_not_replace_a_model_unasked(other_world: Path, model: P
     ],
     ids=["scoring", "device"],
 )
-def test_a_setting_that_is_refused_late_does_not_stand_in_the_way_of_the_right_one(
+def test_output_of_a_refused_run_can_be_used_again(
     world_folder: Path, tmp_path: Path, setting: dict[str, object], said: str
 ) -> None:
     words = ["train", "--data", world_folder, "--output", tmp_path / "out"]

@@ -1,4 +1,4 @@
-"""Machines that lack something which training does without."""
+"""Training on machines without optional libraries or system calls."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ from bert4rec.data.dataset import PreparedDataset
 from bert4rec.training.train import train
 
 train(PreparedDataset.open(data), RunConfig.from_dict(settings), output)
-present = [name for name in ("rich", "polars", "jsonargparse", "matplotlib", "resource") if sys.modules.get(name)]
+watched = ("rich", "polars", "jsonargparse", "matplotlib", "resource")
+present = [name for name in watched if sys.modules.get(name)]
 print("used", *present)
 """
 
@@ -35,7 +36,7 @@ LIBRARIES = ("rich", "polars", "_polars_runtime", "jsonargparse", "matplotlib", 
 
 
 def packages_without(folder: Path, absent: tuple[str, ...]) -> Path:
-    """A folder of installed packages, as links; those that are absent are not found by any means."""
+    """Folder of links to the installed packages, without the absent ones."""
     folder.mkdir()
     for entry in (path for packages in site.getsitepackages() for path in Path(packages).iterdir()):
         if not entry.name.startswith(absent):
@@ -44,7 +45,7 @@ def packages_without(folder: Path, absent: tuple[str, ...]) -> Path:
 
 
 def trained(tmp_path: Path, data: Path, packages: list[str], lacks: dict[str, list[str]]) -> str:
-    """What a run prints in a process that sees these packages alone."""
+    """Output of a run in a process that sees only these packages."""
     given = [
         [str(ROOT / "src"), *packages],
         str(data),
@@ -59,7 +60,7 @@ def trained(tmp_path: Path, data: Path, packages: list[str], lacks: dict[str, li
 
 
 @pytest.mark.slow
-def test_training_needs_no_library_for_tables_flags_colours_or_pictures(
+def test_training_needs_no_library_for_tables_flags_or_pictures(
     world_folder: Path, tmp_path: Path
 ) -> None:
     packages = [str(packages_without(tmp_path / "packages", LIBRARIES))]

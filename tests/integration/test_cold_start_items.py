@@ -1,4 +1,4 @@
-"""Items that never trained, in a world where an item's genre, year and price tell where it stands in its circle."""
+"""Cold-start items, in a world where genre, year and price give an item's place in its cycle."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def interval(answered: dict[str, Any], row: str, column: str) -> list[float]:
     return [found["low"], found["high"]]
 
 
-def test_cold_items_are_ranked_above_chance_among_themselves_and_in_the_catalogue(
+def test_cold_start_items_rank_above_chance_among_themselves_and_in_the_catalogue(
     answered: dict[str, Any],
 ) -> None:
     for column in (COLD_AMONG_COLD, COLD_AMONG_ALL):
@@ -105,9 +105,7 @@ def test_cold_items_are_ranked_above_chance_among_themselves_and_in_the_catalogu
         ), column
 
 
-def test_the_cold_items_of_the_liked_kind_are_before_the_others(
-    model: Artefact, split: Split
-) -> None:
+def test_cold_start_items_of_the_liked_group_rank_first(model: Artefact, split: Split) -> None:
     """User u likes group (u − 1) mod 4, and item i is of group i mod 4."""
     cold = np.flatnonzero(split.held_out_item_V)
     score_BV = model.scorer().score(split.test.histories(model.dataset, request_time=True)).numpy()
@@ -116,7 +114,9 @@ def test_the_cold_items_of_the_liked_kind_are_before_the_others(
     assert is_liked_B.mean() > 0.8  # by chance .25
 
 
-def test_the_table_is_written_and_shown(answered: dict[str, Any], learned: Path) -> None:
+def test_evaluate_writes_and_prints_the_cold_start_table(
+    answered: dict[str, Any], learned: Path
+) -> None:
     reports = learned.with_name("reports")
     assert (
         json.loads((reports / "cold_start_items.json").read_text()) == answered["cold_start_items"]
@@ -133,7 +133,7 @@ def test_the_table_is_written_and_shown(answered: dict[str, Any], learned: Path)
     assert max(map(len, shown.splitlines())) <= 120
 
 
-def test_nothing_is_known_of_a_new_item_but_its_metadata(model: Artefact, split: Split) -> None:
+def test_cold_start_item_is_known_by_its_metadata_only(model: Artefact, split: Split) -> None:
     network = model.network
     new = split.cold_start_items(model.dataset)
     assert set(np.flatnonzero(split.held_out_item_V)) <= set(new)
@@ -144,8 +144,8 @@ def test_nothing_is_known_of_a_new_item_but_its_metadata(model: Artefact, split:
         assert (FIRST_ITEM + np.flatnonzero(is_zero_V)).tolist() == new.tolist()
 
 
-def test_items_that_are_added_are_answered_as_the_cold_ones(model: Artefact, split: Split) -> None:
-    """The model without the rows of its cold items, to which they are added: every answer is the same."""
+def test_added_items_score_like_cold_start_items(model: Artefact, split: Split) -> None:
+    """Removing the cold-start items from the model and adding them again changes no answer."""
     cold = np.flatnonzero(split.held_out_item_V)
     grown = RecommendationEngine(without_items(model, cold)).add_items(
         [described(model.dataset, row) for row in cold]
@@ -172,7 +172,7 @@ def test_items_that_are_added_are_answered_as_the_cold_ones(model: Artefact, spl
                 )
 
 
-def test_what_is_new_is_held_back_as_much_as_the_others_must_keep(
+def test_cold_item_penalty_keeps_the_allowed_share_of_warm_metrics(
     model: Artefact, split: Split
 ) -> None:
     penalty = model.network.get_buffer(COLD_ITEM_PENALTY)
@@ -239,7 +239,7 @@ def described(dataset: PreparedDataset, row: int) -> dict[str, Any]:
     return item
 
 
-def test_a_model_that_knows_ids_alone_can_take_part(circles: Path, tmp_path: Path) -> None:
+def test_model_without_metadata_is_evaluated_too(circles: Path, tmp_path: Path) -> None:
     words = settings(**{**LEARNS, "max_epochs": 1, "item_features": False})
     run("train", "--data", circles, "--output", tmp_path / "run", *words).succeeded()
     assert (
@@ -248,7 +248,7 @@ def test_a_model_that_knows_ids_alone_can_take_part(circles: Path, tmp_path: Pat
     assert COLD_AMONG_COLD in run("evaluate", "--model", tmp_path / "run").succeeded()
 
 
-def test_a_world_of_few_items_is_refused(tmp_path: Path) -> None:
+def test_cold_start_split_needs_enough_items(tmp_path: Path) -> None:
     synthetic_dataset(num_users=20, num_items=4, events_per_user=10, folder=tmp_path / "few")
     words = [
         "train",

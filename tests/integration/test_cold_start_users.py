@@ -1,4 +1,4 @@
-"""People whom the model never saw, in a world where gender and age group hint at the group that they like."""
+"""Cold-start users, in a world where gender and age group hint at the group they like."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def of(answered: dict[str, Any], name: str, k: int) -> tuple[float, list[float]]
     return found["value"], [found["low"], found["high"]]
 
 
-def test_of_those_who_did_nothing_yet_demographics_know_something(answered: dict[str, Any]) -> None:
+def test_demographics_help_users_without_events(answered: dict[str, Any]) -> None:
     known, (low, _) = of(answered, MODEL, 0)
     assert known > of(answered, NO_DEMOGRAPHICS, 0)[0] + 0.15
     assert low > of(answered, "popularity", 0)[0]
@@ -86,11 +86,11 @@ def test_of_those_who_did_nothing_yet_demographics_know_something(answered: dict
     assert gain["p_value"] < 0.01
 
 
-def test_each_event_that_is_shown_helps(answered: dict[str, Any]) -> None:
+def test_each_visible_event_helps(answered: dict[str, Any]) -> None:
     assert of(answered, MODEL, 19)[0] > of(answered, MODEL, 0)[0] + 0.2
 
 
-def test_with_all_events_shown_it_is_the_usual_report(answered: dict[str, Any]) -> None:
+def test_all_visible_events_give_the_usual_report(answered: dict[str, Any]) -> None:
     assert (
         of(answered, MODEL, 19)[0]
         == answered["rows"]["request_time_on"]["metrics"]["hit@10"]["value"]["value"]
@@ -98,7 +98,9 @@ def test_with_all_events_shown_it_is_the_usual_report(answered: dict[str, Any]) 
     assert answered["protocol"]["split"] == "cold-start-users, fold 1"
 
 
-def test_the_curve_is_written_and_shown(answered: dict[str, Any], learned: Path) -> None:
+def test_evaluate_writes_and_prints_the_few_shot_curve(
+    answered: dict[str, Any], learned: Path
+) -> None:
     reports = learned.with_name("reports")
     assert (
         json.loads((reports / "cold_start_users.json").read_text()) == answered["cold_start_users"]
@@ -115,7 +117,7 @@ def test_the_curve_is_written_and_shown(answered: dict[str, Any], learned: Path)
     assert max(map(len, told.splitlines())) <= 120
 
 
-def test_a_cold_user_is_answered_by_the_engine_as_anybody_new_of_the_same_demographics(
+def test_engine_answers_a_cold_start_user_by_demographics(
     learned: Path,
 ) -> None:
     model = artefact.load(learned)
@@ -134,7 +136,7 @@ def test_a_cold_user_is_answered_by_the_engine_as_anybody_new_of_the_same_demogr
         assert one.expected_rating == pytest.approx(other.expected_rating, abs=1e-4)
 
 
-def test_training_chose_its_weights_on_people_it_never_saw(learned: Path) -> None:
+def test_best_epoch_is_chosen_on_cold_start_users(learned: Path) -> None:
     model = artefact.load(learned)
     split = make_split(model.dataset, model.run.split)
     assert not np.isin(split.validation.user_C, split.test.user_C).any()
@@ -171,7 +173,7 @@ def test_models_of_different_folds_are_not_mixed(
     assert "take a model of the same split" in run("train", *started).refused(2)
 
 
-def test_a_fold_that_there_is_not_is_refused(people: Path, tmp_path: Path) -> None:
+def test_unknown_fold_is_refused(people: Path, tmp_path: Path) -> None:
     words = [
         "train",
         "--data",
@@ -188,7 +190,7 @@ def test_a_fold_that_there_is_not_is_refused(people: Path, tmp_path: Path) -> No
     assert not (tmp_path / "run").exists()
 
 
-def test_a_world_of_short_histories_is_refused(tmp_path: Path) -> None:
+def test_cold_start_split_needs_long_enough_histories(tmp_path: Path) -> None:
     synthetic_dataset(num_users=20, num_items=12, events_per_user=10, folder=tmp_path / "short")
     words = [
         "train",

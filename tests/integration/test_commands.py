@@ -23,7 +23,7 @@ def answer(*words: object) -> dict[str, Any]:
     return document
 
 
-def test_a_release_becomes_a_prepared_folder(release: Path, tmp_path: Path) -> None:
+def test_prepare_turns_a_release_into_a_prepared_folder(release: Path, tmp_path: Path) -> None:
     folder = tmp_path / "prepared" / "ml-1m"
     printed = run(
         "prepare", "--dataset", "ml-1m", "--data_dir", release.parent, "--output", folder
@@ -36,7 +36,7 @@ def test_a_release_becomes_a_prepared_folder(release: Path, tmp_path: Path) -> N
     assert "already prepared" in again
 
 
-def test_a_table_of_ones_own_becomes_a_model(tmp_path: Path) -> None:
+def test_own_table_becomes_a_model(tmp_path: Path) -> None:
     rows = [f"u{user},p{(user + place) % 6},{place}\n" for user in range(8) for place in range(5)]
     (tmp_path / "clicks.csv").write_text("who,what,when\n" + "".join(rows))
     schema = tmp_path / "my.yaml"
@@ -49,7 +49,7 @@ def test_a_table_of_ones_own_becomes_a_model(tmp_path: Path) -> None:
     assert found["items"][0]["item_id"] == "p2"  # the only one that was not seen
 
 
-def test_training_prints_plain_lines_and_leaves_a_model(world_folder: Path, tmp_path: Path) -> None:
+def test_training_prints_plain_lines_and_writes_a_model(world_folder: Path, tmp_path: Path) -> None:
     folder = tmp_path / "runs" / "a"
     printed = run("train", "--data", world_folder, "--output", folder, *settings()).succeeded()
     first, second, summary, held_back, last = printed.splitlines()
@@ -67,9 +67,7 @@ def test_training_prints_plain_lines_and_leaves_a_model(world_folder: Path, tmp_
     assert "\r" not in printed
 
 
-def test_the_estimate_of_a_long_epoch_comes_before_its_line(
-    world_folder: Path, tmp_path: Path
-) -> None:
+def test_estimate_of_a_long_epoch_precedes_its_line(world_folder: Path, tmp_path: Path) -> None:
     words = [
         "--data",
         world_folder,
@@ -83,9 +81,7 @@ def test_the_estimate_of_a_long_epoch_comes_before_its_line(
     assert lines[1].startswith("epoch   1/1 ")
 
 
-def test_no_estimate_comes_after_the_line_of_a_short_epoch_that_says_it_too(
-    world_folder: Path, tmp_path: Path
-) -> None:
+def test_short_epoch_has_no_separate_estimate(world_folder: Path, tmp_path: Path) -> None:
     words = [
         "--data",
         world_folder,
@@ -97,9 +93,7 @@ def test_no_estimate_comes_after_the_line_of_a_short_epoch_that_says_it_too(
     assert [line.split()[0] for line in lines[:12]] == ["epoch"] * 12  # 2 steps each, 24 in all
 
 
-def test_the_settings_of_a_run_are_stored_with_the_flag_before_the_file_before_the_default(
-    world_folder: Path, tmp_path: Path
-) -> None:
+def test_flag_overrides_file_and_file_overrides_default(world_folder: Path, tmp_path: Path) -> None:
     file = tmp_path / "run.yaml"
     file.write_text(
         json.dumps({**TINY, "task_weights": {"rating_prediction": 0.1, "user_preference": 0.0}})
@@ -118,15 +112,15 @@ def test_the_settings_of_a_run_are_stored_with_the_flag_before_the_file_before_t
     }
 
 
-def test_a_model_that_is_there_is_not_trained_again(world_folder: Path, model: Path) -> None:
+def test_complete_model_is_not_trained_again(world_folder: Path, model: Path) -> None:
     printed = run("train", "--data", world_folder, "--output", model, *settings()).succeeded()
     assert (
-        printed
-        == f"{model}: already trained with these settings on this data; --overwrite trains it again\n"
+        printed == f"{model}: already trained with these settings on this data; "
+        "--overwrite trains it again\n"
     )
 
 
-def test_evaluate_answers_with_metrics_intervals_and_the_protocol(
+def test_evaluate_reports_metrics_intervals_and_the_protocol(
     model: Path, world_folder: Path
 ) -> None:
     found = answer("evaluate", "--model", model, "--data", world_folder)
@@ -138,15 +132,13 @@ def test_evaluate_answers_with_metrics_intervals_and_the_protocol(
     assert found["rows"]["request_time_on"]["metrics"] == found["metrics"]
 
 
-def test_evaluate_asks_the_data_of_the_model_where_none_is_named(
-    model: Path, world_folder: Path
-) -> None:
+def test_evaluate_uses_the_data_of_the_model_by_default(model: Path, world_folder: Path) -> None:
     assert answer("evaluate", "--model", model) == answer(
         "evaluate", "--model", model, "--data", world_folder
     )
 
 
-def test_baselines_stand_beside_the_model_and_their_remarks_out_of_the_way(model: Path) -> None:
+def test_baselines_are_reported_and_their_remarks_go_to_stderr(model: Path) -> None:
     done = run("evaluate", "--model", model, "--baselines", "--json")
     found = json.loads(done.out)
     assert done.err == "fitting baselines\n"
@@ -154,7 +146,7 @@ def test_baselines_stand_beside_the_model_and_their_remarks_out_of_the_way(model
     assert "global mean" in found["rating_baselines"]
 
 
-def test_the_table_of_an_evaluation_has_one_line_a_row(model: Path) -> None:
+def test_evaluation_table_has_one_line_a_row(model: Path) -> None:
     lines = [
         line.rstrip()
         for line in run("evaluate", "--model", model, "--baselines").succeeded().splitlines()
@@ -209,7 +201,7 @@ def test_evaluate_writes_reports_that_compare_reads(reports: Path) -> None:
     assert found["slices"]["short histories"]["difference"] == found["difference"]
 
 
-def test_compare_asks_a_model_as_its_report_was_made(model: Path, reports: Path) -> None:
+def test_compare_evaluates_a_model_as_its_report_was(model: Path, reports: Path) -> None:
     table = run("compare", model, reports / "model_request_time_on.json").succeeded()
     for metric in ("ndcg@10", "rating_rmse"):
         assert re.search(
@@ -223,7 +215,7 @@ def test_compare_asks_a_model_as_its_report_was_made(model: Path, reports: Path)
 @pytest.mark.parametrize(
     "who", [["--user_id", "7"], ["--item_sequence", HISTORY]], ids=["stored", "given"]
 )
-def test_recommend_answers_with_a_ranked_list(model: Path, who: list[str]) -> None:
+def test_recommend_returns_ranked_items(model: Path, who: list[str]) -> None:
     items = answer("recommend", "--model", model, *who, "--k", "3")["items"]
     assert [item["rank"] for item in items] == [1, 2, 3]
     assert items[0]["score"] >= items[1]["score"] >= items[2]["score"]
@@ -231,7 +223,7 @@ def test_recommend_answers_with_a_ranked_list(model: Path, who: list[str]) -> No
     assert 1 <= items[0]["expected_rating"] <= 5
 
 
-def test_recommend_gives_10_items_and_fewer_where_fewer_are_left(model: Path) -> None:
+def test_recommend_returns_10_items_or_all_that_are_left(model: Path) -> None:
     assert len(answer("recommend", "--model", model, "--item_sequence", HISTORY)["items"]) == 10
     assert (
         len(
@@ -243,19 +235,19 @@ def test_recommend_gives_10_items_and_fewer_where_fewer_are_left(model: Path) ->
     )
 
 
-def test_what_was_seen_is_listed_only_where_that_is_asked_for(model: Path) -> None:
+def test_seen_items_are_filtered_by_default(model: Path) -> None:
     words = ["recommend", "--model", model, "--item_sequence", HISTORY, "--k", "24"]
     seen = set(map(int, HISTORY.split(",")))
     assert not seen & {item["item_id"] for item in answer(*words)["items"]}
     assert seen < {item["item_id"] for item in answer(*words, "--filter_seen", "false")["items"]}
 
 
-def test_unknown_items_of_a_sequence_may_be_left_out(model: Path) -> None:
+def test_unknown_items_of_a_sequence_can_be_ignored(model: Path) -> None:
     words = ["recommend", "--model", model, "--ignore_unknown_items", "true", "--item_sequence"]
     assert answer(*words, f"{HISTORY},9") == answer(*words, HISTORY)
 
 
-def test_a_request_may_say_when_and_who(model: Path) -> None:
+def test_request_takes_time_and_user_features(model: Path) -> None:
     words = ["recommend", "--model", model, "--item_sequence", HISTORY]
     more = [
         "--timestamps",
@@ -270,16 +262,14 @@ def test_a_request_may_say_when_and_who(model: Path) -> None:
     assert found != answer(*words)
 
 
-def test_of_somebody_new_features_are_enough(model: Path) -> None:
+def test_user_features_suffice_for_a_cold_start_user(model: Path) -> None:
     alone = ["--user_features", "gender=F"]
     assert answer("recommend", "--model", model, *alone) == answer(
         "recommend", "--model", model, *alone, "--item_sequence", ""
     )
 
 
-def test_bench_tells_milliseconds_and_users_per_second(
-    model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_bench_reports_latency_and_throughput(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bert4rec.engine.latency.BATCH_SECONDS", 0.0)
     words = [
         "bench",
@@ -311,12 +301,14 @@ def test_bench_tells_milliseconds_and_users_per_second(
         (["--batch_sizes", "4", "0"], "batch_sizes is [4, 0]: each must be 1 or more"),
     ],
 )
-def test_bench_says_what_it_cannot_measure(model: Path, words: list[str], said: str) -> None:
+def test_bench_refuses_impossible_sizes(model: Path, words: list[str], said: str) -> None:
     assert said in run("bench", "--model", model, *words).refused(2)
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "csv", "tsv"])
-def test_recommend_writes_the_lists_of_all_users(model: Path, tmp_path: Path, suffix: str) -> None:
+def test_recommend_writes_recommendations_for_all_users(
+    model: Path, tmp_path: Path, suffix: str
+) -> None:
     output = tmp_path / f"recs.{suffix}"
     told = run(
         "recommend", "--model", model, "--users", "all", "--k", "3", "--output", output
@@ -337,7 +329,7 @@ def test_recommend_writes_the_lists_of_all_users(model: Path, tmp_path: Path, su
     assert [path.name for path in tmp_path.iterdir()] == [output.name]
 
 
-def test_recommend_asks_the_users_of_a_file(model: Path, tmp_path: Path) -> None:
+def test_recommend_reads_user_ids_from_a_file(model: Path, tmp_path: Path) -> None:
     (tmp_path / "some.txt").write_text("user_id\n9\n\n7\n")
     words = [
         "recommend",
@@ -382,7 +374,7 @@ def test_recommend_asks_the_users_of_a_file(model: Path, tmp_path: Path) -> None
     ],
     ids=lambda value: "" if isinstance(value, (int, str)) else " ".join(value),
 )
-def test_recommend_says_what_is_wrong_with_many_users(
+def test_recommend_refuses_faulty_flags_for_many_users(
     model: Path,
     tmp_path: Path,
     words: list[str],
@@ -400,14 +392,14 @@ def test_recommend_says_what_is_wrong_with_many_users(
 @pytest.mark.parametrize(
     "who", [["--user_id", "7"], ["--item_sequence", HISTORY]], ids=["stored", "given"]
 )
-def test_explain_answers_with_measured_effects(model: Path, who: list[str]) -> None:
+def test_explain_returns_measured_effects(model: Path, who: list[str]) -> None:
     found = answer("explain", "--model", model, *who, "--item_id", "120")
     assert found["item_id"] == 120
     assert found["sentence"].startswith("Item 19 (120) has rank ")
     assert {"item_id", "effect", "rank_without", "position"} <= set(found["events"][0])
 
 
-def test_explain_draws_and_estimates(model: Path, tmp_path: Path) -> None:
+def test_explain_draws_a_plot_and_computes_gradients(model: Path, tmp_path: Path) -> None:
     pictures = [tmp_path / name for name in ("effects.png", "attention.png")]
     drawn = ["--plot", pictures[0], "--attention", pictures[1]]
     found = answer("explain", "--model", model, "--user_id", "7", "--method", "gradients", *drawn)
@@ -418,7 +410,7 @@ def test_explain_draws_and_estimates(model: Path, tmp_path: Path) -> None:
     ).refused(2)
 
 
-def test_evaluate_measures_explanations(model: Path, tmp_path: Path) -> None:
+def test_evaluate_measures_faithfulness(model: Path, tmp_path: Path) -> None:
     found = answer("evaluate", "--model", model, "--explanations", "6", "--output", tmp_path)[
         "explanations"
     ]
@@ -447,7 +439,7 @@ def test_evaluate_measures_explanations(model: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "who", [["--user_id", "7"], ["--item_sequence", HISTORY]], ids=["stored", "given"]
 )
-def test_explain_without_an_item_explains_the_first_recommended_one(
+def test_explain_without_an_item_explains_the_top_recommendation(
     model: Path, who: list[str]
 ) -> None:
     first = answer("recommend", "--model", model, *who, "--k", "1")["items"][0]
@@ -456,13 +448,13 @@ def test_explain_without_an_item_explains_the_first_recommended_one(
     assert found["score"] == pytest.approx(first["score"], abs=1e-4)
 
 
-def test_explain_without_an_item_says_when_there_is_none_to_recommend(model: Path) -> None:
+def test_explain_without_an_item_refuses_an_empty_recommendation(model: Path) -> None:
     everything = ",".join(map(str, range(101, 125)))
     said = run("explain", "--model", model, "--item_sequence", everything).refused(2)
     assert said.endswith("name one with --item_id")
 
 
-def test_profile_answers_with_what_is_known_and_expected(model: Path) -> None:
+def test_profile_returns_user_features_and_predictions(model: Path) -> None:
     found = answer("profile", "--model", model, "--user_id", "7")
     assert found["user_id"] == 7
     assert {
@@ -488,9 +480,7 @@ def test_profile_answers_with_what_is_known_and_expected(model: Path) -> None:
     ],
     ids=lambda value: value[0] if value[0] in ("recommend", "explain", "profile") else "",
 )
-def test_without_json_an_answer_is_a_table_for_people(
-    model: Path, words: list[str], parts: list[str]
-) -> None:
+def test_answers_without_json_are_tables(model: Path, words: list[str], parts: list[str]) -> None:
     printed = run(*words, "--model", model).succeeded()
     assert all(part in printed for part in parts), printed
     assert max(map(len, printed.splitlines())) <= 120

@@ -1,4 +1,4 @@
-"""A disk that is full, wherever the writing is: one line, nothing that could be taken for whole, and a way to go on."""
+"""Full disks: an error of one line, no folder that looks complete, and a way to continue."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ PREPARING = {
 
 
 @pytest.mark.parametrize(("owner", "name", "full", "said"), PREPARING.values(), ids=PREPARING)
-def test_preparing_on_a_full_disk_leaves_no_trace(
+def test_preparation_on_a_full_disk_leaves_no_trace(
     tmp_path: Path,
     release: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -78,7 +78,7 @@ def test_preparing_on_a_full_disk_leaves_no_trace(
     run(*words).succeeded()
 
 
-def test_preparing_again_on_a_full_disk_keeps_what_was_there(
+def test_repeated_preparation_on_a_full_disk_keeps_the_old_folder(
     tmp_path: Path, release: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = [
@@ -117,7 +117,7 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 
 
 @pytest.mark.parametrize("files", [0, 1, 2, 3, 6, 8, 11])
-def test_training_on_a_full_disk_leaves_no_model_and_goes_on_once_there_is_room(
+def test_training_on_a_full_disk_leaves_no_model_and_resumes_later(
     tmp_path: Path, world_folder: Path, disk: Callable[[int], None], files: int
 ) -> None:
     folder = tmp_path / "model"
@@ -155,7 +155,7 @@ REPORTS = [
 
 
 @pytest.mark.parametrize("files", range(len(REPORTS)))
-def test_a_report_on_a_full_disk_is_not_left_half_written(
+def test_report_on_a_full_disk_is_not_left_half_written(
     tmp_path: Path, model: Path, disk: Callable[[int], None], files: int
 ) -> None:
     disk(files)
@@ -169,7 +169,7 @@ def limited() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 
 
-def test_a_limit_of_the_system_is_met_like_a_full_disk(tmp_path: Path, world_folder: Path) -> None:
+def test_limit_of_the_system_is_met_like_a_full_disk(tmp_path: Path, world_folder: Path) -> None:
     folder = tmp_path / "model"
     words = ["train", "--data", world_folder, "--output", folder, *settings()]
     done = finished(process(*words, preexec_fn=limited))
@@ -184,7 +184,7 @@ def test_a_limit_of_the_system_is_met_like_a_full_disk(tmp_path: Path, world_fol
 @pytest.mark.parametrize(
     "words", [["--help"], ["train", "--data", "d", "--output", "o", "--print_config"]], ids=" ".join
 )
-def test_an_output_that_takes_nothing_is_said(words: list[str]) -> None:
+def test_full_stdout_is_reported(words: list[str]) -> None:
     with Path("/dev/full").open("w") as full:
         done = finished(process(*words, stdout=full))
     assert done.refused(1) == "output: No space left on device"

@@ -1,6 +1,7 @@
-"""Did it learn? On a world whose answer is known: most items are followed by the next one of their group's circle.
+"""Learning on synthetic data with a known rule: most items are followed by the next of their cycle.
 
-The last item of each group is not in the catalogue that is trained on; later it is new, known by its features alone.
+The last item of each group is no part of the trained catalogue. Later it is a cold-start item, known
+by its features alone.
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ def model(
             learning_rate=0.01,
             max_epochs=20,
             warmup_steps=10,
-            cold_item_cost=1.0,  # what its metadata says of a new item is looked at, not how far it is held back
+            cold_item_cost=1.0,  # no penalty: the test is about metadata alone
             task_weights=TaskWeights(item_prediction=0.5, rating_prediction=1.0),
             accelerator="cpu",
         ),
@@ -110,7 +111,7 @@ def group(item: object) -> np.ndarray:
     return (np.asarray(item) - FIRST_ITEM) % GROUPS
 
 
-def test_it_reaches_what_the_rule_itself_reaches(
+def test_model_reaches_the_accuracy_of_the_rule(
     report: Report, world: PreparedDataset, split: Split
 ) -> None:
     last_C, true_C = (world.item_N[split.test.target_C - back] - FIRST_ITEM for back in (1, 0))
@@ -122,13 +123,15 @@ def test_it_reaches_what_the_rule_itself_reaches(
     assert report.metrics["hit@1"].value.value > 0.9 * ceiling
 
 
-def test_it_beats_popularity_by_far(report: Report, world: PreparedDataset, split: Split) -> None:
+def test_model_beats_popularity_by_far(
+    report: Report, world: PreparedDataset, split: Split
+) -> None:
     popular = evaluate(Popularity(world, split), world, split)
     assert report.metrics["ndcg@10"].value > 4 * popular.metrics["ndcg@10"].value
     assert report.metrics["hit@10"].low > popular.metrics["hit@10"].high
 
 
-def test_its_ratings_are_better_than_the_mean_of_all(
+def test_predicted_ratings_beat_the_global_mean(
     report: Report, world: PreparedDataset, split: Split
 ) -> None:
     mean = rating_baselines(world, split, split.test)["global mean"]
@@ -140,7 +143,7 @@ def liked_of(user_B: np.ndarray) -> np.ndarray:
 
 
 def with_new_items(model: Artefact) -> NetworkScorer:
-    """The model with the new items in its catalogue: their features are known, and nothing is to be learned."""
+    """Model with the cold-start items in its catalogue; nothing is trained."""
     grown = Bert4Rec.for_dataset(model.run.model, world_of(ITEMS), model.run.training.task_weights)
     grown.item.weight.data.zero_()
     for name, learned in model.network.state_dict().items():
@@ -149,7 +152,7 @@ def with_new_items(model: Artefact) -> NetworkScorer:
     return NetworkScorer(grown, model.run)
 
 
-def test_a_new_item_is_placed_by_what_is_known_of_it(
+def test_cold_start_item_ranks_by_its_metadata(
     model: Artefact, world: PreparedDataset, split: Split
 ) -> None:
     histories = split.test.histories(world, request_time=True)
@@ -178,7 +181,7 @@ def listed(score_BV: Tensor) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("gender", "age_group"), [(1, 1), (2, 1), (1, 2), (2, 2)])
-def test_demographics_alone_shift_the_list_to_the_liked_group(
+def test_demographics_alone_shift_recommendations_to_the_liked_group(
     model: Artefact, gender: int, age_group: int
 ) -> None:
     liked = (gender - 1) + 2 * (

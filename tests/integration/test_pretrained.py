@@ -13,7 +13,7 @@ MODEL = ROOT / "models" / "ml-1m"
 SHOWN = ("hit@10", "ndcg@10", "mrr", "rating_rmse")
 
 
-def test_it_is_small_and_holds_nothing_of_the_data() -> None:
+def test_pretrained_model_is_small_and_holds_none_of_the_data() -> None:
     files = {path.name for path in MODEL.iterdir()}
     assert files == {
         "config.json",
@@ -28,7 +28,7 @@ def test_it_is_small_and_holds_nothing_of_the_data() -> None:
 
 @pytest.mark.movielens
 @pytest.mark.slow
-def test_it_gives_its_figures_again(movielens: Path) -> None:
+def test_pretrained_model_reproduces_its_metrics(movielens: Path) -> None:
     done = run("evaluate", "--model", MODEL, "--data_dir", movielens, "--json")
     if "has checksum" in done.err:
         pytest.skip(

@@ -21,7 +21,7 @@ Steps = tuple[Path, Done, Done]
 
 @pytest.fixture(scope="module")
 def steps(tmp_path_factory: pytest.TempPathFactory) -> Steps:
-    """A folder in which the two documented commands have run with the data at hand, and what each said."""
+    """Folder in which both documented commands have run, and the output of each."""
     folder = tmp_path_factory.mktemp("documented")
     place = {
         "cwd": folder,
@@ -37,7 +37,7 @@ def steps(tmp_path_factory: pytest.TempPathFactory) -> Steps:
     return folder, trained, asked
 
 
-def test_the_documented_training_leaves_the_documented_files(steps: Steps) -> None:
+def test_documented_training_writes_the_documented_files(steps: Steps) -> None:
     folder, trained, _ = steps
     assert (
         trained.succeeded().splitlines()[-1]
@@ -53,7 +53,7 @@ def test_the_documented_training_leaves_the_documented_files(steps: Steps) -> No
     assert (stored["batch_size"], stored["learning_rate"], stored["max_epochs"]) == (128, 5e-4, 50)
 
 
-def test_the_documented_question_is_answered(steps: Steps) -> None:
+def test_documented_inference_prints_recommendations(steps: Steps) -> None:
     _, _, asked = steps
     title, columns, *rows = asked.succeeded().splitlines()
     assert title == "recommended to user 123"
@@ -78,7 +78,7 @@ def asked(folder: Path, *words: str) -> dict[str, Any]:
     return found
 
 
-def test_the_pair_answers_as_the_folder_does(steps: Steps) -> None:
+def test_pair_of_files_recommends_as_the_folder(steps: Steps) -> None:
     folder = steps[0]
     by_folder = run(
         "recommend", "--model", folder / "checkpoints", "--user_id", "123", "--json"
@@ -86,7 +86,7 @@ def test_the_pair_answers_as_the_folder_does(steps: Steps) -> None:
     assert asked(folder, "--user_id", "123") == json.loads(by_folder)
 
 
-def test_inference_explains_and_profiles_where_it_is_asked_to(steps: Steps) -> None:
+def test_inference_explains_and_profiles(steps: Steps) -> None:
     folder = steps[0]
     assert asked(folder, "--user_id", "123", "--item_id", "3")["item_id"] == 3
     first = asked(folder, "--user_id", "123", "--k", "1")["items"][0]["item_id"]
@@ -108,7 +108,7 @@ def test_files_of_two_runs_are_refused_with_both_paths(steps: Steps, tmp_path: P
     assert f"{model} and {other} do not belong together" in said
 
 
-def test_trainer_takes_prepared_data_and_says_where_it_left_the_pair(
+def test_trainer_takes_prepared_data_and_prints_the_paths_of_the_pair(
     world_folder: Path, tmp_path: Path
 ) -> None:
     words = [

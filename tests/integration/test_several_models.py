@@ -25,7 +25,7 @@ def second(world_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 # An ensemble
 
 
-def test_several_models_are_evaluated_as_one(model: Path, second: Path) -> None:
+def test_several_models_are_evaluated_as_an_ensemble(model: Path, second: Path) -> None:
     found = json.loads(run("evaluate", "--model", model, second, "--json").succeeded())
     alone = json.loads(run("evaluate", "--model", model, "--json").succeeded())
     assert found.keys() == alone.keys()
@@ -35,7 +35,7 @@ def test_several_models_are_evaluated_as_one(model: Path, second: Path) -> None:
     assert {row["name"] for row in found["rows"].values()} == {"model + second"}
 
 
-def test_an_ensembles_report_is_compared_with_a_model(
+def test_ensemble_report_is_compared_with_a_model(
     model: Path, second: Path, tmp_path: Path
 ) -> None:
     run("evaluate", "--model", model, second, "--output", tmp_path / "both").succeeded()
@@ -44,7 +44,7 @@ def test_an_ensembles_report_is_compared_with_a_model(
     assert (found["first"], found["second"]) == ("model + second", "model")
 
 
-def test_models_that_are_not_of_one_data_and_split_are_no_ensemble(
+def test_ensemble_needs_models_of_one_dataset_and_split(
     model: Path, other_model: Path, world_folder: Path, tmp_path: Path
 ) -> None:
     said = run("evaluate", "--model", model, other_model).refused(1)
@@ -60,7 +60,7 @@ def test_models_that_are_not_of_one_data_and_split_are_no_ensemble(
 # Distillation
 
 
-def test_a_student_stands_beside_its_teachers(
+def test_distill_reports_the_student_beside_its_teachers(
     model: Path, second: Path, world_folder: Path, tmp_path: Path
 ) -> None:
     student = tmp_path / "student"
@@ -91,7 +91,7 @@ def test_a_student_stands_beside_its_teachers(
     assert rows[5][2] == f"{compared['difference']['ndcg@10']:.4f}"
 
 
-def test_teachers_other_model_are_refused_before_training(
+def test_incompatible_teachers_are_refused_before_training(
     model: Path, other_model: Path, world_folder: Path, other_world: Path, tmp_path: Path
 ) -> None:
     words = ["--output", tmp_path / "student", *settings()]
@@ -118,7 +118,7 @@ def asked(world_folder: Path, tmp_path: Path) -> list[Any]:
     return ["tune", "--data", world_folder, *files, "--output", tmp_path / "search"]
 
 
-def test_a_search_ends_with_a_table_and_settings_that_train_reads(
+def test_search_ends_with_a_table_and_settings_that_train_reads(
     asked: list[Any], world_folder: Path, tmp_path: Path
 ) -> None:
     printed = run(*asked, "--trials", 2).succeeded()
@@ -146,7 +146,7 @@ def test_a_search_ends_with_a_table_and_settings_that_train_reads(
     assert again.strip().splitlines() == table  # nothing is trained again
 
 
-def test_a_search_without_a_trial_that_completes_says_why(asked: list[Any], tmp_path: Path) -> None:
+def test_search_without_a_complete_trial_says_why(asked: list[Any], tmp_path: Path) -> None:
     (tmp_path / "space.yaml").write_text("num_heads: [3]\n")
     done = run(*asked, "--trials", 1)
     assert done.refused(1).startswith(
@@ -156,7 +156,7 @@ def test_a_search_without_a_trial_that_completes_says_why(asked: list[Any], tmp_
     assert not (tmp_path / "search" / "best.yaml").exists()
 
 
-def test_a_search_needs_optuna_and_a_space(
+def test_search_needs_optuna_and_a_space(
     asked: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "space.yaml").write_text("hiden_size: [8]\n")

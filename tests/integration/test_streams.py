@@ -14,7 +14,7 @@ import pytest
 from command_line import environment, finished, process, run, settings
 
 
-def test_ctrl_c_ends_training_with_130_and_resume_goes_on(
+def test_interrupted_training_exits_with_130_and_resumes(
     world_folder: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "model"
@@ -41,7 +41,7 @@ def test_ctrl_c_ends_training_with_130_and_resume_goes_on(
     assert json.loads((folder / "training.json").read_text())["epochs"] == 20
 
 
-def test_a_damaged_checkpoint_is_named_when_training_should_go_on(
+def test_damaged_checkpoint_is_named_on_resume(
     world_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "model"
@@ -63,13 +63,15 @@ def interrupted(*_: object, **__: object) -> None:
     raise KeyboardInterrupt
 
 
-def test_ctrl_c_between_two_works_is_one_line(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupt_between_two_steps_is_one_line(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("bert4rec.evaluation.evaluate.evaluate", interrupted)
     assert run("evaluate", "--model", model).refused(130) == "interrupted"
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
-def test_a_console_of_few_letters_shows_the_others_as_question_marks(
+def test_characters_outside_the_console_encoding_become_question_marks(
     model: Path, encoding: str
 ) -> None:
     env = {**environment(), "PYTHONIOENCODING": encoding}
@@ -79,7 +81,7 @@ def test_a_console_of_few_letters_shows_the_others_as_question_marks(
     assert re.search(rf"0\.\d{{4}} {re.escape(sign)}0\.\d{{4}}", table)
 
 
-def test_a_reader_that_has_enough_is_no_error(model: Path) -> None:
+def test_closed_pipe_is_no_error(model: Path) -> None:
     for json_or_table in (["--json"], []):
         reading, writing = os.pipe()
         os.close(reading)
@@ -92,7 +94,7 @@ def test_a_reader_that_has_enough_is_no_error(model: Path) -> None:
         done.succeeded()
 
 
-def test_training_goes_on_when_nobody_reads_its_lines_any_more(
+def test_training_continues_after_its_reader_closes_the_pipe(
     world_folder: Path, tmp_path: Path
 ) -> None:
     running = process("train", "--data", world_folder, "--output", tmp_path / "model", *settings())
@@ -120,7 +122,7 @@ def on_a_terminal(*words: object) -> tuple[int, str]:
     return running.wait(timeout=120), b"".join(pieces).decode()
 
 
-def test_training_on_a_terminal_shows_a_bar_that_counts_as_the_lines_do(
+def test_training_on_a_terminal_shows_a_bar_that_agrees_with_the_lines(
     world_folder: Path, tmp_path: Path
 ) -> None:
     code, seen = on_a_terminal(

@@ -61,7 +61,7 @@ def values_of(item: int) -> dict[str, Any]:
 
 
 @given(conditions)
-def test_a_condition_is_true_of_the_items_of_which_python_says_so(condition: str) -> None:
+def test_condition_matches_the_items_of_the_python_oracle(condition: str) -> None:
     expected = [item for item in range(len(YEARS)) if eval(condition, {}, values_of(item))]
     found = np.flatnonzero(items_where(condition, DATASET)) - FIRST_ITEM
     assert found.tolist() == expected
@@ -74,7 +74,7 @@ def test_pad_and_mask_meet_no_condition(condition: str) -> None:
 
 
 @given(conditions)
-def test_a_condition_and_its_opposite_share_all_items(condition: str) -> None:
+def test_condition_and_its_negation_partition_the_items(condition: str) -> None:
     meets_V = items_where(condition, DATASET)
     opposite_V = items_where(f"not ({condition})", DATASET)
     assert (meets_V ^ opposite_V)[FIRST_ITEM:].all()

@@ -27,7 +27,7 @@ histories = st.lists(st.lists(st.integers(0, 9), max_size=12), min_size=1, max_s
 
 @given(lengths, st.sampled_from([1, 30, 10**6]))
 @quick
-def test_every_token_has_one_slot_and_comes_back_from_it(lengths: list[int], scores: int) -> None:
+def test_unpacking_inverts_packing(lengths: list[int], scores: int) -> None:
     sequences = packed(*lengths)
     rectangles = padded_rectangles(sequences, replace(CPU_LIMITS, max_scores=scores))
     x_TD = torch.arange(1.0, sum(lengths) + 1)[:, None].repeat(1, 3)
@@ -50,7 +50,7 @@ def test_every_token_has_one_slot_and_comes_back_from_it(lengths: list[int], sco
 
 @given(lengths, st.integers(10, 300))
 @quick
-def test_a_rectangle_holds_no_more_scores_than_allowed_unless_for_one_sequence(
+def test_rectangle_stays_below_the_score_limit_except_for_one_sequence(
     lengths: list[int], most: int
 ) -> None:
     rectangles = padded_rectangles(packed(*lengths), replace(CPU_LIMITS, max_scores=most))
@@ -87,7 +87,7 @@ def test_packed_sequences_hold_the_last_events_of_every_history(
 
 @given(histories, st.integers(0, 14))
 @quick
-def test_cutting_to_more_events_than_there_are_changes_nothing_and_cutting_twice_is_cutting_once(
+def test_cutting_is_idempotent_and_longer_limits_change_nothing(
     given_histories: list, count: int
 ) -> None:
     dataset = dataset_of(*given_histories, num_items=10)
@@ -106,7 +106,7 @@ def test_cutting_to_more_events_than_there_are_changes_nothing_and_cutting_twice
     st.integers(0, 3),
 )
 @quick
-def test_windows_are_whole_stretches_of_training_events_and_sliding_ones_cover_all(
+def test_windows_are_contiguous_training_events_and_sliding_windows_cover_all(
     lengths: list[int], seq_length: int, stride: int, kind: str, epoch: int
 ) -> None:
     dataset = dataset_of(*(list(range(length)) for length in [*lengths, 3]))
@@ -135,7 +135,7 @@ def test_windows_are_whole_stretches_of_training_events_and_sliding_ones_cover_a
 
 @given(st.integers(2, 40), st.integers(1, 9), st.integers(1, 9))
 @quick
-def test_every_event_but_a_users_first_is_asked_for_after_an_event_it_follows(
+def test_every_event_but_the_first_is_a_target_after_its_predecessor(
     length: int, seq_length: int, stride: int
 ) -> None:
     dataset = dataset_of(list(range(length + 2)))

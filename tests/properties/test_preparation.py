@@ -79,7 +79,7 @@ def test_raw_ids_come_back_as_they_were_given(
 
 
 def _as_read(raw: list[int | str]) -> list[int | str]:
-    """A text file does not say whether 5 was a number: a column of plain whole numbers is one of integers."""
+    """Expected id from a text file, where a column of plain integers is read as integers."""
     plain = all(
         str(value).lstrip("-").isdecimal() and str(_int(value)) == str(value) for value in raw
     )
@@ -106,9 +106,7 @@ def test_histories_are_the_rows_sorted_by_time_with_ties_in_file_order(rows: lis
 
 @quick
 @given(events, st.randoms(use_true_random=False))
-def test_mixing_users_rows_changes_nothing_while_each_keeps_its_order(
-    rows: list[Row], random
-) -> None:
+def test_interleaving_users_changes_nothing(rows: list[Row], random) -> None:
     rows = list(dict.fromkeys(rows))
     waiting: dict[object, list[Row]] = defaultdict(list)
     for row in rows:
@@ -121,7 +119,7 @@ def test_mixing_users_rows_changes_nothing_while_each_keeps_its_order(
 
 @quick
 @given(events)
-def test_shuffled_ties_change_the_order_within_a_user_and_a_time_and_nothing_else(
+def test_shuffled_ties_change_only_the_order_within_a_user_and_time(
     rows: list[Row],
 ) -> None:
     filed, shuffled = prepare(rows), prepare(rows, ties="shuffled")

@@ -29,9 +29,7 @@ def test_top_k_sorts_by_score_and_then_by_row(table: list[list[float]], k: int) 
 
 
 @given(tables, st.data())
-def test_a_rank_counts_every_item_that_scores_as_much(
-    table: list[list[float]], data: st.DataObject
-) -> None:
+def test_rank_counts_ties_against_the_item(table: list[list[float]], data: st.DataObject) -> None:
     targets = [data.draw(st.integers(0, len(row) - 1)) for row in table]
     expected = [
         sum(score >= row[target] for score in row)
@@ -41,7 +39,7 @@ def test_a_rank_counts_every_item_that_scores_as_much(
 
 
 @given(tables)
-def test_the_rank_in_a_list_is_that_of_top_k(table: list[list[float]]) -> None:
+def test_rank_agrees_with_top_k(table: list[list[float]]) -> None:
     score_BV = torch.tensor(table)
     item_BK, _ = top_k(score_BV, score_BV.shape[1])
     ranks = list(range(1, score_BV.shape[1] + 1))

@@ -70,7 +70,7 @@ def users_of(ranking: Ranking) -> range:
 
 
 @given(score_tables, sizes)
-def test_a_list_without_rules_is_in_the_order_of_scores(score_BV: Tensor, k: int) -> None:
+def test_recommendations_without_rules_are_ordered_by_score(score_BV: Tensor, k: int) -> None:
     ranking = rank_items(score_BV, k)
     for user in users_of(ranking):
         scores = score_BV[user].tolist()
@@ -79,7 +79,7 @@ def test_a_list_without_rules_is_in_the_order_of_scores(score_BV: Tensor, k: int
 
 
 @given(score_tables, sizes)
-def test_rules_that_ask_for_nothing_change_nothing(score_BV: Tensor, k: int) -> None:
+def test_empty_rules_change_nothing(score_BV: Tensor, k: int) -> None:
     plain, ruled = rank_items(score_BV, k), rank_items(score_BV, k, resolved())
     for user in users_of(plain):
         assert ruled.items(user) == plain.items(user)
@@ -87,7 +87,7 @@ def test_rules_that_ask_for_nothing_change_nothing(score_BV: Tensor, k: int) -> 
 
 
 @given(score_tables, sizes, filters, boosts)
-def test_filters_hold_and_lists_are_as_long_as_they_can_be(
+def test_filters_hold_and_recommendations_are_as_long_as_possible(
     score_BV: Tensor, k: int, given_filters: dict[str, Any], given_boosts: dict[str, float]
 ) -> None:
     allowed = allowed_by(given_filters)
@@ -102,7 +102,7 @@ def test_filters_hold_and_lists_are_as_long_as_they_can_be(
 
 @whatever_the_load
 @given(score_tables, sizes, filters, boosts, caps, diversities)
-def test_lists_end_with_padding_and_scores_are_those_without_boosts(
+def test_recommendations_end_with_padding_and_scores_ignore_boosts(
     score_BV: Tensor,
     k: int,
     given_filters: dict[str, Any],
@@ -125,7 +125,7 @@ def test_lists_end_with_padding_and_scores_are_those_without_boosts(
 
 
 @given(score_tables, sizes, caps, diversities)
-def test_no_value_comes_more_often_than_its_cap_and_no_list_is_short_without_need(
+def test_caps_hold_and_shorten_recommendations_only_where_needed(
     score_BV: Tensor, k: int, given_caps: dict[str, int], diversity: float
 ) -> None:
     ranking = rank_items(score_BV, k, resolved(at_most=given_caps, diversity=diversity))
@@ -155,7 +155,7 @@ def counted(name: str, items: list[int]) -> Counter[int]:
 
 @whatever_the_load
 @given(score_tables, sizes, filters, boosts, caps, diversities)
-def test_moves_lead_from_the_rank_without_rules_to_the_rank_in_the_list(
+def test_moves_add_up_from_the_rank_without_rules_to_the_final_rank(
     score_BV: Tensor,
     k: int,
     given_filters: dict[str, Any],
@@ -179,7 +179,7 @@ def test_moves_lead_from_the_rank_without_rules_to_the_rank_in_the_list(
 
 @whatever_the_load
 @given(score_tables, sizes, filters, boosts, caps, diversities)
-def test_a_user_gets_the_list_that_the_user_gets_alone(
+def test_recommendations_do_not_depend_on_the_batch(
     score_BV: Tensor,
     k: int,
     given_filters: dict[str, Any],

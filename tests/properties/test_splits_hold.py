@@ -44,7 +44,9 @@ def split_of(dataset: PreparedDataset, rule: str) -> Split:
 
 @given(users, rules)
 @quick
-def test_no_target_trains_and_every_case_sees_the_whole_past(histories: list, rule: str) -> None:
+def test_no_target_trains_and_every_case_has_its_complete_history(
+    histories: list, rule: str
+) -> None:
     dataset = world(histories)
     split = split_of(dataset, rule)
     trained = set(training_events(dataset, split).tolist())
@@ -64,7 +66,7 @@ def test_no_target_trains_and_every_case_sees_the_whole_past(histories: list, ru
 
 @given(lengths, st.integers(0, 4))
 @quick
-def test_cold_users_train_nothing_and_everybody_is_asked_in_one_fold(
+def test_cold_start_users_never_train_and_each_user_is_held_out_once(
     lengths: list, fold: int
 ) -> None:
     dataset = world([[(place % 7, place) for place in range(length)] for length in lengths])
@@ -97,7 +99,7 @@ def test_cold_users_train_nothing_and_everybody_is_asked_in_one_fold(
 
 @given(st.lists(st.permutations(range(7)), min_size=5, max_size=8), st.integers(0, 4))
 @quick
-def test_of_cold_items_nothing_trains_and_every_item_is_cold_in_one_fold(
+def test_cold_start_items_never_train_and_each_item_is_held_out_once(
     histories: list, fold: int
 ) -> None:
     dataset = world(
@@ -120,7 +122,7 @@ def test_of_cold_items_nothing_trains_and_every_item_is_cold_in_one_fold(
 
 @given(users)
 @quick
-def test_by_date_everything_that_trains_is_older_than_everything_asked(histories: list) -> None:
+def test_global_time_split_trains_only_on_older_events(histories: list) -> None:
     dataset = world(histories)
     split = split_of(dataset, "global-time")
     newest = max(dataset.time_N[training_events(dataset, split)].tolist(), default=-1)
@@ -132,7 +134,7 @@ def test_by_date_everything_that_trains_is_older_than_everything_asked(histories
 
 @given(users, rules, st.data())
 @quick
-def test_the_checksum_changes_with_the_events_and_only_with_them(
+def test_checksum_changes_with_the_events_and_only_with_them(
     histories: list, rule: str, data: st.DataObject
 ) -> None:
     split = split_of(world(histories), rule)

@@ -1,4 +1,4 @@
-"""The scripts of benchmarks/, which import one another by their bare names."""
+"""Scripts of benchmarks/, which import one another by their bare names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
 
 @pytest.fixture(scope="module")
 def benchmark_script() -> Iterator[Callable[[str], ModuleType]]:
-    """Imports one of them. What a benchmark says of threads holds for it alone: sums depend on their number."""
+    """Import of a script. The number of threads is restored: sums depend on it."""
     threads = torch.get_num_threads()
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(BENCHMARKS))

@@ -1,4 +1,4 @@
-"""What the ablations train and how they pair it. What they find is asserted nowhere."""
+"""Training and pairing of the ablations; their findings are not asserted."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ SMALL = {
 }
 
 
-def test_the_small_preset_is_taken_apart_into_all_that_it_has(
+def test_small_preset_has_the_expected_elements(
     benchmarks: SimpleNamespace, world: PreparedDataset
 ) -> None:
     found = elements(benchmarks, Path("small"), world)
@@ -113,7 +113,7 @@ def test_the_small_preset_is_taken_apart_into_all_that_it_has(
         assert found[name].row == row
 
 
-def test_what_a_preset_does_not_have_is_said(
+def test_elements_missing_from_a_preset_say_so(
     benchmarks: SimpleNamespace, world: PreparedDataset
 ) -> None:
     found = elements(benchmarks, Path("bert4rec"), world)
@@ -132,7 +132,7 @@ def test_what_a_preset_does_not_have_is_said(
     assert found["next_item"].row == "with next items"
 
 
-def test_a_task_is_taken_out_where_another_recommends(
+def test_item_task_is_removed_where_another_recommends(
     benchmarks: SimpleNamespace, world: PreparedDataset
 ) -> None:
     found = elements(benchmarks, Path("documented"), world)
@@ -144,7 +144,7 @@ def test_a_task_is_taken_out_where_another_recommends(
     )
 
 
-def test_a_moving_average_is_taken_out_of_a_preset_that_has_one(
+def test_averaged_weights_are_removed_from_a_preset_that_has_them(
     benchmarks: SimpleNamespace, world: PreparedDataset, tmp_path: Path
 ) -> None:
     averaged = tmp_path / "averaged.yaml"
@@ -153,7 +153,7 @@ def test_a_moving_average_is_taken_out_of_a_preset_that_has_one(
     assert (found.row, found.changes) == ("without averaged weights", {"ema_decay": 0.0})
 
 
-def test_what_the_data_does_not_have_is_said(benchmarks: SimpleNamespace) -> None:
+def test_elements_missing_from_the_data_say_so(benchmarks: SimpleNamespace) -> None:
     found = elements(benchmarks, Path("small"), dataset_of([0, 1, 2]))
     for name, what in (
         ("item_metadata", "item features"),
@@ -166,7 +166,7 @@ def test_what_the_data_does_not_have_is_said(benchmarks: SimpleNamespace) -> Non
         assert found[name].missing == f"the data has no {what}", name
 
 
-def test_a_name_that_is_no_element_is_refused_with_all_that_are(
+def test_unknown_element_is_refused_with_the_known_ones(
     benchmarks: SimpleNamespace, world: PreparedDataset
 ) -> None:
     known = list(elements(benchmarks, Path("small"), world).values())
@@ -208,7 +208,7 @@ def test_users_are_paired_after_their_mean_over_seeds(benchmarks: SimpleNamespac
     assert "rating_rmse" not in found["all users"]
 
 
-def test_seeds_need_not_be_as_many_on_both_sides(benchmarks: SimpleNamespace) -> None:
+def test_both_sides_may_have_different_numbers_of_seeds(benchmarks: SimpleNamespace) -> None:
     parts = {"all users": np.ones(1, dtype=bool)}
     changed = {1: run_of(benchmarks, [1], [4.0]), 2: run_of(benchmarks, [50], [0.0])}
     found = benchmarks.ablations.differences(changed, {1: run_of(benchmarks, [50], [1.0])}, parts)
@@ -218,7 +218,7 @@ def test_seeds_need_not_be_as_many_on_both_sides(benchmarks: SimpleNamespace) ->
     )
 
 
-def test_a_model_that_never_reads_the_time_is_paired_with_the_preset_that_does(
+def test_model_without_request_time_is_paired_with_both_rows(
     benchmarks: SimpleNamespace,
 ) -> None:
     knows = benchmarks.ablations.Answers(np.array([1]), np.array([np.nan]))
@@ -237,7 +237,7 @@ def test_a_model_that_never_reads_the_time_is_paired_with_the_preset_that_does(
 def script(
     benchmarks: SimpleNamespace, world_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[SimpleNamespace]:
-    """A preset of a second, without an element that it has and one that it has not; trained in this process."""
+    """Ablation of a tiny preset: one element that it has, and one that it lacks."""
     folder = tmp_path_factory.mktemp("ablations")
     trained: list[str] = []
 
@@ -278,7 +278,7 @@ def script(
         yield SimpleNamespace(record=again(), folder=folder, trained=trained, again=again)
 
 
-def test_the_preset_and_each_element_are_trained_once_a_seed(script: SimpleNamespace) -> None:
+def test_preset_and_each_element_are_trained_once_a_seed(script: SimpleNamespace) -> None:
     assert script.trained[:4] == [
         *("preset-seed3", "temporal_embedding-seed3"),
         *("preset-seed4", "temporal_embedding-seed4"),
@@ -290,7 +290,7 @@ def test_the_preset_and_each_element_are_trained_once_a_seed(script: SimpleNames
     assert (chosen["temporal_embedding"], chosen["seed"], chosen["max_epochs"]) == (False, 4, 1)
 
 
-def test_the_record_holds_what_the_runs_reached(
+def test_record_holds_the_metrics_of_the_runs(
     script: SimpleNamespace, world: PreparedDataset
 ) -> None:
     record = script.record
@@ -318,7 +318,7 @@ def test_the_record_holds_what_the_runs_reached(
     assert (script.folder / "p.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_answers_are_kept_until_the_weights_change(
+def test_answers_are_stored_until_the_weights_change(
     script: SimpleNamespace,
     benchmarks: SimpleNamespace,
     world: PreparedDataset,
@@ -342,7 +342,7 @@ def test_answers_are_kept_until_the_weights_change(
 
 
 def record_of(*differences: tuple[str, float, float]) -> dict[str, Any]:
-    """A record of elements with this NDCG difference and half interval; no other metric but an RMSE of the preset."""
+    """Record of elements with these NDCG differences and margins."""
     figures = {
         "request_time_off": {
             "all users": {"users": 9, "ndcg@10": 0.2, "hit@10": 0.3, "rating_rmse": 0.9}
@@ -378,7 +378,7 @@ def record_of(*differences: tuple[str, float, float]) -> dict[str, Any]:
     }
 
 
-def test_the_most_missed_element_comes_first_and_clear_differences_are_bold(
+def test_table_sorts_by_loss_and_marks_differences_that_exclude_zero(
     benchmarks: SimpleNamespace,
 ) -> None:
     record = record_of(("useless", 0.001, 0.002), ("needed", -0.01, 0.002))
@@ -394,7 +394,7 @@ def test_the_most_missed_element_comes_first_and_clear_differences_are_bold(
     assert benchmarks.ablation_table.cells(record)[1][1][1] == "-.0100 ±.0020"
 
 
-def test_several_seeds_are_shown_with_their_spread(
+def test_table_of_several_seeds_shows_their_spread(
     script: SimpleNamespace, benchmarks: SimpleNamespace
 ) -> None:
     lines = benchmarks.ablation_table.to_markdown(script.record).splitlines()
@@ -409,7 +409,7 @@ def test_several_seeds_are_shown_with_their_spread(
     assert lines[3].endswith(f"| {gains[0]:+.4f} … {gains[1]:+.4f} |")
 
 
-def test_a_page_takes_the_table_of_every_record_between_its_markers(
+def test_page_takes_the_table_of_every_record_between_its_markers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec = spec_from_file_location("generate", ROOT / "docs" / "generate.py")
@@ -432,7 +432,7 @@ def test_a_page_takes_the_table_of_every_record_between_its_markers(
 # Runs, shared with variants
 
 
-def test_a_run_goes_on_where_it_was_and_gives_its_figures(
+def test_train_resumes_a_run_and_returns_its_figures(
     benchmarks: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[list[str]] = []
@@ -449,7 +449,7 @@ def test_a_run_goes_on_where_it_was_and_gives_its_figures(
         benchmarks.runs.train(Path("d"), Path("c"), tmp_path, [])
 
 
-def test_a_variant_is_named_by_its_flags_and_told_by_its_best_epoch(
+def test_variant_is_named_by_its_flags_and_reported_at_its_best_epoch(
     benchmarks: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     history = [{"validation": {"ndcg@10": value, "hit@10": value}} for value in (0.1, 0.3, 0.2)]

@@ -21,7 +21,7 @@ def calibration_intervals(
     return module
 
 
-def test_the_error_that_is_resampled_is_the_metric(calibration_intervals: ModuleType) -> None:
+def test_resampled_error_equals_the_metric(calibration_intervals: ModuleType) -> None:
     random = np.random.default_rng(0)
     stated_CR, _ = calibration_intervals.people(random, 300, 0.5)
     rating_C = random.integers(1, 6, 300)
@@ -32,9 +32,7 @@ def test_the_error_that_is_resampled_is_the_metric(calibration_intervals: Module
     )
 
 
-def test_a_sharper_model_is_further_from_the_truth_and_one_that_states_it_is_not(
-    calibration_intervals: ModuleType, tmp_path: Path
-) -> None:
+def test_true_error_grows_with_sharpness(calibration_intervals: ModuleType, tmp_path: Path) -> None:
     calibration_intervals.main(["--worlds", "2", "--output", str(tmp_path / "out.json")])
     truths = [row["truth"] for row in json.loads((tmp_path / "out.json").read_text())["found"]]
     assert truths[0] == 0 < truths[1] < truths[2]

@@ -1,4 +1,4 @@
-"""What the peer of the rating head is told, and how its settings are chosen. Surprise itself is not run."""
+"""Input and choice of the rating peer; Surprise itself is not run."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def rating_peers(benchmark_script: Callable[[str], ModuleType]) -> ModuleType:
 
 @pytest.fixture
 def right_on(rating_peers: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A peer that is off by 1 on validation and 0 on test with its defaults, and the other way round with any other."""
+    """Peer that errs by 1 on validation with its defaults, and by 1 on test with others."""
 
     def fit_svd(
         dataset: PreparedDataset,
@@ -64,7 +64,7 @@ def measured(rating_peers: ModuleType, folder: Path, output: Path, *flags: str) 
 
 
 @pytest.mark.usefixtures("right_on")
-def test_the_setting_is_the_best_on_validation_whatever_it_does_on_test(
+def test_svd_setting_is_chosen_on_validation_only(
     rating_peers: ModuleType, world_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     document = measured(rating_peers, world_folder, tmp_path / "out.json")
@@ -87,7 +87,7 @@ def test_the_setting_is_the_best_on_validation_whatever_it_does_on_test(
 
 
 @pytest.mark.usefixtures("right_on")
-def test_a_models_rating_head_is_asked_the_same_cases(
+def test_rating_head_predicts_the_same_cases(
     rating_peers: ModuleType, world_folder: Path, tmp_path: Path
 ) -> None:
     dataset = PreparedDataset.open(world_folder)
@@ -104,7 +104,7 @@ def test_a_models_rating_head_is_asked_the_same_cases(
             assert errors[metric]["value"] == pytest.approx(report.metrics[metric].value, abs=1e-5)
 
 
-def test_the_peer_knows_the_ratings_that_train_and_of_the_cases_users_and_items(
+def test_svd_input_holds_no_ratings_of_the_cases(
     rating_peers: ModuleType,
 ) -> None:
     dataset = dataset_of([0, 1, 2, 3, 4], [4, 3, 2], ratings=[[1, 2, 0, 4, 5], [3, 4, 5]])
@@ -128,7 +128,7 @@ def test_the_peer_knows_the_ratings_that_train_and_of_the_cases_users_and_items(
         (["--model", "runs/small"], "must be NAME=FOLDER"),
     ],
 )
-def test_what_is_missing_is_said_before_anything_is_fitted(
+def test_missing_parts_are_refused_before_anything_is_fitted(
     rating_peers: ModuleType, capsys: pytest.CaptureFixture[str], flags: list[str], part: str
 ) -> None:
     with pytest.raises(SystemExit):

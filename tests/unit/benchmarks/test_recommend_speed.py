@@ -1,4 +1,4 @@
-"""What the benchmark of lists asks and writes. Speed itself is asserted nowhere."""
+"""Requests and record of the recommendation benchmark; speed itself is not asserted."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def recommend_speed(benchmark_script: Callable[[str], ModuleType]) -> ModuleType
     return benchmark_script("recommend_speed")
 
 
-def test_table_and_json_come_out_without_peers(
+def test_without_peers_there_is_a_table_and_a_record(
     recommend_speed: ModuleType,
     world_folder: Path,
     tmp_path: Path,
@@ -37,7 +37,7 @@ def test_table_and_json_come_out_without_peers(
     assert "bert4rec SASRec preset" in capsys.readouterr().out
 
 
-def test_the_peer_gets_all_events_in_our_order(
+def test_peer_gets_all_events_in_the_same_order(
     recommend_speed: ModuleType, world: PreparedDataset, tmp_path: Path
 ) -> None:
     recommend_speed.write_histories(world, tmp_path / "events.npz")
@@ -49,9 +49,7 @@ def test_the_peer_gets_all_events_in_our_order(
         )
 
 
-def test_the_figures_are_those_of_the_rounds(
-    recommend_speed: ModuleType, world: PreparedDataset
-) -> None:
+def test_record_summarises_the_rounds(recommend_speed: ModuleType, world: PreparedDataset) -> None:
     peer = {"users": 80, "items": 24, "parameters": 1, "versions": {"rectools": "0"}}
     rounds = [
         {
@@ -69,7 +67,7 @@ def test_the_figures_are_those_of_the_rounds(
     assert found["users_per_second"]["peer"]["max"] == pytest.approx(len(world.users) / 2)
 
 
-def test_a_run_without_rounds_is_refused(
+def test_zero_rounds_are_refused(
     recommend_speed: ModuleType, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit):

@@ -1,4 +1,4 @@
-"""Seeds of one configuration as one row. What they reach is asserted nowhere."""
+"""Mean over the seeds of one configuration; the metrics themselves are not asserted."""
 
 from __future__ import annotations
 
@@ -60,9 +60,7 @@ def script(
     return SimpleNamespace(record=record, one=one, two=two, timeless=timeless)
 
 
-def test_a_row_is_the_mean_of_what_each_seed_reached(
-    script: SimpleNamespace, world: PreparedDataset
-) -> None:
+def test_row_is_the_mean_over_seeds(script: SimpleNamespace, world: PreparedDataset) -> None:
     assert [run["seed"] for run in script.record["seeds"]] == [1, 2]
     assert script.record["protocol"]["users"] == len(leave_one_out(world).test)
     for row in ROWS:
@@ -80,7 +78,7 @@ def _metrics(folder: Path, row: str) -> dict[str, float]:
     return {name: estimate["value"] for name, estimate in metrics.items()}
 
 
-def test_every_user_is_paired_with_itself(script: SimpleNamespace) -> None:
+def test_each_user_is_paired_across_models(script: SimpleNamespace) -> None:
     pairs = {(pair["other"], pair["row"]): pair for pair in script.record["against"]}
     assert set(pairs) == {(other, row) for other in ("itself", "timeless") for row in ROWS}
     for (other, row), pair in pairs.items():

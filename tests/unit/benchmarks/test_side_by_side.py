@@ -1,4 +1,4 @@
-"""Several runs at once, in processes of their own, and what each of them leaves."""
+"""Several runs at once, each in its own process, and their outputs."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_runs_leave_what_the_plan_asks_for(
     assert not (runs / "asked" / "model.safetensors").exists()
 
 
-def test_what_is_not_done_in_time_is_told(
+def test_runs_stopped_in_time_are_reported(
     script: ModuleType, world_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = plan(tmp_path, {"name": "late"}, {"name": "never"})
@@ -64,7 +64,7 @@ def test_what_is_not_done_in_time_is_told(
     assert "late: exit code -1, never started" in capsys.readouterr().out
 
 
-def test_one_task_of_a_preset_can_be_weighed_differently(script: ModuleType) -> None:
+def test_plan_changes_one_task_weight_of_a_preset(script: ModuleType) -> None:
     before = {"seed": 1, "task_weights": {"next_item": 1.0, "rating_prediction": 0.3}}
     after = script.with_settings(before, {"seed": 2, "task_weights.rating_prediction": 0.0})
     assert after == {"seed": 2, "task_weights": {"next_item": 1.0, "rating_prediction": 0.0}}

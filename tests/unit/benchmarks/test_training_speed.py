@@ -1,4 +1,4 @@
-"""What the training benchmark counts and writes. Speed itself is asserted nowhere."""
+"""Counts and record of the training benchmark; speed itself is not asserted."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def training_speed(benchmark_script: Callable[[str], ModuleType]) -> ModuleType:
 
 @pytest.fixture
 def three_users() -> PreparedDataset:
-    """Of 3, 5 and 9 events 1, 3 and 7 train; a window of length 4 and its target holds 1, 3 and 5 of them."""
+    """Users of 3, 5 and 9 events: 1, 3 and 7 train, and a window holds 1, 3 and 5 of them."""
     return dataset_of([0, 1, 2], [0, 1, 2, 3, 4], [0, 1, 2, 3, 4, 5, 0, 1, 2])
 
 
@@ -43,7 +43,7 @@ def measured(training_speed: ModuleType, folder: Path, output: Path, *flags: str
     return json.loads(output.read_text())
 
 
-def test_the_preset_is_sasrec_as_everybody_knows_it(training_speed: ModuleType) -> None:
+def test_preset_has_the_sizes_of_its_peer(training_speed: ModuleType) -> None:
     run = training_speed.preset()
     assert (run.model.hidden_size, run.model.num_layers, run.model.seq_length) == (64, 2, 200)
     assert (run.training.batch_size, run.training.windows, run.training.accelerator) == (
@@ -53,7 +53,7 @@ def test_the_preset_is_sasrec_as_everybody_knows_it(training_speed: ModuleType) 
     )
 
 
-def test_table_and_json_come_out_without_peers(
+def test_without_peers_there_is_a_table_and_a_record(
     training_speed: ModuleType,
     world_folder: Path,
     tmp_path: Path,
@@ -74,7 +74,7 @@ def test_table_and_json_come_out_without_peers(
     assert "limit: " in printed
 
 
-def test_the_ratio_is_taken_round_by_round(
+def test_ratio_is_computed_round_by_round(
     training_speed: ModuleType,
     world_folder: Path,
     tmp_path: Path,
@@ -94,7 +94,7 @@ def test_the_ratio_is_taken_round_by_round(
     assert "RecTools 0.0 SASRec" in capsys.readouterr().out
 
 
-def test_missing_peers_are_said_before_anything_is_trained(
+def test_missing_peers_are_refused_before_training(
     training_speed: ModuleType,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -106,18 +106,18 @@ def test_missing_peers_are_said_before_anything_is_trained(
     assert "make peers" in capsys.readouterr().err
 
 
-def test_an_event_is_a_position_that_has_a_target(
+def test_event_is_a_position_with_a_target(
     training_speed: ModuleType, three_users: PreparedDataset, small: RunConfig, tmp_path: Path
 ) -> None:
     split = leave_one_out(three_users)
     with training_speed.quiet_lightning():
         steps = training_speed.train_ours(three_users, split, small, 0.05, 1, tmp_path)
     assert {events for events, _ in steps} == {1 + 3 + 5}
-    # RecTools needs an input before each target: a user of one event drops out, the others lose their first.
+    # RecTools needs an input before each target: users lose their first event.
     assert training_speed.peer_workload(three_users, split, small) == (2, 2 + 4)
 
 
-def test_the_peer_gets_the_events_that_train_in_their_order(
+def test_peer_gets_the_training_events_in_order(
     training_speed: ModuleType, three_users: PreparedDataset, tmp_path: Path
 ) -> None:
     training_speed.write_events(three_users, leave_one_out(three_users), tmp_path / "events.npz")
@@ -126,7 +126,7 @@ def test_the_peer_gets_the_events_that_train_in_their_order(
         assert (arrays["item_N"] - FIRST_ITEM).tolist() == [0, 0, 1, 2, 0, 1, 2, 3, 4, 5, 0]
 
 
-def test_steps_that_warm_up_are_not_timed(
+def test_warm_up_steps_are_not_timed(
     training_speed: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stopwatch = importlib.import_module("peers.stopwatch")
