@@ -82,7 +82,7 @@ class ColdStartItems:
     def _table(self, metric: str) -> Table:
         lines = {name: {**by, COST: self.costs[name]} for name, by in self.values.items()}
         lines |= {f"{MODEL} − {name}": {**by, COST: {}} for name, by in self.differences.items()}
-        rows = [[name, *(found.get(metric) for found in by.values())] for name, by in lines.items()]
+        rows = [[name, *_of_metric(by, metric)] for name, by in lines.items()]
         return Table("", [metric, *COLUMNS, COST], rows)
 
     def _note(self) -> str:
@@ -92,6 +92,10 @@ class ColdStartItems:
             f"{protocol['cold_start_items']:,} of {protocol['items']:,} items. "
             f"{protocol_line(protocol)}"
         )
+
+
+def _of_metric(by_column: Mapping[str, Metrics], metric: str) -> list[Estimate | None]:
+    return [metrics.get(metric) for metrics in by_column.values()]
 
 
 def cold_start_items(

@@ -21,7 +21,7 @@ def shown(table: Table, **options: bool) -> list[str]:
     return [line.rstrip() for line in out.getvalue().splitlines()]
 
 
-def test_numbers_stand_to_the_right_and_words_to_the_left() -> None:
+def test_numbers_are_aligned_right_and_words_left() -> None:
     assert shown(Table("title", ["name", "score"], [["a", 1.5], ["bcd", 12.0]])) == [
         "title",
         "name    score",
@@ -50,11 +50,11 @@ def test_a_long_text_is_folded_and_a_short_one_beside_it_is_not() -> None:
     assert " ".join(lines).count("word") == 60
 
 
-def test_without_names_of_columns_a_table_has_no_head() -> None:
+def test_table_without_column_names_has_no_head() -> None:
     assert shown(Table("", ["", ""], [["python", "3"]])) == ["python  3"]
 
 
-def test_what_is_unknown_is_a_dash() -> None:
+def test_absent_value_is_a_dash() -> None:
     assert shown(Table("", ["a", "b"], [[None, 1]]))[1].startswith("–")
 
 

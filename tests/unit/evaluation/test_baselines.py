@@ -59,8 +59,8 @@ def rules_by_hand(dataset: PreparedDataset, split: Split, past: list[int]) -> li
                 together[item, later] += 1 / distance
     return [
         sum(
-            together[seen, item] / ((counts[seen] + 20) ** 0.5 * (counts[item] + 5) ** 0.25) / place
-            for place, seen in enumerate(reversed(past[-10:]), 1)
+            together[seen, item] / ((counts[seen] + 20) ** 0.5 * (counts[item] + 5) ** 0.25) / age
+            for age, seen in enumerate(reversed(past[-10:]), 1)
         )
         for item in range(FIRST_ITEM, dataset.item_rows)
     ]
@@ -80,7 +80,7 @@ def neighbours_by_hand(dataset: PreparedDataset, split: Split, past: list[int]) 
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_rules_are_what_plain_python_counts(seed: int) -> None:
+def test_rules_equal_a_count_in_plain_python(seed: int) -> None:
     dataset = random_world(seed, most_events=25)
     split = leave_one_out(dataset)
     histories = split.test.histories(dataset, request_time=False)
@@ -91,7 +91,7 @@ def test_rules_are_what_plain_python_counts(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_neighbours_are_what_plain_python_counts(
+def test_neighbours_equal_a_count_in_plain_python(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(baselines, "ITEMS_AT_ONCE", 3)
@@ -221,7 +221,7 @@ def test_rules_find_the_rule_of_the_synthetic_world(world: PreparedDataset) -> N
 
 
 @pytest.mark.movielens
-def test_the_figures_of_movielens_1m_are_the_known_ones(movielens: Path, tmp_path: Path) -> None:
+def test_figures_of_movielens_1m_are_the_recorded_ones(movielens: Path, tmp_path: Path) -> None:
     dataset = prepare_dataset(
         PrepareConfig("ml-1m", data_dir=movielens, output=tmp_path / "p"), lambda line: None
     )

@@ -42,11 +42,11 @@ def test_diversity_is_one_minus_the_jaccard_similarity_of_each_pair() -> None:
     assert metrics_of([0, 1, 2])["diversity@10"] == pytest.approx([1 - (1 / 2 + 1 / 3 + 0) / 3])
 
 
-def test_equal_genres_are_no_diversity_and_items_without_genres_are_like_nothing() -> None:
+def test_equal_genres_have_no_diversity_and_missing_genres_are_dissimilar() -> None:
     assert metrics_of([0, 0], [3, 4])["diversity@10"].tolist() == [0, 1]
 
 
-def test_places_without_an_item_do_not_count() -> None:
+def test_ranks_without_an_item_do_not_count() -> None:
     short, full = metrics_of([0, 1, -1, -1]), metrics_of([0, 1])
     for name in full:
         assert short[name] == pytest.approx(full[name]), name

@@ -48,7 +48,7 @@ def test_rating_errors_of_two_models_are_compared_on_the_same_users(
     assert json.loads(json.dumps(found.to_dict()))["difference"]["rating_rmse"]["value"] > 0
 
 
-def test_a_comparison_is_the_mean_difference_on_the_same_users(
+def test_comparison_is_the_mean_difference_on_the_same_users(
     reports: tuple[Report, Report],
 ) -> None:
     first, second = with_ranks(reports[0], 1, 2, 50), with_ranks(reports[1], 3, 50, 50)
@@ -76,7 +76,7 @@ def in_bands(report: Report, *bands: int) -> Report:
     )
 
 
-def test_a_comparison_pairs_the_users_of_a_part_with_themselves(
+def test_parts_are_paired_by_user(
     reports: tuple[Report, Report],
 ) -> None:
     first = in_bands(with_ranks(reports[0], 50, 1, 2), 1, 0, 1)
@@ -124,7 +124,7 @@ def test_protocol_says_which_report_knew_the_request_time(reports: tuple[Report,
     assert "request time known to the first and unknown to the second" in line
 
 
-def test_the_p_value_is_that_of_all_sign_flips() -> None:
+def test_p_value_is_the_share_of_sign_flips() -> None:
     gains = np.array([0.5, 0.3, 0.2, -0.1, 0.4, 0.0])
     sums = [abs(np.dot(signs, gains[:5])) for signs in product((-1, 1), repeat=5)]
     exact = np.mean(np.array(sums) >= abs(gains.sum()) - 1e-9)

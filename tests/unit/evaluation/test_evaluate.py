@@ -36,7 +36,7 @@ class Rates(Scores):
 
 
 @pytest.mark.parametrize("subset", ["validation", "test"])
-def test_who_knows_the_answer_gets_everything(subset: Subset) -> None:
+def test_perfect_scorer_reaches_one(subset: Subset) -> None:
     dataset = dataset_of(*TWO_USERS)
     split = leave_one_out(dataset)
     report = evaluate(knows(dataset, split, subset), dataset, split, subset=subset)
@@ -44,14 +44,14 @@ def test_who_knows_the_answer_gets_everything(subset: Subset) -> None:
     assert report.metrics["ndcg@10"] == Estimate(1, 1, 1)
 
 
-def test_a_constant_score_puts_the_target_behind_all_candidates() -> None:
+def test_constant_scores_rank_the_target_last() -> None:
     dataset = dataset_of(*TWO_USERS, num_items=30)
     report = evaluate(constant(dataset), dataset, leave_one_out(dataset))
     assert report.rank_C.tolist() == [30 - 3, 30 - 2]  # all items but those in the history
     assert report.metrics["hit@10"].value == 0
 
 
-def test_the_whole_history_is_no_candidate_even_where_it_is_scored_best() -> None:
+def test_history_is_filtered_however_it_scores() -> None:
     dataset = dataset_of([0, 1, 2, 3], num_items=6)
     best_first = Scores(6, lambda histories: -torch.arange(6.0)[None])
     report = evaluate(best_first, dataset, leave_one_out(dataset))
@@ -59,7 +59,7 @@ def test_the_whole_history_is_no_candidate_even_where_it_is_scored_best() -> Non
     assert report.metrics["coverage@10"].value == 3 / 6  # 3, 4 and 5 are left to list
 
 
-def test_a_target_that_was_seen_before_stays_a_candidate() -> None:
+def test_seen_target_stays_a_candidate() -> None:
     dataset = dataset_of([0, 1, 2, 0], num_items=5)
     split = leave_one_out(dataset)
     assert evaluate(constant(dataset), dataset, split).rank_C.tolist() == [
@@ -68,7 +68,7 @@ def test_a_target_that_was_seen_before_stays_a_candidate() -> None:
     assert evaluate(knows(dataset, split), dataset, split).rank_C.tolist() == [1]
 
 
-def test_the_scorer_sees_all_before_the_target_and_nothing_else() -> None:
+def test_scorer_reads_all_events_before_the_target_and_no_others() -> None:
     dataset = dataset_of(*TWO_USERS)
     seen: list[list[int]] = []
 
@@ -83,12 +83,12 @@ def test_the_scorer_sees_all_before_the_target_and_nothing_else() -> None:
     assert seen == [[0, 1, 2], [4, 3]]
 
 
-def test_the_request_time_is_told_only_where_asked_for() -> None:
+def test_request_time_is_given_only_on_request() -> None:
     dataset = dataset_of([0, 1, 2], times=[[10, 20, 30]])
-    told: list[int] = []
+    given: list[int] = []
 
     def note(histories: Histories) -> Tensor:
-        told.extend(histories.request_time_B.tolist())
+        given.extend(histories.request_time_B.tolist())
         return torch.zeros(1, 1)
 
     split = leave_one_out(dataset)
@@ -97,10 +97,10 @@ def test_the_request_time_is_told_only_where_asked_for() -> None:
         evaluate(Scores(3, note), dataset, split, request_time=False).protocol["request_time"]
         is False
     )
-    assert told == [30, NO_TIME]
+    assert given == [30, NO_TIME]
 
 
-def test_a_model_is_asked_with_the_request_time_known_and_unknown_where_there_are_times() -> None:
+def test_rows_have_the_request_time_known_and_unknown() -> None:
     timed, timeless = dataset_of([0, 1, 2], times=[[10, 20, 30]]), dataset_of([0, 1, 2])
     rows = evaluate_rows(constant(timed), timed, leave_one_out(timed), "test")
     assert {row: report.protocol["request_time"] for row, report in rows.items()} == {
@@ -112,7 +112,7 @@ def test_a_model_is_asked_with_the_request_time_known_and_unknown_where_there_ar
     ]
 
 
-def test_a_model_that_never_reads_the_time_is_asked_without_it_alone() -> None:
+def test_model_without_request_times_has_one_row() -> None:
     timed = dataset_of([0, 1, 2], times=[[1, 2, 3]])
     scorer = constant(timed)
     scorer.reads_request_time = False  # type: ignore[attr-defined]
@@ -120,7 +120,7 @@ def test_a_model_that_never_reads_the_time_is_asked_without_it_alone() -> None:
     assert evaluate(scorer, timed, leave_one_out(timed)).protocol["request_time"] is False
 
 
-def test_without_times_no_report_claims_a_request_time() -> None:
+def test_protocol_of_timeless_data_knows_no_request_time() -> None:
     dataset = dataset_of(*TWO_USERS)
     assert (
         evaluate(constant(dataset), dataset, leave_one_out(dataset)).protocol["request_time"]
@@ -129,7 +129,7 @@ def test_without_times_no_report_claims_a_request_time() -> None:
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 1000])
-def test_pieces_of_any_size_give_the_same_report(world: PreparedDataset, batch_size: int) -> None:
+def test_batch_size_changes_no_report(world: PreparedDataset, batch_size: int) -> None:
     split = make_split(world, SplitConfig())
     scorer = SequentialRules(world, split)
     report, usual = (
@@ -142,7 +142,7 @@ def test_pieces_of_any_size_give_the_same_report(world: PreparedDataset, batch_s
     assert (report.slices, report.protocol) == (usual.slices, usual.protocol)
 
 
-def test_rating_errors_are_those_of_the_expected_rating_over_rated_targets() -> None:
+def test_rating_errors_are_of_the_expected_rating_on_rated_targets() -> None:
     dataset = dataset_of(*TWO_USERS, [0, 1, 2], ratings=[[1, 1, 1, 5], [1, 1, 2], [1, 1, 0]])
     report = evaluate(Rates(5, level=3), dataset, leave_one_out(dataset))
     assert report.metrics["rating_rmse"].value == pytest.approx(
@@ -153,7 +153,7 @@ def test_rating_errors_are_those_of_the_expected_rating_over_rated_targets() -> 
 
 
 @pytest.mark.parametrize("batch_size", [1, 256])
-def test_calibration_is_over_the_rated_targets_of_all_pieces(batch_size: int) -> None:
+def test_calibration_is_over_rated_targets_of_all_batches(batch_size: int) -> None:
     dataset = dataset_of(*TWO_USERS, [0, 1, 2], ratings=[[1, 1, 1, 5], [1, 1, 3], [1, 1, 0]])
     report = evaluate(Rates(5, level=3), dataset, leave_one_out(dataset), batch_size=batch_size)
     sure, never = ([row for row in report.reliability if row["predicted"] == p] for p in (1, 0))
@@ -174,14 +174,14 @@ def test_without_ratings_or_a_rating_scorer_there_are_no_rating_errors() -> None
     assert (report.squared_error_C, report.reliability) == (None, [])
 
 
-def test_a_score_of_nan_is_refused_in_one_line() -> None:
+def test_score_of_nan_is_refused_in_one_line() -> None:
     dataset = dataset_of(*TWO_USERS)
     broken = Scores(5, lambda histories: torch.full((1, 1), torch.nan), "broken")
     with pytest.raises(DataError, match="broken: scored NaN"):
         evaluate(broken, dataset, leave_one_out(dataset))
 
 
-def test_a_split_without_such_cases_is_refused_in_one_line() -> None:
+def test_subset_without_cases_is_refused_in_one_line() -> None:
     dataset = dataset_of(
         [0, 1], [2], times=[[10, 90], [20]]
     )  # between the dates one event, and nothing before it
@@ -190,14 +190,14 @@ def test_a_split_without_such_cases_is_refused_in_one_line() -> None:
         evaluate(constant(dataset), dataset, split, subset="validation")
 
 
-def test_a_user_who_has_seen_all_but_the_target_gets_a_list_of_one() -> None:
+def test_user_with_one_candidate_gets_a_list_of_one() -> None:
     dataset = dataset_of([0, 1, 2, 3], num_items=4, genres=[[1], [1], [1], [1]])
     report = evaluate(constant(dataset), dataset, leave_one_out(dataset))
     assert report.metrics["coverage@10"].value == 1 / 4
     assert "diversity@10" not in report.metrics
 
 
-def test_the_protocol_says_all_that_a_number_depends_on() -> None:
+def test_protocol_names_all_that_a_figure_depends_on() -> None:
     dataset = dataset_of(*TWO_USERS)
     split = leave_one_out(dataset)
     assert evaluate(constant(dataset), dataset, split, seed=7).protocol == {
@@ -232,6 +232,6 @@ def test_shuffled_ties_are_in_the_protocol_and_its_line() -> None:
 
 
 @pytest.mark.parametrize("score", [lambda h: torch.zeros(1, 1), lambda h: torch.arange(5.0)[None]])
-def test_items_are_asked_over_the_whole_catalogue(score: Callable[[Histories], Tensor]) -> None:
+def test_target_is_ranked_in_the_whole_catalogue(score: Callable[[Histories], Tensor]) -> None:
     dataset = dataset_of([0, 1, 0], num_items=5)  # the target is 0 again: candidates are 0, 2, 3, 4
     assert evaluate(Scores(5, score), dataset, leave_one_out(dataset)).rank_C.tolist() == [4]

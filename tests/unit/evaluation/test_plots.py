@@ -23,7 +23,7 @@ def reports() -> list[Report]:
     ]
 
 
-def test_a_picture_is_a_png_and_all_that_is_written(reports: list[Report], tmp_path: Path) -> None:
+def test_comparison_is_one_png(reports: list[Report], tmp_path: Path) -> None:
     plot_comparison(reports, tmp_path / "comparison.png")
     assert [path.name for path in tmp_path.iterdir()] == ["comparison.png"]
     assert (tmp_path / "comparison.png").read_bytes().startswith(b"\x89PNG")
@@ -36,14 +36,14 @@ def test_reports_of_one_name_have_a_bar_each(reports: list[Report]) -> None:
     assert len({bar.get_y() for bar in axis.patches}) == 3
 
 
-def test_metrics_without_an_interval_and_values_of_nothing_are_drawn(
+def test_metrics_without_an_interval_and_zeros_are_drawn(
     reports: list[Report], tmp_path: Path
 ) -> None:
     plot_comparison(reports[1:], tmp_path / "c.png", metrics=["coverage@10", "hit@1"])
     assert (tmp_path / "c.png").is_file()
 
 
-def test_a_picture_that_cannot_be_written_is_named(reports: list[Report], tmp_path: Path) -> None:
+def test_picture_that_cannot_be_written_is_named(reports: list[Report], tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"absent/c\.png"):
         plot_comparison(reports, tmp_path / "absent" / "c.png")
 
@@ -65,7 +65,7 @@ def test_reliability_is_drawn_as_a_png(reports: list[Report], tmp_path: Path) ->
     assert (tmp_path / "r.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_each_level_has_its_points_where_enough_cases_are_and_all_its_counts() -> None:
+def test_levels_have_points_with_enough_cases_and_all_counts() -> None:
     shares, counts = Figure().subplots(2, 1)
     _shares(shares, ROWS)
     _counts(counts, ROWS)

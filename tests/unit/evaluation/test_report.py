@@ -31,7 +31,7 @@ def with_ranks(report: Report, *ranks: int) -> Report:
     return replace(report, rank_C=np.array(ranks))
 
 
-def test_a_report_comes_back_from_its_file(reports: tuple[Report, Report], tmp_path: Path) -> None:
+def test_report_comes_back_from_its_file(reports: tuple[Report, Report], tmp_path: Path) -> None:
     save_report(reports[0], tmp_path / "report.json")
     assert load_report(tmp_path / "report.json").to_dict(with_cases=True) == reports[0].to_dict(
         with_cases=True
@@ -39,7 +39,7 @@ def test_a_report_comes_back_from_its_file(reports: tuple[Report, Report], tmp_p
     assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
 
 
-def test_without_cases_the_content_is_short_and_plain(reports: tuple[Report, Report]) -> None:
+def test_dictionary_without_cases_is_short_and_plain(reports: tuple[Report, Report]) -> None:
     content = reports[0].to_dict()
     assert set(content) == {"name", "metrics", "protocol", "slices"}
     assert json.loads(json.dumps(content)) == content
@@ -61,7 +61,7 @@ def test_rating_errors_come_back_from_the_file_and_unknown_ones_are_null(
     assert loaded.reliability == rows
 
 
-def test_a_report_from_before_rating_errors_were_kept_is_read_and_compared(
+def test_report_without_rating_errors_is_read_and_compared(
     reports: tuple[Report, Report], tmp_path: Path
 ) -> None:
     content = with_errors(reports[0], 1, 1, 1).to_dict(with_cases=True)
@@ -116,7 +116,7 @@ def test_a_report_with_too_few_ranks_is_refused(
         load_report(tmp_path / "short.json")
 
 
-def test_a_table_has_a_row_for_each_report_and_the_protocol_once(
+def test_table_has_a_row_for_each_report_and_the_protocol_once(
     reports: tuple[Report, Report],
 ) -> None:
     lines = metrics_table(reports).to_markdown().splitlines()

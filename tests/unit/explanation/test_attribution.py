@@ -1,4 +1,4 @@
-"""What carries an item, measured on scorers whose reasons are known."""
+"""Attribution of scorers whose rule is known."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ASKED = FIRST_ITEM + 11
 
 
 class Knows:
-    """Scores the asked item by a rule over the events of a history, items written 0, 1, 2, …; all others score 0."""
+    """Scores an item by a rule over the events of a history, items written 0, 1, 2, …; all others score 0."""
 
     name = "knows"
 
@@ -62,7 +62,7 @@ def test_effects_of_a_sum_are_its_terms_from_both_ends() -> None:
     assert found.rank_without_N.tolist() == [1, 1, 1, 8]  # 8 unseen score 0; −1 is below them
 
 
-def test_events_that_say_the_same_are_found_one_after_the_other() -> None:
+def test_redundant_events_are_found_one_after_the_other() -> None:
     """Each of the twins does nothing while the other is there; together they do more than the one beside them."""
 
     def rule(items: list[int]) -> float:
@@ -74,13 +74,13 @@ def test_events_that_say_the_same_are_found_one_after_the_other() -> None:
     assert set(found.order_N[:3].tolist()) == {0, 2, 4}
 
 
-def test_only_what_is_read_is_listed_and_older_events_move_up() -> None:
+def test_events_that_are_not_read_have_no_attribution() -> None:
     reader = Knows(worth({0: 5.0, 1: 1.0, 5: 2.0}), seq_length=4)
     found = attribute(reader, history(0, 1, 2, 3, 4, 5), ASKED)
     assert found.position_N.tolist() == [2, 3, 4, 5]
     assert found.effect_N.tolist() == pytest.approx(
         [-1, -1, -1, 1], abs=1e-6
-    )  # event 1 moves up in each one's place
+    )  # event 1 moves up in its stead
     assert found.alone_effect_N.tolist() == pytest.approx([0, 0, 0, 2], abs=1e-6)
 
 
@@ -89,7 +89,7 @@ def test_an_empty_history_has_no_events_to_order() -> None:
     assert (len(found.position_N), len(found.order_N)) == (0, 0)
 
 
-def test_what_is_added_where_no_event_is_known_is_no_events_effect() -> None:
+def test_cold_start_bias_is_no_effect_of_an_event() -> None:
     class Welcomes(Knows):
         def score(self, histories: Histories) -> Tensor:
             return (
@@ -112,7 +112,7 @@ def test_every_event_is_ordered_once(length: int, monkeypatch: pytest.MonkeyPatc
     assert found.order_N[0] == length - 1
 
 
-def test_likelihood_is_among_the_item_and_what_is_unseen() -> None:
+def test_likelihood_is_among_the_item_and_unseen_items() -> None:
     scorer, seen = Knows(worth({0: 1.0})), history(0, 1)
     found = score_item(
         scorer.score, [seen, leave_out_events(seen, [0]), keep_events(seen, [])], seen.item_N, ASKED
@@ -122,8 +122,11 @@ def test_likelihood_is_among_the_item_and_what_is_unseen() -> None:
     assert found.rank_X.tolist() == [1, 10, 10]
 
 
-def test_what_is_kept_and_left_out_keeps_its_times() -> None:
-    asked = history(4, 5, 6)
-    asked.time_N[:] = [10, 20, 30]
-    assert keep_events(asked, [2, 0]).time_N.tolist() == [10, 30]
-    assert leave_out_events(asked, [0]).item_N.tolist() == [5 + FIRST_ITEM, 6 + FIRST_ITEM]
+def test_variants_keep_the_times_of_their_events() -> None:
+    history_of_three = history(4, 5, 6)
+    history_of_three.time_N[:] = [10, 20, 30]
+    assert keep_events(history_of_three, [2, 0]).time_N.tolist() == [10, 30]
+    assert leave_out_events(history_of_three, [0]).item_N.tolist() == [
+        5 + FIRST_ITEM,
+        6 + FIRST_ITEM,
+    ]

@@ -1,4 +1,4 @@
-"""Cold and warm targets apart, where it can be counted: 60 users saw the same three events, then each another item."""
+"""Cold-start and warm targets on a countable world: 60 users of the same three events, then one item each."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def table_of(score_V: torch.Tensor, fold: int = 0) -> ColdStartItems:
     )
 
 
-def places(score_V: torch.Tensor, candidates: list[int]) -> dict[int, int]:
+def ranks(score_V: torch.Tensor, candidates: list[int]) -> dict[int, int]:
     """Where each candidate stands among them."""
     return {
         item: sum(bool(score_V[other] >= score_V[item]) for other in candidates)
@@ -64,26 +64,26 @@ def places(score_V: torch.Tensor, candidates: list[int]) -> dict[int, int]:
     }
 
 
-def share(place: dict[int, int], targets: list[int]) -> float:
-    return float(np.mean([place[target] <= 10 for target in targets]))
+def share(rank: dict[int, int], targets: list[int]) -> float:
+    return float(np.mean([rank[target] <= 10 for target in targets]))
 
 
-def test_places_are_counted_among_the_targets_kind_and_among_all() -> None:
+def test_ranks_are_among_the_targets_kind_and_among_all() -> None:
     score_V = torch.randn(ITEMS, generator=torch.Generator().manual_seed(1))
-    in_all = places(score_V, list(range(TARGETS)))  # what everybody has seen is no candidate
+    in_all = ranks(score_V, list(range(TARGETS)))  # seen items are no candidates
     assert len(COLD_TARGETS) in (12, 13)
     assert hits(table_of(score_V)) == pytest.approx(
         {
-            COLD_AMONG_COLD: share(places(score_V, COLD_TARGETS), COLD_TARGETS),
+            COLD_AMONG_COLD: share(ranks(score_V, COLD_TARGETS), COLD_TARGETS),
             COLD_AMONG_ALL: share(in_all, COLD_TARGETS),
             WARM_AMONG_ALL: share(in_all, WARM_TARGETS),
-            WARM_AMONG_WARM: share(places(score_V, WARM_TARGETS), WARM_TARGETS),
+            WARM_AMONG_WARM: share(ranks(score_V, WARM_TARGETS), WARM_TARGETS),
         }
     )
 
 
-def test_cold_items_that_push_warm_ones_down_are_a_cost() -> None:
-    """Five cold items before all others: of ten warm places five are lost."""
+def test_cold_start_items_above_warm_ones_are_a_cost() -> None:
+    """Five cold items before all others: of ten warm ranks, five are lost."""
     score_V = -torch.arange(float(ITEMS))
     score_V[COLD_TARGETS[:5]] = 1 + torch.arange(5.0)
     table = table_of(score_V)
@@ -97,7 +97,7 @@ def test_cold_items_that_push_warm_ones_down_are_a_cost() -> None:
     )
 
 
-def test_chance_is_what_a_random_order_reaches_on_average() -> None:
+def test_random_row_is_the_mean_of_random_orders() -> None:
     table = table_of(torch.zeros(ITEMS))
     gains = 1 / np.log2(np.arange(1, 11) + 1)
     cold, warm = len(COLD_TARGETS), len(WARM_TARGETS)
@@ -123,7 +123,7 @@ def test_chance_is_what_a_random_order_reaches_on_average() -> None:
     )
 
 
-def test_likeness_of_content_is_a_row_and_what_it_is_compared_with() -> None:
+def test_content_neighbours_are_a_row_and_are_compared_with() -> None:
     table = table_of(torch.zeros(ITEMS))  # ties count against it: nothing is hit
     assert set(table.values) == {MODEL, NO_REQUEST_TIME, "content kNN", RANDOM}
     for column, found in table.differences["content kNN"].items():
@@ -137,7 +137,7 @@ def test_likeness_of_content_is_a_row_and_what_it_is_compared_with() -> None:
     assert not table.differences
 
 
-def test_the_time_of_the_request_is_unknown_in_one_row() -> None:
+def test_one_row_has_no_request_time() -> None:
     def score(histories: Histories) -> torch.Tensor:
         score_BV = torch.zeros(len(histories), ITEMS)
         score_BV[torch.from_numpy(histories.request_time_B != NO_TIME), :5] = 1
@@ -149,14 +149,14 @@ def test_the_time_of_the_request_is_unknown_in_one_row() -> None:
     assert hits(table, NO_REQUEST_TIME)[WARM_AMONG_ALL] == 0
 
 
-def test_validation_asks_for_warm_items_alone() -> None:
+def test_validation_has_warm_targets_alone() -> None:
     table = cold_start_items(of_items(torch.zeros(ITEMS)), DATASET, SPLIT, subset="validation")
     assert set(hits(table)) == {WARM_AMONG_ALL, WARM_AMONG_WARM}
     assert table.protocol["cold_targets"] == 0
     assert "| model | – | – |" in to_markdown(table.tables())
 
 
-def test_where_every_item_trains_there_is_nothing_to_ask() -> None:
+def test_split_without_cold_start_items_is_refused() -> None:
     with pytest.raises(
         DataError,
         match="every item has training events under 'leave-one-out'; take split 'cold-start-items'",
@@ -180,15 +180,15 @@ def test_folds_are_pooled_user_by_user() -> None:
         pooled([tables[0], validation])
 
 
-def test_it_is_told_as_tables() -> None:
+def test_result_gives_tables_and_plain_values() -> None:
     table = table_of(-torch.arange(float(ITEMS)))
-    told, plain = to_markdown(table.tables()), table.to_dict()
+    text, plain = to_markdown(table.tables()), table.to_dict()
     assert (
         f"| hit@10 | {COLD_AMONG_COLD} | {COLD_AMONG_ALL} | {WARM_AMONG_ALL} | {WARM_AMONG_WARM} | {COST} |"
-        in told
+        in text
     )
-    assert f"{len(COLD_TARGETS)} of 60 targets are cold, {len(NEW)} of 63 items" in told
-    assert "request time known but where a row says otherwise" in told
+    assert f"{len(COLD_TARGETS)} of 60 targets are cold, {len(NEW)} of 63 items" in text
+    assert "request time known but where a row says otherwise" in text
     assert plain["rows"][MODEL][WARM_AMONG_ALL]["hit@10"]["value"] == hits(table)[WARM_AMONG_ALL]
     assert plain["rows"][RANDOM][COST]["hit@10"]["low"] > 0
     assert plain["differences"][0]["second"] == "content kNN"

@@ -1,4 +1,4 @@
-"""The k-shot curve on a world that can be counted: ten users of one history, whose 20th event is item 25."""
+"""Few-shot curve on a countable world: 20 users of one history, whose 20th event is item 25."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def hits(score: object) -> dict[str, list[float]]:
     }
 
 
-def test_the_rows_see_the_last_events_and_nothing_else() -> None:
+def test_rows_read_the_last_events_and_no_others() -> None:
     seen: list[list[int]] = []
 
     def note(histories: Histories) -> Tensor:
@@ -65,14 +65,14 @@ def test_the_rows_see_the_last_events_and_nothing_else() -> None:
     assert {tuple(items) for items in seen} == {tuple(range(19 - k, 19)) for k in EVENT_COUNTS}
 
 
-def test_who_needs_three_events_answers_from_three_on() -> None:
+def test_scorer_that_needs_three_events_hits_from_three_on() -> None:
     found = hits(
         lambda histories: of_target(torch.from_numpy((histories.length_B >= 3).astype(np.float32)))
     )
     assert found[MODEL] == [0, 0, 1, 1, 1, 1]
 
 
-def test_demographics_are_known_in_one_row_and_unknown_in_the_other() -> None:
+def test_one_row_has_no_demographics() -> None:
     found = hits(
         lambda histories: of_target(
             torch.full((len(histories),), float("gender" in histories.user_features))
@@ -81,7 +81,7 @@ def test_demographics_are_known_in_one_row_and_unknown_in_the_other() -> None:
     assert (found[MODEL], found[NO_DEMOGRAPHICS]) == ([1] * 6, [0] * 6)
 
 
-def test_the_time_of_the_request_is_unknown_in_one_row() -> None:
+def test_one_row_has_no_request_time() -> None:
     found = hits(
         lambda histories: of_target(torch.from_numpy(histories.request_time_B != NO_TIME).float())
     )
@@ -92,19 +92,17 @@ def test_the_time_of_the_request_is_unknown_in_one_row() -> None:
     )
 
 
-def test_what_is_shown_is_no_candidate_and_what_is_hidden_is_one() -> None:
+def test_given_events_are_filtered_and_earlier_ones_are_candidates() -> None:
     """Items in the order of their numbers: the target is behind 25 of them, less those that are shown."""
     curve = cold_start_users(
         Scores(ITEMS, lambda histories: -torch.arange(float(ITEMS))[None]), DATASET, SPLIT
     )
     gains = [curve.values[MODEL][k]["ndcg@10"].value for k in EVENT_COUNTS]
-    places = [26 - k for k in EVENT_COUNTS]  # 26, 25, 23, 21, 16, 7
-    assert gains == pytest.approx(
-        [1 / np.log2(place + 1) if place <= 10 else 0 for place in places]
-    )
+    ranks = [26 - k for k in EVENT_COUNTS]  # 26, 25, 23, 21, 16, 7
+    assert gains == pytest.approx([1 / np.log2(rank + 1) if rank <= 10 else 0 for rank in ranks])
 
 
-def test_counting_knows_what_others_did_next() -> None:
+def test_counting_baselines_are_rows() -> None:
     found = hits(lambda histories: of_target(torch.zeros(len(histories))))
     assert found["sequential rules"] == [
         0,
@@ -124,7 +122,7 @@ def test_counting_knows_what_others_did_next() -> None:
     }
 
 
-def test_differences_are_those_of_the_rows() -> None:
+def test_differences_are_of_the_rows() -> None:
     half = Scores(
         ITEMS, lambda histories: of_target(torch.from_numpy(histories.length_B % 2).float())
     )
@@ -150,7 +148,7 @@ def test_differences_are_those_of_the_rows() -> None:
     assert minus_rules.by_events[5].p_value["hit@10"] == 1.0
 
 
-def test_without_user_features_there_is_nothing_to_withhold() -> None:
+def test_without_user_features_there_is_no_row_without_demographics() -> None:
     bare = dataset_of(*[HISTORY] * 10, num_items=ITEMS)
     curve = cold_start_users(
         Scores(ITEMS, lambda histories: torch.zeros(1, 1)),
@@ -162,7 +160,7 @@ def test_without_user_features_there_is_nothing_to_withhold() -> None:
     assert curve.protocol["request_time"] is False
 
 
-def test_a_split_that_asks_no_strangers_is_refused() -> None:
+def test_split_without_cold_start_users_is_refused() -> None:
     with pytest.raises(
         DataError,
         match="'leave-one-out' ranks for no cold-start users; take split 'cold-start-users'",
@@ -195,15 +193,15 @@ def test_folds_are_pooled_user_by_user() -> None:
         pooled([curves[0], cold_start_users(scorers[1], DATASET, folds[1], subset="validation")])
 
 
-def test_it_is_told_as_tables_and_drawn(tmp_path: Path) -> None:
+def test_curve_gives_tables_and_a_picture(tmp_path: Path) -> None:
     curve = cold_start_users(
         Scores(ITEMS, lambda histories: of_target(torch.ones(len(histories)))), DATASET, SPLIT
     )
-    told = to_markdown(curve.tables())
-    assert "| hit@10 after k events | 0 | 1 | 3 | 5 | 10 | 19 |" in told
-    assert "| model | 1.0000 [1.0000, 1.0000] |" in told
-    assert "| model − popularity by gender | +1.0000 [+1.0000, +1.0000] | – |" in told
-    assert "request time known but where a row says otherwise" in told
+    text = to_markdown(curve.tables())
+    assert "| hit@10 after k events | 0 | 1 | 3 | 5 | 10 | 19 |" in text
+    assert "| model | 1.0000 [1.0000, 1.0000] |" in text
+    assert "| model − popularity by gender | +1.0000 [+1.0000, +1.0000] | – |" in text
+    assert "request time known but where a row says otherwise" in text
     assert curve.to_dict()["rows"][MODEL][1]["k"] == 1
     plot_cold_start_users(curve, tmp_path / "cold_start_users.png")
     height, width, _ = matplotlib.image.imread(tmp_path / "cold_start_users.png").shape

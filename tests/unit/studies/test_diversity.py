@@ -1,4 +1,4 @@
-"""The diversity dial: at zero the lists are those of the evaluation, and turning it up makes them less alike."""
+"""Accuracy and diversity of MMR-re-ranked lists."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ITEMS = 40
 
 
 class WithVectors(Scores):
-    """Scores that fall with the item's number, whose vectors are alike within each four."""
+    """Scores that fall with the item number; vectors are equal within groups of four."""
 
     item_VD = torch.cat([torch.zeros(FIRST_ITEM, 10), torch.eye(10).repeat_interleave(4, 0)])
 
@@ -32,7 +32,7 @@ DATASET = dataset_of(
 SCORER = WithVectors(ITEMS, lambda histories: -torch.arange(ITEMS, dtype=torch.float32)[None])
 
 
-def test_at_zero_it_is_the_evaluation() -> None:
+def test_diversity_of_zero_is_the_evaluation() -> None:
     split = leave_one_out(DATASET)
     curve, report = diversity_curve(SCORER, DATASET, split), evaluate(SCORER, DATASET, split)
     for name in ("hit@10", "ndcg@10", "diversity@10", "novelty@10"):
@@ -41,7 +41,7 @@ def test_at_zero_it_is_the_evaluation() -> None:
     assert curve.values[0.0]["coverage@10"] == report.metrics["coverage@10"]
 
 
-def test_turned_up_lists_are_less_alike() -> None:
+def test_more_diversity_raises_the_distance() -> None:
     curve = diversity_curve(SCORER, DATASET, leave_one_out(DATASET), batch_size=3)
     distances = [curve.values[setting]["distance@10"].value for setting in DIVERSITIES]
     assert distances == sorted(distances)
@@ -49,7 +49,7 @@ def test_turned_up_lists_are_less_alike() -> None:
     assert curve.to_dict()["settings"][-1]["diversity"] == 1.0
 
 
-def test_distances_by_hand() -> None:
+def test_distance_by_hand() -> None:
     """Items 0 … 2 are seen; of the first ten others one is of the first four, eight of the next, one of the third."""
     split = leave_one_out(DATASET)
     curve = diversity_curve(SCORER, DATASET, split)
@@ -62,12 +62,12 @@ def test_distances_by_hand() -> None:
     assert curve.values[0.0]["distance@10"].value == pytest.approx(expected)
 
 
-def test_a_scorer_without_vectors_is_refused() -> None:
+def test_scorer_without_vectors_is_refused() -> None:
     with pytest.raises(UsageError, match="name one model alone"):
         diversity_curve(constant(DATASET), DATASET, leave_one_out(DATASET))
 
 
-def test_the_picture_shows_both_kinds_of_variety(tmp_path: Path) -> None:
+def test_picture_has_a_panel_for_each_metric_of_variety(tmp_path: Path) -> None:
     curve = diversity_curve(SCORER, DATASET, leave_one_out(DATASET))
     plot_diversity(curve, tmp_path / "diversity.png")
     height, width, _ = matplotlib.image.imread(tmp_path / "diversity.png").shape

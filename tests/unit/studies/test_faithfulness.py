@@ -1,4 +1,4 @@
-"""How faithful explanations are: on a trained model they beat both controls, on shuffled weights they say nothing."""
+"""Faithfulness of explanations on a trained model, and on shuffled weights."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def found(scorer: NetworkScorer, world: PreparedDataset) -> Faithfulness:
     return faithfulness(scorer, world, make_split(world, RUN.split), users=40)
 
 
-def test_what_is_measured_beats_events_at_random(found: Faithfulness) -> None:
+def test_leave_one_out_beats_random_events(found: Faithfulness) -> None:
     """In the synthetic world one event decides: without it the item is less likely, with it alone it stays."""
     assert (found.users, found.request_time) == (40, True)
     for measure, sign in (("DEL", -1), ("INS", 1), ("POS", -1)):
@@ -68,7 +68,7 @@ def test_what_is_measured_beats_events_at_random(found: Faithfulness) -> None:
     assert found.values[LEAVE_ONE_OUT]["DEL@1"].value < found.likelihood
 
 
-def test_gradients_stand_beside_where_captum_is(found: Faithfulness) -> None:
+def test_integrated_gradients_are_a_control_with_captum(found: Faithfulness) -> None:
     others = {RANDOM, RECENT, *([GRADIENTS] if find_spec("captum") else [])}
     assert set(found.values) == {LEAVE_ONE_OUT, *others}
     assert set(found.differences) == others
@@ -83,7 +83,7 @@ def test_gradients_stand_beside_where_captum_is(found: Faithfulness) -> None:
             )
 
 
-def test_shuffled_weights_explain_otherwise(found: Faithfulness, scorer: NetworkScorer) -> None:
+def test_shuffled_weights_give_other_effects(found: Faithfulness, scorer: NetworkScorer) -> None:
     correlation = found.shuffled
     assert correlation.low <= correlation.value <= correlation.high < 0.5
     shuffled = scorer.with_shuffled_weights(0)
@@ -93,8 +93,8 @@ def test_shuffled_weights_explain_otherwise(found: Faithfulness, scorer: Network
     assert not np.array_equal(shuffled.item_VD.numpy(), scorer.item_VD.numpy())
 
 
-def test_effects_agree_with_themselves(scorer: NetworkScorer, world: PreparedDataset) -> None:
-    """A model whose shuffled twin is itself is blind to nothing: the correlation is 1."""
+def test_rank_correlation_with_itself_is_one(scorer: NetworkScorer, world: PreparedDataset) -> None:
+    """A model that shuffling leaves as it is has a correlation of 1."""
 
     class Same(NetworkScorer):
         def with_shuffled_weights(self, seed: int) -> NetworkScorer:
@@ -114,7 +114,7 @@ def test_the_choice_of_users_is_seeded(scorer: NetworkScorer, world: PreparedDat
     assert first != other
 
 
-def test_several_models_are_explained_as_one(
+def test_ensemble_is_explained_as_one_model(
     folder: Path, world: PreparedDataset, tmp_path: Path
 ) -> None:
     other = fit.train(
@@ -128,7 +128,7 @@ def test_several_models_are_explained_as_one(
     assert found.passes > 0
 
 
-def test_the_report_is_plain_and_drawn(found: Faithfulness, tmp_path: Path) -> None:
+def test_result_gives_plain_values_and_a_picture(found: Faithfulness, tmp_path: Path) -> None:
     document = json.loads(json.dumps(found.to_dict()))
     assert (
         document["explainers"][LEAVE_ONE_OUT]["DEL@1"]["value"]
@@ -139,7 +139,7 @@ def test_the_report_is_plain_and_drawn(found: Faithfulness, tmp_path: Path) -> N
     assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_more_users_than_there_are_is_all(scorer: NetworkScorer, world: PreparedDataset) -> None:
+def test_too_many_users_are_all_users(scorer: NetworkScorer, world: PreparedDataset) -> None:
     split = make_split(world, RUN.split)
     seen: list[int] = []
 
