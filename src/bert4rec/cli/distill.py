@@ -1,4 +1,4 @@
-"""Trains a small model to say what trained ones say, and shows it beside them. Any setting is a flag."""
+"""Trains a student on the scores of teachers (knowledge distillation), and compares them. Any setting is a flag."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
 
 
 def add_flags(parser: ArgumentParser) -> None:
-    """The flags of `distill`."""
+    """Add the flags of `distill`."""
     add_folders(
         parser,
         "teachers",
-        "The model folders to learn from; several teach the mean of their scores.",
+        "Model folders of the teachers; several teach the mean of their scores.",
     )
     parser.add_argument(
-        "--data", type=Path, required=True, help="The prepared folder, that of the teachers."
+        "--data", type=Path, required=True, help="Prepared folder, that of the teachers."
     )
-    parser.add_argument("--output", type=Path, required=True, help="The model folder to make.")
+    parser.add_argument("--output", type=Path, required=True, help="Model folder to write.")
     add_run_flags(parser, skip=["teacher"])
 
 
 def run(args: Namespace) -> None:
-    """Trains the student and compares."""
+    """Train the student and compare it with its teachers."""
     args.teacher = [str(folder) for folder in args.teachers]
     config = run_config(args)
     from bert4rec.artefact import load, load_for_dataset, scorer_of

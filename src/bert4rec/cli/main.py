@@ -1,7 +1,7 @@
-"""`bert4rec`: one command with verbs. Finds the verb's file, reads its flags, and turns errors into one line.
+"""`bert4rec COMMAND`: find the command's module, parse its flags, run it, and print an error as one line.
 
-A verb's file holds its flags and `run`; whatever it needs is imported when it runs, so that `--help` is instant.
-Exit codes: 0 done, 1 the data cannot be used, 2 the request is wrong, 130 interrupted.
+A command's module has `add_flags` and `run`; heavy libraries are imported in `run`, so `--help` is instant.
+Exit codes: 0 success, 1 unusable data or file, 2 wrong usage, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The exit code of one command line."""
+    """Run one command line; returns its exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
     return guarded(lambda: _dispatch(words), debug="--debug" in words)
 
@@ -62,7 +62,7 @@ def _dispatch(words: list[str]) -> None:
 
 
 def run_command(name: str, words: Sequence[str]) -> None:
-    """Reads the flags of a verb and runs it."""
+    """Parse the flags of a command and run it."""
     from bert4rec.cli.flags import make_parser, parse, set_defaults
 
     command = module_of(name)
@@ -74,12 +74,12 @@ def run_command(name: str, words: Sequence[str]) -> None:
 
 
 def module_of(name: str) -> ModuleType:
-    """The file of a verb."""
+    """Module of a command."""
     return import_module(f"bert4rec.cli.{name.replace('-', '_')}")
 
 
 def usage() -> str:
-    """The help of the bare command."""
+    """Help of the bare command."""
     lines = [f"  {name:<10} {summary}" for name, summary in COMMANDS.items()]
     return "\n".join(
         [
@@ -93,17 +93,17 @@ def usage() -> str:
 
 
 def _spin_briefly() -> None:
-    """Makes torch's threads spin only briefly while they wait for each other. It is read when torch is imported.
+    """Limit the time that torch's threads spin while they wait for each other; torch reads it on import.
 
-    By default they spin for long, and beside any other busy program they then spin against it: training takes a
-    multiple of its time (docs/decisions/0009-threads-spin-briefly.md).
+    By default they spin long. Beside another busy program, training then takes a multiple of its time
+    (docs/decisions/0009-threads-spin-briefly.md).
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 
 def guarded(work: Callable[[], None], debug: bool) -> int:
-    """The exit code of some work; its errors as one line on stderr, with a traceback only where it was asked for."""
+    """Run some work; returns its exit code. Errors are one line on stderr, after a traceback if `debug`."""
     _spin_briefly()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(
@@ -130,7 +130,7 @@ def guarded(work: Callable[[], None], debug: bool) -> int:
 
 
 def _code_of(work: Callable[[], None]) -> int:
-    """0, also where --help and --print_config have been answered; or what some library leaves with."""
+    """Exit code of the work: 0 also after --help and --print_config, or the code of a SystemExit."""
     try:
         work()
     except SystemExit as left:
@@ -154,7 +154,7 @@ def _complain(message: str, code: int, debug: bool) -> int:
 
 
 def _settle_stdout() -> None:
-    """What stdout does not take is dropped here, or Python would complain of it on its way out."""
+    """Drop output that stdout cannot take; Python would report it at exit."""
     try:
         sys.stdout.flush()
     except OSError:

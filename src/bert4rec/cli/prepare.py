@@ -1,4 +1,4 @@
-"""Raw ratings to a prepared folder: a MovieLens release by name, or your own tables by a schema (docs/schema.md)."""
+"""Prepares raw ratings: a MovieLens release by name, or your own tables by a schema (docs/schema.md)."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from bert4rec.config import PrepareConfig
 
 
 def add_flags(parser: ArgumentParser) -> None:
-    """The flags of `prepare`."""
+    """Add the flags of `prepare`."""
     add_settings(parser, PrepareConfig)
 
 
 def run(args: Namespace) -> None:
-    """Prepares, and says where every column went."""
+    """Prepare, and log the use of each column."""
     config = settings_of(PrepareConfig, args)
     from bert4rec.ingest.prepare import prepare_dataset
 

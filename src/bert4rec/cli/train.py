@@ -14,19 +14,19 @@ from bert4rec.errors import UsageError
 
 
 def add_flags(parser: ArgumentParser) -> None:
-    """The flags of `train`."""
-    parser.add_argument("--data", type=Path, required=True, help="The prepared folder.")
-    parser.add_argument("--output", type=Path, required=True, help="The model folder to make.")
+    """Add the flags of `train`."""
+    parser.add_argument("--data", type=Path, required=True, help="Prepared folder.")
+    parser.add_argument("--output", type=Path, required=True, help="Model folder to write.")
     parser.add_argument(
         "--from",
         type=Path,
-        help="A model folder to go on from, on newer data too: its settings, and its weights.",
+        help="Model folder for a warm start, on newer data too: its settings and weights.",
     )
     add_run_flags(parser)
 
 
 def defaults(words: Sequence[str]) -> dict[str, Any]:
-    """The settings of the model that a command line goes on from, in place of the defaults."""
+    """Settings of the model named by --from, which replace the defaults."""
     folders = words_after("--from", words)
     if not folders:
         return {}
@@ -37,20 +37,20 @@ def defaults(words: Sequence[str]) -> dict[str, Any]:
 
 
 def add_run_flags(parser: ArgumentParser, skip: Container[str] = ()) -> None:
-    """The flags that every way to train has; of the settings all but those that are skipped."""
+    """Add the flags of every training command, without the skipped settings."""
     parser.add_argument(
         "--resume",
         action="store_true",
-        help="Go on with an unfinished run from its last full epoch.",
+        help="Continue an unfinished run from its last full epoch.",
     )
     parser.add_argument(
-        "--overwrite", action="store_true", help="Train again where a run or a model is."
+        "--overwrite", action="store_true", help="Replace an existing run or model."
     )
     add_run_settings(parser, skip)
 
 
 def run(args: Namespace) -> None:
-    """Trains."""
+    """Train."""
     config = run_config(args)
     if args["from"] and not config.training.warm_start_from:
         raise UsageError(

@@ -1,4 +1,4 @@
-"""Searches for settings: trials that are runs of their own, judged on validation alone. Any setting is a flag."""
+"""Searches hyper-parameters: each trial is a run of its own, compared on validation only. Any setting is a flag."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ FIGURES = ("ndcg@10", "hit@10", "epochs", "seconds")
 
 
 def add_flags(parser: ArgumentParser) -> None:
-    """The flags of `tune`."""
-    parser.add_argument("--data", type=Path, required=True, help="The prepared folder.")
+    """Add the flags of `tune`."""
+    parser.add_argument("--data", type=Path, required=True, help="Prepared folder.")
     parser.add_argument(
         "--space",
         type=Path,
         required=True,
-        help="A YAML file: settings to lists, or to low and high.",
+        help="Search space: a YAML file of settings with a list, or low and high, each.",
     )
-    parser.add_argument("--trials", type=int, default=20, help="How many trials there are in all.")
-    parser.add_argument("--output", type=Path, required=True, help="The folder of the search.")
+    parser.add_argument("--trials", type=int, default=20, help="Total number of trials.")
+    parser.add_argument("--output", type=Path, required=True, help="Folder of the search.")
     parser.add_argument(
-        "--resume", action="store_true", help="Go on with a search, and with its unfinished trial."
+        "--resume", action="store_true", help="Continue a search, and its unfinished trial."
     )
     add_run_settings(parser)
 
 
 def run(args: Namespace) -> None:
-    """Searches."""
+    """Search."""
     trials, config = at_least_one(args, "trials"), run_config(args)
     if find_spec("optuna") is None:
         raise UsageError("tune needs Optuna installed: pip install 'bert4rec[tune]'")
@@ -67,7 +67,7 @@ def run(args: Namespace) -> None:
 
 
 def _show(results: Sequence[TrialResult], settings: Sequence[str]) -> None:
-    """A line for each trial, the best first; why others failed below."""
+    """Print one line a trial, the best first, then the reasons of failures."""
     from bert4rec.tuning.space import written
 
     columns = [name.removeprefix("task_weights.") for name in settings]

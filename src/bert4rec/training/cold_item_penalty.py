@@ -1,10 +1,12 @@
-"""How far new items are held back, so that they do not crowd out the known ones.
+"""Penalty on the scores of cold-start items, so that they do not displace warm items.
 
-Of a new item the metadata alone speaks, and a network scores it as the typical item of its kind: what trained most is
-more than that, but most is less. Their scores are lowered until the known items lose no more than is allowed, on
-validation, where known items without their ids stand for new ones: a fifth of the catalogue at a time.
+A network scores a cold-start item, known by its metadata only, as the typical item of its kind. Most of the items that
+trained are worth less than that. The penalty is the least with which warm items lose no more accuracy than allowed, on
+validation: warm items scored by metadata only stand for cold-start items, one fold of the catalogue at a time
+(docs/decisions/0014).
 
-Legend: C cases (users), B those of a piece, V item rows, F fifths, K places of a list.
+Legend: C validation cases, B those of a batch, V item rows, G folds of the catalogue, K items of a ranked list,
+X items of one fold.
 """
 
 from __future__ import annotations
@@ -27,65 +29,77 @@ from bert4rec.retrieval.ranking import rank_of
 
 BATCH_SIZE = 64
 CASES = 10_000
-"""As many users are asked, or up to twice as many: enough to tell a thousandth of the others' hits."""
+"""Validation cases, up to twice as many: enough to measure a loss of a thousandth of the hits."""
 HALVINGS = 30
+"""Steps of the bisection."""
 
 
 def cold_item_penalty(
     scorer: NetworkScorer, dataset: PreparedDataset, split: Split, cost: float
 ) -> float:
-    """The least penalty of a new item's score by which known items keep all but a share `cost` of their Hit@10 and
-    NDCG@10 on validation. 0 where new items cannot be placed, or where nobody validates.
+    """Least penalty with which warm items lose at most a share `cost` of their validation Hit@10 and NDCG@10.
+
+    0 if the network does not score items by metadata, or without validation users.
     """
-    new_V = torch.zeros(dataset.item_rows, dtype=torch.bool)
-    new_V[:FIRST_ITEM] = True
-    new_V[torch.from_numpy(split.cold_start_items(dataset))] = True
-    known = split.validation[~new_V.numpy()[dataset.item_N[split.validation.target_C]]]
-    known = known[:: max(1, len(known) // CASES)]
-    if not len(known) or not scorer.network.places_cold_start_items or cost >= 1:
+    excluded_V = torch.zeros(dataset.item_rows, dtype=torch.bool)
+    excluded_V[:FIRST_ITEM] = True
+    excluded_V[torch.from_numpy(split.cold_start_items(dataset))] = True
+    target_C = dataset.item_N[split.validation.target_C]
+    warm = split.validation[~excluded_V.numpy()[target_C]]
+    warm = warm[:: max(1, len(warm) // CASES)]
+    if not len(warm) or not scorer.network.places_cold_start_items or cost >= 1:
         return 0.0
-    pieces = [_of_piece(scorer, dataset, piece, new_V) for piece in known.batches(BATCH_SIZE)]
-    rank_C, ahead_CFK = (torch.cat(parts) for parts in zip(*pieces, strict=True))
-    within, above = (
-        0.0,
-        max(float(ahead_CFK.max()) + 1, 0.0),
-    )  # nothing new is ahead of a target above that
-    if _cost(rank_C, ahead_CFK, within) <= cost:
-        return within
+    batches = warm.batches(BATCH_SIZE)
+    parts = [_ranks_and_leads(scorer, dataset, batch, excluded_V) for batch in batches]
+    rank_C, lead_CGK = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
+    return _least_penalty(rank_C, lead_CGK, cost)
+
+
+def _least_penalty(rank_C: Tensor, lead_CGK: Tensor, cost: float) -> float:
+    """Least penalty of at most this cost, by bisection: a larger penalty costs less."""
+    low = 0.0
+    high = max(float(lead_CGK.max()) + 1, 0.0)  # no simulated item leads by more
+    if _cost(rank_C, lead_CGK, low) <= cost:
+        return low
     for _ in range(HALVINGS):
-        middle = (within + above) / 2
-        within, above = (
-            (within, middle) if _cost(rank_C, ahead_CFK, middle) <= cost else (middle, above)
-        )
-    return above
+        middle = (low + high) / 2
+        if _cost(rank_C, lead_CGK, middle) <= cost:
+            high = middle
+        else:
+            low = middle
+    return high
 
 
-def _of_piece(
-    scorer: NetworkScorer, dataset: PreparedDataset, piece: Cases, new_V: Tensor
+def _ranks_and_leads(
+    scorer: NetworkScorer, dataset: PreparedDataset, batch: Cases, excluded_V: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """The place `[B]` of each target among the known items, and by how much the best items without their ids are ahead
-    of it, `[B, F, K]`: of each fifth of the catalogue. What is seen is neither, nor is the target without its id.
+    """Rank `[B]` of each target among warm items, and the leads `[B, G, K]` of simulated cold-start items.
+
+    A lead is the score by metadata less the target's score; those of the best items of each fold are kept. Seen items
+    and the target itself are not simulated.
     """
-    histories = piece.histories(dataset, uses_request_time(scorer, dataset))
-    target_B = torch.from_numpy(dataset.item_N[piece.target_C].astype(np.int64))
+    histories = batch.histories(dataset, uses_request_time(scorer, dataset))
+    target_B = torch.from_numpy(dataset.item_N[batch.target_C].astype(np.int64))
     score_BV = candidate_scores(scorer, histories, seen=histories, target_B=target_B)
-    score_BV = score_BV.cpu().masked_fill(new_V, EXCLUDED)
+    score_BV = score_BV.cpu().masked_fill(excluded_V, EXCLUDED)
     own_B1 = score_BV.gather(1, target_B[:, None])
-    nameless_BV = (
-        scorer.score_by_metadata(histories).cpu().masked_fill(score_BV == EXCLUDED, EXCLUDED)
-    )
-    ahead_BV = nameless_BV.scatter(1, target_B[:, None], EXCLUDED) - own_B1
-    fifths = [ahead_BV[:, first::FOLDS] for first in range(FOLDS)]
-    best = [fifth_BX.topk(min(LIST_LENGTH, fifth_BX.shape[1])).values for fifth_BX in fifths]
-    least = min(of.shape[1] for of in best)
-    return rank_of(score_BV, target_B), torch.stack([of[:, :least] for of in best], dim=1)
+    metadata_BV = scorer.score_by_metadata(histories).cpu()
+    metadata_BV = metadata_BV.masked_fill(score_BV == EXCLUDED, EXCLUDED)
+    lead_BV = metadata_BV.scatter(1, target_B[:, None], EXCLUDED) - own_B1
+    folds = [lead_BV[:, first::FOLDS] for first in range(FOLDS)]
+    best = [fold_BX.topk(min(LIST_LENGTH, fold_BX.shape[1])).values for fold_BX in folds]
+    length = min(lead_BK.shape[1] for lead_BK in best)
+    lead_BGK = torch.stack([lead_BK[:, :length] for lead_BK in best], dim=1)
+    return rank_of(score_BV, target_B), lead_BGK
 
 
-def _cost(rank_C: Tensor, ahead_CFK: Tensor, penalty: float) -> float:
-    """The share of Hit@10 or NDCG@10, whichever is more, that known items lose to what is ahead despite the penalty."""
+def _cost(rank_C: Tensor, lead_CGK: Tensor, penalty: float) -> float:
+    """Share of Hit@10 or NDCG@10, whichever is larger, lost to simulated items under a penalty."""
     before = rank_metrics(rank_C.numpy())
-    after = rank_metrics((rank_C[:, None] + (ahead_CFK >= penalty).sum(2)).numpy())
-    return max(
+    displaced_CG = (lead_CGK >= penalty).sum(2)
+    after = rank_metrics((rank_C[:, None] + displaced_CG).numpy())
+    losses = [
         1 - after[name].mean() / before[name].mean() if before[name].any() else 0.0
         for name in COMPARED
-    )
+    ]
+    return max(losses)

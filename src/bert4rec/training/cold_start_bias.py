@@ -1,13 +1,16 @@
-"""The biases of cold_start_bias: a logistic regression over items beside the network's own scores, after training.
+"""Fit of the cold-start biases: a logistic regression over items, beside the network's scores, after training.
 
-Training users are read as cold_start_bias are, without an event and without their ids, and their first events are what is
-asked for: once with all that is known of them, once with nothing. The regression is convex and has a prior, so one
-solution is best.
+Training users are scored as cold-start users, without events and without their ids. The targets are their first
+events. Each user counts twice: with all demographics and with none. The regression is convex and has a prior, so its
+solution is unique (docs/decisions/0016).
 
-Legend: U users, B those of a piece, V item rows, X items that have a bias, P columns of the biases.
+Legend: U users, B those of a batch, V item rows, I items with a bias, F indicators of user features, N first events
+of all users, X cold-start items.
 """
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 import torch
@@ -25,104 +28,115 @@ from bert4rec.model.scorer import NetworkScorer
 from bert4rec.retrieval.candidates import EXCLUDED, valid_scores
 
 BATCH_SIZE = 64
-USERS = 10_000
-"""At most so many users are asked."""
+MAX_USERS = 10_000
 SHRINKAGE = 0.5
-"""What the square of a bias costs, in users: the weight of the prior by which it is zero."""
+"""Weight of the prior: cost of a bias's square, in users."""
 STEPS = 100
-"""Of L-BFGS, at most."""
+"""Maximum number of L-BFGS iterations."""
+RANDOM_STREAM = 4
+"""Number of this module's random stream, beside the seed of the run."""
 
 
 def fit_cold_start_bias(scorer: NetworkScorer, dataset: PreparedDataset, split: Split) -> None:
-    """Gives the scorer's network the biases with which its scores of cold_start_bias fit the first events of training."""
+    """Fit the cold-start biases of the scorer's network to the first events of training users."""
     cold_start_bias = scorer.network.cold_start_bias
     cold_start_bias.reset()
-    new_R = split.cold_start_items(dataset)
+    cold_item_X = split.cold_start_items(dataset)
     dataset, split = without_held_out_items(dataset, split)
-    start_U, stop_U = np.asarray(dataset.start_U1[:-1]), np.asarray(split.train_stop_U)
-    user_U: Ints = np.flatnonzero(stop_U > start_U)
-    user_U = np.tile(user_U[:: -(-len(user_U) // USERS)], 2)
-    start_U = start_U[user_U]
-    length_U = np.minimum(stop_U[user_U] - start_U, COLD_START_RANGE)
+    user_U, start_U, length_U = _first_events(dataset, split)
     item_N = dataset.item_N[range_indices(start_U, length_U)]
-    item_X = _most_chosen(item_N)
-    asked = _as_newcomers(scorer, dataset, user_U, start_U, length_U)
-    score_UX, others_U = _scores(scorer, asked, item_X, new_R)
-    share_UX = _shares(item_N, length_U, item_X)
-    column_UP = cold_start_bias.indicators(scorer.user_feature_values(asked), len(asked)).cpu()
-    cold_start_bias.get_buffer("item_I")[: len(item_X)] = torch.from_numpy(item_X)
-    cold_start_bias.get_buffer("bias_FI")[:, : len(item_X)] = _regression(
-        score_UX, others_U, share_UX, column_UP
-    )
+    item_I = _most_frequent(item_N)
+    histories = _cold_start_histories(scorer, dataset, user_U, start_U, length_U)
+    score_UI, rest_U = _scores(scorer, histories, item_I, cold_item_X)
+    target_UI = _target_shares(item_N, length_U, item_I)
+    values = scorer.user_feature_values(histories)
+    indicator_UF = cold_start_bias.indicators(values, len(histories)).cpu()
+    bias_FI = _regression(score_UI, rest_U, target_UI, indicator_UF)
+    cold_start_bias.get_buffer("item_I")[: len(item_I)] = torch.from_numpy(item_I)
+    cold_start_bias.get_buffer("bias_FI")[:, : len(item_I)] = bias_FI
 
 
-def _most_chosen(item_N: Ints) -> Ints:
-    """The items with most of the events; of equally many the lower rows."""
+def _first_events(dataset: PreparedDataset, split: Split) -> tuple[Ints, Ints, Ints]:
+    """User rows, start and number of their first events, each user twice; a sample if there are many."""
+    start_U, stop_U = np.asarray(dataset.start_U1[:-1]), np.asarray(split.train_stop_U)
+    trained_U: Ints = np.flatnonzero(stop_U > start_U)
+    step = math.ceil(len(trained_U) / MAX_USERS)
+    user_U = np.tile(trained_U[::step], 2)
+    length_U = np.minimum(stop_U[user_U] - start_U[user_U], COLD_START_RANGE)
+    return user_U, start_U[user_U], length_U
+
+
+def _most_frequent(item_N: Ints) -> Ints:
+    """Items with the most events; at equal counts, lower rows first."""
     count_V = np.bincount(item_N)
-    return np.argsort(-count_V, kind="stable")[: min(MAX_ITEMS, np.count_nonzero(count_V))]
+    size = min(MAX_ITEMS, np.count_nonzero(count_V))
+    return np.argsort(-count_V, kind="stable")[:size]
 
 
-def _as_newcomers(
+def _cold_start_histories(
     scorer: NetworkScorer, dataset: PreparedDataset, user_U: Ints, start_U: Ints, length_U: Ints
 ) -> Histories:
-    """The users before their first event, asked at one of their events, if at all.
+    """Empty histories at the time of one of the user's first events, or without request time.
 
-    The first half say all that is known of them, the second nothing.
+    The first half has all demographics, the second half none.
     """
-    model, random = scorer.run.model, np.random.default_rng((scorer.run.training.seed, 4))
-    asked_at_U = dataset.time_N[random.integers(start_U, start_U + length_U)]
-    asked_at_U = np.where(
-        random.random(len(user_U)) < REQUEST_TIME_SHARE[model.request_time], asked_at_U, NO_TIME
-    )
-    histories = dataset.histories(
-        user_U, start_U, asked_at_U, is_cold_start_B=np.ones(len(user_U), dtype=np.bool_)
-    )
-    silent_U = np.arange(len(user_U)) >= len(user_U) // 2
+    random = np.random.default_rng((scorer.run.training.seed, RANDOM_STREAM))
+    request_time_U = dataset.time_N[random.integers(start_U, start_U + length_U)]
+    share = REQUEST_TIME_SHARE[scorer.run.model.request_time]
+    request_time_U = np.where(random.random(len(user_U)) < share, request_time_U, NO_TIME)
+    cold_start_U = np.ones(len(user_U), dtype=np.bool_)
+    histories = dataset.histories(user_U, start_U, request_time_U, is_cold_start_B=cold_start_U)
+    second_half_U = np.arange(len(user_U)) >= len(user_U) // 2
     for value_U in histories.user_features.values():
-        value_U[silent_U] = np.nan if value_U.dtype.kind == "f" else UNKNOWN
+        value_U[second_half_U] = np.nan if value_U.dtype.kind == "f" else UNKNOWN
     return histories
 
 
 def _scores(
-    scorer: NetworkScorer, histories: Histories, item_X: Ints, new_R: Ints
+    scorer: NetworkScorer, histories: Histories, item_I: Ints, cold_item_X: Ints
 ) -> tuple[Tensor, Tensor]:
-    """The scores `[U, X]` of the items that have a bias, and what all others come to (log-sum-exp), `[U]`.
+    """Scores of the items with a bias, `[U, I]`, and log-sum-exp of all other scores, `[U]`.
 
-    Of new items nothing trains: that nobody chose them says nothing.
+    Cold-start items are left out: no training event could have chosen them.
     """
-    own, others = [], []
+    own, rest = [], []
     for first in range(0, len(histories), BATCH_SIZE):
-        piece = histories.take(np.arange(first, min(first + BATCH_SIZE, len(histories))))
-        score_BV = valid_scores(scorer, piece).cpu()
-        own.append(score_BV[:, item_X])
-        score_BV[:, np.concatenate([item_X, new_R])] = EXCLUDED
-        others.append(score_BV[:, FIRST_ITEM:].logsumexp(1))
-    return torch.cat(own), torch.cat(others)
+        index_B = np.arange(first, min(first + BATCH_SIZE, len(histories)))
+        score_BV = valid_scores(scorer, histories.take(index_B)).cpu()
+        own.append(score_BV[:, item_I])
+        score_BV[:, np.concatenate([item_I, cold_item_X])] = EXCLUDED
+        rest.append(score_BV[:, FIRST_ITEM:].logsumexp(1))
+    return torch.cat(own), torch.cat(rest)
 
 
-def _shares(item_N: Ints, length_U: Ints, item_X: Ints) -> Tensor:
-    """Which share of each user's first events is of which item, `[U, X]`."""
-    elsewhere = len(item_X)
-    place_V = np.full(item_N.max() + 1, elsewhere)
-    place_V[item_X] = np.arange(len(item_X))
-    count_UX = np.zeros((len(length_U), len(item_X) + 1), dtype=np.float32)
-    np.add.at(count_UX, (np.repeat(np.arange(len(length_U)), length_U), place_V[item_N]), 1)
-    return torch.from_numpy(count_UX[:, :elsewhere] / length_U[:, None].astype(np.float32))
+def _target_shares(item_N: Ints, length_U: Ints, item_I: Ints) -> Tensor:
+    """Share of each item in a user's first events, `[U, I]`; other items have no column."""
+    other = len(item_I)
+    column_V = np.full(item_N.max() + 1, other)
+    column_V[item_I] = np.arange(len(item_I))
+    count_UI = np.zeros((len(length_U), len(item_I) + 1), dtype=np.float32)
+    user_N = np.repeat(np.arange(len(length_U)), length_U)
+    np.add.at(count_UI, (user_N, column_V[item_N]), 1)
+    return torch.from_numpy(count_UI[:, :other] / length_U[:, None].astype(np.float32))
 
 
-def _regression(score_UX: Tensor, others_U: Tensor, share_UX: Tensor, column_UP: Tensor) -> Tensor:
-    """The biases `[P, X]` that make the shares most likely, small ones preferred."""
-    bias_FI = torch.zeros(column_UP.shape[1], score_UX.shape[1], requires_grad=True)
+def _regression(
+    score_UI: Tensor, rest_U: Tensor, target_UI: Tensor, indicator_UF: Tensor
+) -> Tensor:
+    """Biases `[F, I]` of the largest posterior: cross-entropy of the targets and a Gaussian prior."""
+    bias_FI = torch.zeros(indicator_UF.shape[1], score_UI.shape[1], requires_grad=True)
     solver = torch.optim.LBFGS([bias_FI], max_iter=STEPS, line_search_fn="strong_wolfe")
 
-    def cost() -> Tensor:
+    def loss() -> Tensor:
         solver.zero_grad()
-        logit_UX = score_UX + column_UP @ bias_FI
-        all_U = torch.logaddexp(logit_UX.logsumexp(1), others_U)
-        likely_U = (share_UX * logit_UX).sum(1) - all_U  # the others' own part never changes
-        loss = (SHRINKAGE * bias_FI.square().sum() - likely_U.sum()) / len(score_UX)
-        loss.backward()
-        return loss
+        logit_UI = score_UI + indicator_UF @ bias_FI
+        total_U = torch.logaddexp(logit_UI.logsumexp(1), rest_U)
+        # The terms of items without a bias are constant.
+        log_likelihood_U = (target_UI * logit_UI).sum(1) - total_U
+        prior = SHRINKAGE * bias_FI.square().sum()
+        mean_loss = (prior - log_likelihood_U.sum()) / len(score_UI)
+        mean_loss.backward()
+        return mean_loss
 
-    solver.step(cost)
+    solver.step(loss)
     return bias_FI.detach()

@@ -1,4 +1,4 @@
-"""What a run will cost: the arithmetic of an epoch, so that one measured configuration tells the time of another.
+"""Arithmetic of an epoch, by which the measured time of one configuration predicts that of another.
 
 Legend: W windows, D width.
 """
@@ -17,24 +17,24 @@ from bert4rec.data.windows import training_windows, with_cold_start_windows
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """Multiply-adds of the matrix products of one epoch, forward and backward, at real positions only."""
+    """Multiply-adds of the matrix products of one epoch, forward and backward, without padding."""
 
     events: int
-    """Positions that have a target, and as many logits for each as there are items."""
+    """Number of supervised tokens; each has a logit for every item."""
     linear: float
     attention: float
     head: float
 
     @property
     def multiply_adds(self) -> float:
-        """Of all products."""
+        """Multiply-adds of all products."""
         return self.linear + self.attention + self.head
 
 
 def arithmetic(dataset: PreparedDataset, split: Split, run: RunConfig) -> Arithmetic:
-    """The least that an epoch computes; a backward pass is twice its forward pass.
+    """Least arithmetic of an epoch; a backward pass takes twice its forward pass.
 
-    A causal token sees what came before it and itself, a masked one its whole window.
+    A causal token attends to its past and itself, a masked one to its complete window.
     """
     dataset, split = without_held_out_items(dataset, split)
     windows = training_windows(dataset, split, run.model, run.training, epoch=0)
@@ -48,15 +48,15 @@ def arithmetic(dataset: PreparedDataset, split: Split, run: RunConfig) -> Arithm
     pairs = (
         next_item * (causal_W * (causal_W + 1) / 2).sum() + item_prediction * (masked_W**2).sum()
     )
-    asked = (
+    supervised = (
         next_item * causal_W.sum()
         + item_prediction * run.training.mask_probability * masked_W.sum()
     )
     D, layers = run.model.hidden_size, run.model.num_layers
     products = {"transformer": 4 + 2 * run.model.feed_forward_factor, "gated": 5}[run.model.block]
     return Arithmetic(
-        events=round(asked),
+        events=round(supervised),
         linear=3.0 * layers * products * D * D * tokens,
         attention=3.0 * layers * 2 * D * pairs,
-        head=3.0 * D * dataset.num_items * asked,
+        head=3.0 * D * dataset.num_items * supervised,
     )

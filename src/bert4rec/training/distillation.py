@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import torch
@@ -43,12 +44,12 @@ class Teacher:
         # Tasks with the same members share their mean, and with it its item vectors.
         means = {group: _MeanScores(group) for group in groups.values()}
         self.means = {task: means[group] for task, group in groups.items()}
-        self.scorers = list(dict.fromkeys(scorer for group in means for scorer in group))
+        self.scorers = list(dict.fromkeys(chain.from_iterable(means)))
         for scorer in self.scorers:
             scorer.network.requires_grad_(False)
 
     def __deepcopy__(self, memo: Mapping[int, Any]) -> Teacher:
-        """The same teacher: weight averaging copies the student's module."""
+        """Return the teacher itself: weight averaging copies the student's module."""
         return self
 
     @property

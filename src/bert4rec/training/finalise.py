@@ -108,11 +108,10 @@ def _save(
 ) -> None:
     """Write the model folder: weights, data, settings, metrics and model card."""
     output, dataset = run.directory.output, run.dataset
-    metrics = {
-        f"{subset}_{row}": report.to_dict()
-        for subset, rows in reports.items()
-        for row, report in rows.items()
-    }
+    metrics = {}
+    for subset, rows in reports.items():
+        for row, report in rows.items():
+            metrics[f"{subset}_{row}"] = report.to_dict()
     card = model_card(
         output.name, run.config, dataset.manifest, metrics, figures, compared=comparison
     )

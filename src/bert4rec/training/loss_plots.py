@@ -1,4 +1,4 @@
-"""Pictures of a run: the loss of each task and the validation metrics over the epochs."""
+"""Plot of a run: the loss of each task and the validation metrics over the epochs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bert4rec.files import write_figure
 
 
 def plot_losses(epochs: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """One panel for each task's loss and one for the validation metrics, as a PNG."""
+    """Write a PNG with one panel for each task's loss and one for the validation metrics."""
     tasks = [task for task in epochs[0]["losses"] if task != "loss"]
     figure = Figure(figsize=(3.4 * (len(tasks) + 1), 3.1), layout="constrained")
     axes = figure.subplots(1, len(tasks) + 1, squeeze=False)[0]

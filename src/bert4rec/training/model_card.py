@@ -1,4 +1,4 @@
-"""The model card: what a run is, what it reached and under which protocol, in Markdown."""
+"""Model card of a run in Markdown: data, results with their protocol, settings, cost and limits."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def model_card(
     with_data: bool = True,
     compared: str = "",
 ) -> str:
-    """The text of a model folder's README. `metrics` holds reports by row, `training` the figures of the run.
+    """Text of a model folder's README.
 
-    `note` is what else there is to know of the data. A folder without its data is loaded with it. `compared` is what
-    the model is worth beside the one that it started from.
+    `metrics` are reports by row, `training` the figures of the run, `note` a text on the data, `compared` the sentence
+    on the warm-start model. A folder without its data (`with_data=False`) is loaded with it.
     """
     call, flag = ("folder", "") if with_data else ("folder, data=prepared", " --data prepared")
     return "\n".join(
@@ -57,11 +57,8 @@ def model_card(
 def _results(metrics: Mapping[str, Any]) -> list[str]:
     if not metrics:
         return []
-    shown = [
-        metric
-        for metric in _SHOWN
-        if any(metric in report["metrics"] for report in metrics.values())
-    ]
+    measured = set().union(*(report["metrics"] for report in metrics.values()))
+    shown = [metric for metric in _SHOWN if metric in measured]
     lines = [
         "## Results",
         "",

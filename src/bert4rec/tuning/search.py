@@ -1,13 +1,14 @@
-"""A search for settings: trials that are runs of their own, each chosen by what the ones before it reached (TPE).
+"""Hyper-parameter search with Optuna (TPE): each trial is a run of its own, compared on validation only.
 
-Trials are judged on validation alone and asked nothing of the test. Optuna chooses and remembers; a trial is trained by
-`fit.train` in a folder of its own. What may be chosen is read by `space`.
+The search space is read by `space`, a trial is trained by `training.train`. Files of a search:
 
-    search.json       what is searched on what: a search is resumed only with the same
-    study.journal     Optuna's record, a line an event
-    trial-000/        the model folder of the first trial
-    trials.json       all trials, the best first
-    best.yaml         the settings of the best trial, for `bert4rec train --config`
+| file | content |
+|---|---|
+| `search.json` | identity of the search: data, split, settings and space |
+| `study.journal` | Optuna's record, one event a line |
+| `trial-000/` | model folder of the first trial |
+| `trials.json` | all trials, the best first |
+| `best.yaml` | settings of the best trial, for `bert4rec train --config` |
 """
 
 from __future__ import annotations
@@ -43,23 +44,23 @@ SEARCH_FILE, STUDY_FILE = "search.json", "study.journal"
 TRIALS_FILE, BEST_FILE = "trials.json", "best.yaml"
 
 OBJECTIVE = "ndcg@10"
-"""On validation, of the epoch that is kept."""
+"""Validation metric that the search maximises, at the best epoch of a trial."""
 
 FULL_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
-"""How torch says so of devices, and of the CPU on Windows and elsewhere."""
+"""Phrases of torch's errors on a device, and on the CPU of each system."""
 
 
 @dataclass(frozen=True)
 class TrialResult:
-    """What became of a trial."""
+    """State, parameters and figures of one trial."""
 
     number: int
     state: Literal["complete", "failed", "unfinished"]
     parameters: Mapping[str, Value]
     figures: Mapping[str, float]
-    """Of a complete trial: ndcg@10 and hit@10 on validation, epochs, and seconds of training."""
+    """Validation ndcg@10 and hit@10, epochs and seconds of training; empty unless complete."""
     reason: str = ""
-    """Why it failed."""
+    """Error message of a failed trial."""
 
 
 def tune(
@@ -72,14 +73,14 @@ def tune(
     resume: bool = False,
     log: Callable[[str], None] = print,
 ) -> list[TrialResult]:
-    """Searches until there are so many trials, and returns them, the best first.
+    """Search until there are `trials` trials; returns them, the best first.
 
-    The run is that of every trial, but for what the space chooses; its seed is also that of the choice. `resume` goes
-    on with a search: finished trials are as they are, the unfinished one goes on from its last full epoch, and all are
-    those of a search that was never interrupted. A trial that runs out of memory, diverges or whose settings contradict
-    each other has failed, and the search goes on.
+    All trials have the settings of `run`, except those of the space; its seed is also the sampler's. `resume` continues
+    a search: finished trials are kept, the unfinished one continues from its last full epoch, and the result equals that
+    of an uninterrupted search. A trial that runs out of memory, diverges or has contradicting settings fails, and the
+    search goes on.
 
-    Raises UsageError where `output` holds something else, and whatever else `train` raises.
+    Raises UsageError if `output` holds something else, and the errors of `train`.
     """
     output = Path(output)
     if run.training.devices > 1:
@@ -92,7 +93,7 @@ def tune(
         for number in range(trials):
             if number < len(study.trials) and study.trials[number].state.is_finished():
                 continue
-            trial, parameters = _ask(study, number, space, run.training.seed)
+            trial, parameters = _open_trial(study, number, space, run.training.seed)
             chosen = ", ".join(f"{name} {written(value)}" for name, value in parameters.items())
             log(f"trial {number}, the last is {trials - 1}: {chosen}")
             _run(study, trial, dataset, run, parameters, output / folder_of(number), log)
@@ -101,15 +102,15 @@ def tune(
 
 
 def folder_of(number: int) -> str:
-    """The name of a trial's model folder."""
+    """Name of a trial's model folder."""
     return f"trial-{number:03d}"
 
 
-# The folder
+# Files
 
 
 def _identity(dataset: PreparedDataset, run: RunConfig, space: Space) -> dict[str, Any]:
-    """What is searched on what."""
+    """Identity of the search: data, split, settings and space."""
     return {
         "dataset": dataset.checksum,
         "split": make_split(dataset, run.split).checksum,
@@ -119,7 +120,7 @@ def _identity(dataset: PreparedDataset, run: RunConfig, space: Space) -> dict[st
 
 
 def _start_folder(output: Path, identity: dict[str, Any], resume: bool) -> None:
-    """Makes the folder ready for a search, or for the rest of one."""
+    """Store the identity of a new search, or check that of a resumed one."""
     known = _read_identity(output / SEARCH_FILE)
     if known is None:
         if holds_files(output):
@@ -161,7 +162,7 @@ def _differences(known: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterato
 
 
 def _write(output: Path, run: RunConfig, results: Sequence[TrialResult]) -> None:
-    """The trials, and the settings of the best one where there is one."""
+    """Write the trials, and the settings of the best one if any is complete."""
     best = results[0] if results[0].state == "complete" else None
     record = {
         "objective": f"validation {OBJECTIVE}",
@@ -184,7 +185,7 @@ def _write(output: Path, run: RunConfig, results: Sequence[TrialResult]) -> None
 
 @contextmanager
 def _quiet_optuna() -> Iterator[None]:
-    """Without a line for each trial: ours say more."""
+    """Silence Optuna's line for each trial."""
     level = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
@@ -194,7 +195,7 @@ def _quiet_optuna() -> Iterator[None]:
 
 
 def _open_study(output: Path) -> Study:
-    """The study of the folder. A journal is text, a line an event: it needs no database, and nothing is unpickled."""
+    """Study of the folder, in a text journal: no database is needed and nothing is unpickled."""
     journal = output / STUDY_FILE
     if journal.is_file():
         _drop_torn_line(journal)
@@ -208,17 +209,19 @@ def _open_study(output: Path) -> Study:
 
 
 def _drop_torn_line(journal: Path) -> None:
-    """What a full disk or a killed process cut off was not recorded; a line added to it would damage the journal."""
+    """Delete a line that a full disk or a killed process cut off; the next one would be joined to it."""
     content = journal.read_bytes()
     if not content.endswith(b"\n"):
         write_atomically(journal, content[: content.rfind(b"\n") + 1])
 
 
-def _ask(study: Study, number: int, space: Space, seed: int) -> tuple[Trial, dict[str, Value]]:
-    """The trial of this number, new or unfinished, and its parameters.
+def _open_trial(
+    study: Study, number: int, space: Space, seed: int
+) -> tuple[Trial, dict[str, Value]]:
+    """Trial of this number, new or unfinished, and its parameters.
 
-    Its random numbers depend on the seed and its number alone, so that a resumed search draws the same ones; what it
-    was given before it was interrupted is what Optuna gives it again.
+    The sampler is seeded by the search's seed and the number, so a resumed search draws the same parameters. Optuna
+    returns the stored parameters of an unfinished trial.
     """
     study.sampler = TPESampler(seed=(seed * 1_000_003 + number) % 2**32)
     known = study.trials
@@ -227,7 +230,7 @@ def _ask(study: Study, number: int, space: Space, seed: int) -> tuple[Trial, dic
 
 
 def _results(study: Study) -> list[TrialResult]:
-    """All trials, the best first; then those that failed, and the one that is not finished."""
+    """Complete trials, the best first, then failed ones and the unfinished one."""
     results = [_result(trial) for trial in study.trials]
     order = ["complete", "failed", "unfinished"]
     return sorted(
@@ -240,9 +243,12 @@ def _result(trial: FrozenTrial) -> TrialResult:
         TrialState.COMPLETE: "complete",
         TrialState.FAIL: "failed",
     }
-    figures, reason = trial.user_attrs.get("figures", {}), trial.user_attrs.get("reason", "")
     return TrialResult(
-        trial.number, states.get(trial.state, "unfinished"), trial.params, figures, reason
+        trial.number,
+        states.get(trial.state, "unfinished"),
+        trial.params,
+        figures=trial.user_attrs.get("figures", {}),
+        reason=trial.user_attrs.get("reason", ""),
     )
 
 
@@ -258,7 +264,7 @@ def _run(
     folder: Path,
     log: Callable[[str], None],
 ) -> None:
-    """Trains the trial and tells the study what it reached, or why it failed."""
+    """Train the trial and store its figures, or the reason of its failure, in the study."""
     try:
         train(
             dataset,
@@ -283,17 +289,17 @@ def _run(
 
 
 def _why_failed(problem: Exception) -> str | None:
-    """Why the trial's settings are to blame; None where they are not."""
+    """Reason of a failure caused by the trial's settings; None for any other error."""
     text = " ".join(str(problem).split())
     if isinstance(problem, ConfigError | Diverged):
         return text
-    if isinstance(problem, MemoryError) or any(said in text.lower() for said in FULL_MEMORY):
+    if isinstance(problem, MemoryError) or any(phrase in text.lower() for phrase in FULL_MEMORY):
         return f"out of memory: {text or type(problem).__name__}"
     return None
 
 
 def _figures(folder: Path) -> dict[str, float]:
-    """What the trial reached on validation in the epoch that is kept, and what it cost."""
+    """Validation metrics of the best epoch, and the cost of the training."""
     training = json.loads((folder / "training.json").read_text(encoding="utf-8"))
     reached = training["history"][training["best_epoch"] - 1]["validation"]
     return {
@@ -305,7 +311,7 @@ def _figures(folder: Path) -> dict[str, float]:
 
 
 def _free_memory() -> None:
-    """What the trial held, so that the next one has all there is, and its own peak."""
+    """Free the memory of a trial, and reset the peak memory for the next one."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

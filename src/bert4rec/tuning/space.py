@@ -1,11 +1,11 @@
-"""What a search may choose: a YAML file that maps settings to choices or ranges.
+"""Search space: a YAML file that maps settings to choices or ranges.
 
     learning_rate: {low: 1.0e-4, high: 1.0e-2, log: true}
     num_layers: {low: 1, high: 4}
     block: [transformer, gated]
     task_weights: {rating_prediction: [0.0, 0.3]}
 
-How the values are chosen is left to `tune`.
+Values are chosen by `search`.
 """
 
 from __future__ import annotations
@@ -37,29 +37,29 @@ FIXED = (
     "logger",
     "use_wandb",
 )
-"""Settings that are no matter of a search: they change the question, the machine, or nothing."""
+"""Settings that cannot be searched: they change the task, the machine, or no result."""
 
 Value = bool | int | float | str
 
 
 @dataclass(frozen=True)
 class Choices:
-    """One of several values."""
+    """Categorical parameter."""
 
     values: tuple[Value, ...]
 
     def suggest(self, trial: Trial, name: str) -> Value:
-        """The value that a trial has for the setting."""
+        """Value of the setting in a trial."""
         return trial.suggest_categorical(name, self.values)  # type: ignore[return-value]
 
     def to_dict(self) -> Any:
-        """As it is written in a file."""
+        """Plain values for JSON."""
         return list(self.values)
 
 
 @dataclass(frozen=True)
 class Range:
-    """A number from `low` to `high`, both included; whole where both are and the setting is."""
+    """Number from `low` to `high`, both included; an integer if `whole`."""
 
     low: int | float
     high: int | float
@@ -67,22 +67,22 @@ class Range:
     whole: bool = False
 
     def suggest(self, trial: Trial, name: str) -> Value:
-        """The value that a trial has for the setting."""
+        """Value of the setting in a trial."""
         if self.whole:
             return trial.suggest_int(name, int(self.low), int(self.high), log=self.log)
         return trial.suggest_float(name, self.low, self.high, log=self.log)
 
     def to_dict(self) -> Any:
-        """As it is written in a file."""
+        """Plain values for JSON."""
         return {"low": self.low, "high": self.high, "log": self.log}
 
 
 Space = Mapping[str, Choices | Range]
-"""By setting; a task's weight is `task_weights.next_item`."""
+"""Parameters by setting; the weight of a task is named `task_weights.next_item`."""
 
 
 def read_space(path: Path) -> Space:
-    """The space of a file. Raises ConfigError in one line that names the file and the setting."""
+    """Search space of a file. Raises ConfigError, which names the file and the setting."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as problem:
@@ -127,35 +127,36 @@ def _entry(name: str, entry: Any) -> Choices | Range:
 
 
 def _kinds() -> dict[str, Any]:
-    """The type of each setting, by the name that it has in a space."""
+    """Type of each setting, by its name in a space."""
     groups = [
         ("", ModelConfig),
         ("", TrainingConfig),
         ("", SplitConfig),
         ("task_weights.", TaskWeights),
     ]
-    found = {
-        prefix + name: kind
-        for prefix, group in groups
-        for name, kind in typing.get_type_hints(group).items()
-    }
-    return {name: kind for name, kind in found.items() if name != "task_weights"}
+    found: dict[str, Any] = {}
+    for prefix, group in groups:
+        for name, kind in typing.get_type_hints(group).items():
+            found[prefix + name] = kind
+    del found["task_weights"]
+    return found
 
 
 def _checked(name: str, value: Any, kind: Any) -> Any:
-    """The value as the setting has it."""
+    """Value in the type of its setting."""
     if kind is float:
         return _number(name, value)
-    choices = get_args(kind) if get_origin(kind) is Literal else None
-    if value not in choices if choices else type(value) is not kind:
-        raise ConfigError(
-            f"{name} is {value!r}: expected {f'one of {list(choices)}' if choices else kind.__name__}"
-        )
+    if get_origin(kind) is Literal:
+        choices = list(get_args(kind))
+        if value not in choices:
+            raise ConfigError(f"{name} is {value!r}: expected one of {choices}")
+    elif type(value) is not kind:
+        raise ConfigError(f"{name} is {value!r}: expected {kind.__name__}")
     return value
 
 
 def _number(name: str, value: Any) -> float:
-    """What is written `1e-3` is a word to YAML, and a number to whoever wrote it."""
+    """Finite number; YAML reads `1e-3` as a string."""
     try:
         number = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError):
@@ -180,7 +181,7 @@ def _range(name: str, entry: Mapping[str, Any], kind: Any) -> Range:
 
 
 def with_parameters(run: RunConfig, parameters: Mapping[str, Value]) -> RunConfig:
-    """The run with other settings. Raises ConfigError where they contradict each other."""
+    """Run with changed settings. Raises ConfigError if they contradict each other."""
     settings = run.to_dict()
     for name, value in parameters.items():
         group, _, task = name.rpartition(".")
@@ -189,5 +190,5 @@ def with_parameters(run: RunConfig, parameters: Mapping[str, Value]) -> RunConfi
 
 
 def written(value: Value) -> str:
-    """A value for people: a drawn learning rate has more digits than anyone reads."""
+    """Value as text; sampled numbers are rounded to four digits."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)

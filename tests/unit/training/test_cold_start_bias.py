@@ -18,7 +18,7 @@ from bert4rec.data.windows import COLD_START_RANGE
 from bert4rec.ids import FIRST_ITEM, NO_TIME, PAD, UNKNOWN
 from bert4rec.model.cold_start_bias import MAX_ITEMS
 from bert4rec.model.scorer import NetworkScorer
-from bert4rec.training import cold_start_bias as newcomers_of_training
+from bert4rec.training import cold_start_bias as fitting
 from bert4rec.training.cold_start_bias import SHRINKAGE, fit_cold_start_bias
 from small_networks import network_of, settings
 
@@ -153,7 +153,7 @@ def asked_of(
 ) -> tuple[Ints, Histories]:
     """The rows of those who are asked during a fit, and as whom."""
     asked: list[tuple[Ints, Histories]] = []
-    real = newcomers_of_training._as_newcomers
+    real = fitting._cold_start_histories
 
     def listening(
         scorer: NetworkScorer, dataset: PreparedDataset, user_U: Ints, *others: Any
@@ -161,7 +161,7 @@ def asked_of(
         asked.append((user_U, real(scorer, dataset, user_U, *others)))
         return asked[0][1]
 
-    monkeypatch.setattr(newcomers_of_training, "_as_newcomers", listening)
+    monkeypatch.setattr(fitting, "_cold_start_histories", listening)
     scorer = NetworkScorer(network_of(dataset, **settings_of_model), settings(**settings_of_model))
     fit_cold_start_bias(scorer, dataset, split)
     return asked[0]
@@ -184,7 +184,7 @@ def test_the_time_is_known_as_often_as_in_training(
 def test_of_many_people_some_are_asked_from_the_first_to_the_last(
     people: PreparedDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(newcomers_of_training, "USERS", 40)
+    monkeypatch.setattr(fitting, "MAX_USERS", 40)
     user_U, _ = asked_of(monkeypatch, people, split_of(people))
     assert user_U.tolist() == [*range(1, 121, 3)] * 2
 

@@ -25,6 +25,7 @@ from bert4rec.ids import FIRST_ITEM, FIRST_USER, NO_TIME, PAD, UNKNOWN
 from bert4rec.model.cold_start_bias import ColdStartBias
 from bert4rec.model.network import Bert4Rec
 from bert4rec.model.scorer import NetworkScorer
+from bert4rec.tables import Estimate
 from bert4rec.training.train import train
 from bert4rec.training.warm_start import describe_comparison, load_warm_start, open_warm_start
 from small_runs import run_of
@@ -350,12 +351,10 @@ def test_a_split_that_is_made_in_another_way_now_is_refused(
         grown(folder, new)
 
 
-def test_a_verdict_says_which_to_keep() -> None:
+def test_a_comparison_says_which_model_to_keep() -> None:
     def said(low: float, high: float) -> str:
-        middle = {"ndcg@10": (low + high) / 2}
-        return describe_comparison(
-            Comparison("new", "old", middle, {"ndcg@10": (low, high)}, {}, {"users": 1234})
-        )
+        difference = {"ndcg@10": Estimate((low + high) / 2, low, high)}
+        return describe_comparison(Comparison("new", "old", difference, {}, {"users": 1234}))
 
     assert said(0.01, 0.03) == "better than old: NDCG@10 +0.0200 [+0.0100, +0.0300] on 1,234 users"
     assert said(-0.03, -0.01).startswith("worse than old: keep that one: NDCG@10 -0.0200")
