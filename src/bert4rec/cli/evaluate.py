@@ -83,7 +83,7 @@ def run(args: Namespace) -> None:
     rows = evaluate_rows(scorer, dataset, split, args.subset, batch_size)
     baselines = _baselines(dataset, split, args, say)
     rating_baselines = _rating_baselines(dataset, split, args)
-    studies = _studies(scorer, dataset, split, args, models[0].run.split.split, say)
+    studies = _studies(scorer, dataset, split, args, models[0].run.split.split)
     evaluation = Evaluation(rows, baselines, rating_baselines, studies)
     if args.output:
         write_evaluation(evaluation, args.output)
@@ -152,7 +152,6 @@ def _studies(
     split: Split,
     args: Namespace,
     protocol: str,
-    say: Callable[[str], None],
 ) -> dict[str, Study]:
     """Studies that the flags name, and that of a cold-start split."""
     from bert4rec.studies.cold_start_items import cold_start_items
@@ -171,9 +170,7 @@ def _studies(
         studies["cold_start_items"] = partial(cold_start_items, batch_size=args.batch_size)
     results: dict[str, Study] = {}
     for name, study in studies.items():
-        label = name.replace("_", "-", 1).replace("_", " ")
-        say(f"study: {label}")
-        progress = partial(_progress, label)
+        progress = partial(_progress, name.replace("_", " "))
         results[name] = study(scorer, dataset, split, subset=args.subset, progress=progress)
     return results
 

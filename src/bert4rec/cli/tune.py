@@ -12,7 +12,7 @@ from jsonargparse import ArgumentParser, Namespace
 from bert4rec.cli.flags import add_run_settings, at_least_one, run_config
 from bert4rec.cli.output import notes, show_table
 from bert4rec.errors import DataError, UsageError
-from bert4rec.tables import Table
+from bert4rec.tables import Cell, Table
 
 if TYPE_CHECKING:
     from bert4rec.tuning.search import TrialResult
@@ -71,7 +71,7 @@ def _show(results: Sequence[TrialResult], settings: Sequence[str]) -> None:
     from bert4rec.tuning.space import written
 
     columns = [name.removeprefix("task_weights.") for name in settings]
-    rows = [
+    rows: list[list[Cell]] = [
         [
             result.number,
             *(
@@ -90,7 +90,7 @@ def _show(results: Sequence[TrialResult], settings: Sequence[str]) -> None:
             print(f"trial {result.number} failed: {result.reason}")
 
 
-def _figure(result: TrialResult, name: str) -> object:
+def _figure(result: TrialResult, name: str) -> Cell:
     if name not in result.figures:
         return None
     return round(result.figures[name]) if name in ("epochs", "seconds") else result.figures[name]

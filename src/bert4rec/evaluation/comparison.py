@@ -86,7 +86,7 @@ class Comparison:
 
     def table(self) -> Table:
         """One row for each metric."""
-        rows = [
+        rows: list[list[Cell]] = [
             [metric, estimate, self.p_value[metric]] for metric, estimate in self.difference.items()
         ]
         return Table(

@@ -23,7 +23,7 @@ from bert4rec.data.split_rules import COLD_START_TARGET
 from bert4rec.data.splits import Cases, Split, Subset
 from bert4rec.errors import DataError
 from bert4rec.evaluation.baselines import Popularity, PopularityByGroup, SequentialRules
-from bert4rec.evaluation.columns import joined, map_values, merged
+from bert4rec.evaluation.columns import map_values, merged
 from bert4rec.evaluation.comparison import (
     COMPARED,
     PairedDifferences,
@@ -182,7 +182,7 @@ def pooled(curves: Sequence[ColdStartUsers], seed: int = 0) -> ColdStartUsers:
         **pooled_protocol(protocols, rows, agree, results="curves", held_out="users"),
         "users": sum(part["users"] for part in protocols),
     }
-    rank_C = merged(joined, rows)
+    rank_C = merged(partial(merged, np.concatenate), rows)
     claims = [(pair.first, pair.second, tuple(pair.by_events)) for pair in first.differences]
     return _curve(protocol, rank_C, claims, seed)
 
