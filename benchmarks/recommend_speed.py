@@ -116,7 +116,7 @@ def time_engine(
 
     singles = [one() for _ in range(WARMING_REQUESTS + args.requests)]
     return {
-        "everybody": [all_users() for _ in range(args.repeats)],
+        "all_users": [all_users() for _ in range(args.repeats)],
         "one": singles[WARMING_REQUESTS:],
     }
 
@@ -137,7 +137,7 @@ def time_peer(run: RunConfig, events: Path, args: argparse.Namespace, seed: int)
 def round_in_words(number: int, one: dict[str, Any]) -> str:
     """One line on a round."""
     sides = [
-        f"{side} {min(found['everybody']):.2f} s for all" for side, found in one.items() if found
+        f"{side} {min(found['all_users']):.2f} s for all" for side, found in one.items() if found
     ]
     return f"round {number}: {', '.join(sides)}"
 
@@ -166,7 +166,7 @@ def record_of(
 
 def users_per_second(users: int, rounds: Sequence[dict[str, Any]], side: str) -> list[float]:
     """Rate of each round, by the median over its passes."""
-    return [users / float(np.median(one[side]["everybody"])) for one in rounds]
+    return [users / float(np.median(one[side]["all_users"])) for one in rounds]
 
 
 def ratios(rates: dict[str, list[float]]) -> list[float]:

@@ -45,7 +45,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         "items": len(model.data_preparator.get_known_item_ids()),
         "parameters": sum(weight.numel() for weight in model.torch_model.parameters()),
         "versions": {package: version(package) for package in PACKAGES},
-        "everybody": [seconds(users) for _ in range(args.repeats)],
+        "all_users": [seconds(users) for _ in range(args.repeats)],
         "one": singles[WARMING_REQUESTS:],
     }
 

@@ -31,7 +31,7 @@ def test_without_peers_there_is_a_table_and_a_record(
     )
     found = json.loads(output.read_text())
     assert [len(one["ours"]["one"]) for one in found["rounds"]] == [3, 3]
-    rates = [found["users"] / one["ours"]["everybody"][0] for one in found["rounds"]]
+    rates = [found["users"] / one["ours"]["all_users"][0] for one in found["rounds"]]
     assert found["users_per_second"]["ours"]["max"] == pytest.approx(max(rates))
     assert found["ratio"] is None
     assert "bert4rec SASRec preset" in capsys.readouterr().out
@@ -53,12 +53,12 @@ def test_record_summarises_the_rounds(recommend_speed: ModuleType, world: Prepar
     peer = {"users": 80, "items": 24, "parameters": 1, "versions": {"rectools": "0"}}
     rounds = [
         {
-            "ours": {"everybody": [1.0], "one": [0.001]},
-            "peer": {**peer, "everybody": [4.0], "one": [0.010]},
+            "ours": {"all_users": [1.0], "one": [0.001]},
+            "peer": {**peer, "all_users": [4.0], "one": [0.010]},
         },
         {
-            "ours": {"everybody": [1.0], "one": [0.003]},
-            "peer": {**peer, "everybody": [2.0], "one": [0.020]},
+            "ours": {"all_users": [1.0], "one": [0.003]},
+            "peer": {**peer, "all_users": [2.0], "one": [0.020]},
         },
     ]
     found = recommend_speed.record_of(world, recommend_speed.preset(), rounds)
