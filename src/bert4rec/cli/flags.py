@@ -27,26 +27,26 @@ Settings = TypeVar("Settings")
 
 
 def make_parser(program: str, description: str) -> ArgumentParser:
-    """A parser with the flags that every command has."""
+    """Parser with the flags of every command."""
     parser = ArgumentParser(
         prog=program, description=description, exit_on_error=False, allow_abbrev=False
     )
     parser.add_argument(
-        "--config", action="config", help="A YAML file of settings; flags come after it."
+        "--config", action="config", help="YAML file of settings; flags after it override them."
     )
     parser.add_argument("--debug", action="store_true", help="Print the traceback of an error.")
     return parser
 
 
 def add_json(parser: ArgumentParser) -> None:
-    """The flag of commands that answer machines too."""
+    """Add the flag for JSON output."""
     parser.add_argument(
         "--json", action="store_true", help="One JSON document on stdout, and nothing else there."
     )
 
 
 def add_data(parser: ArgumentParser) -> None:
-    """The flags of commands that ask a model on its data."""
+    """Add the flags that name a model's data."""
     parser.add_argument(
         "--data", type=Path, help="The prepared folder; default: the data stored with the model."
     )
@@ -74,7 +74,7 @@ def parse(parser: ArgumentParser, words: Sequence[str]) -> Namespace:
 
 
 def set_defaults(parser: ArgumentParser, settings: Mapping[str, Any]) -> None:
-    """Settings in place of the defaults of their flags."""
+    """Replace the defaults of the settings' flags."""
     flat = {name: value for name, value in settings.items() if name != "task_weights"}
     tasks = {
         f"task_weights.{name}": value for name, value in settings.get("task_weights", {}).items()
@@ -127,7 +127,7 @@ def _read_file(file: Path) -> Mapping[str, Any]:
 def _one_line(
     message: str, parser: ArgumentParser, words: Sequence[str], files: Sequence[Path]
 ) -> str:
-    """jsonargparse's complaint as a sentence of ours, with the nearest known name."""
+    """One sentence for an error of jsonargparse, with the nearest known name."""
     text = " ".join(message.split())
     in_file = ", ".join(map(str, files)) + ": " if files else ""
     missing = re.match(r"the following arguments are required: (?P<names>.+)", text)
@@ -186,17 +186,17 @@ def _nearest(key: str, parser: ArgumentParser, dashes: str = "") -> str:
 
 
 def add_switch(parser: ArgumentParser, name: str, default: bool, help: str) -> None:
-    """A flag that is on or off."""
+    """Add a flag that is on or off."""
     parser.add_argument(f"--{name}", type=bool, nargs="?", const=True, default=default, help=help)
 
 
 def add_folders(parser: ArgumentParser, name: str, help: str) -> None:
-    """A flag that names one folder or more, and must be given."""
+    """Add a required flag that names one or more folders."""
     _take_several(parser.add_argument(f"--{name}", type=Path, nargs="+", required=True, help=help))
 
 
 def _take_several(action: Any) -> None:
-    """Lets a file say one word where the flag takes several."""
+    """Accept a single value in a file for a flag that takes several."""
     check = action._check_type
 
     def check_all(value: Any, *rest: Any, **options: Any) -> Any:
@@ -206,7 +206,7 @@ def _take_several(action: Any) -> None:
 
 
 def add_run_settings(parser: ArgumentParser, skip: Container[str] = ()) -> None:
-    """Flags of all settings of a training run but the skipped ones, and of the preset below them."""
+    """Add the flags of a training run: the preset, and all settings but the skipped ones."""
     names = ", ".join(preset_names())
     parser.add_argument(
         "--preset",
@@ -217,7 +217,10 @@ def add_run_settings(parser: ArgumentParser, skip: Container[str] = ()) -> None:
 
 
 def add_settings(parser: ArgumentParser, *groups: type, skip: Container[str] = ()) -> None:
-    """A flag for each field of the dataclasses, its docstring as help; `--overwrite` means `--overwrite true`."""
+    """Add a flag for each field of the dataclasses, with its docstring as help.
+
+    A boolean flag without a value is true: `--overwrite`.
+    """
     for group in groups:
         parser.add_class_arguments(
             group, skip={entry.name for entry in fields(group) if entry.name in skip}
@@ -233,19 +236,19 @@ def add_settings(parser: ArgumentParser, *groups: type, skip: Container[str] = (
 
 
 def at_least_one(args: Namespace, name: str) -> int:
-    """The value of a flag that counts something."""
+    """Value of a flag, checked to be 1 or more."""
     if args[name] < 1:
         raise UsageError(f"{name} is {args[name]}: it must be 1 or more")
     return int(args[name])
 
 
 def settings_of(kind: type[Settings], args: Namespace) -> Settings:
-    """A dataclass from the flags' values; checks run in its constructor."""
+    """Dataclass of the flags' values, checked by its constructor."""
     return kind(**{entry.name: args[entry.name] for entry in fields(kind)})  # type: ignore[arg-type]
 
 
 def run_config(args: Namespace) -> RunConfig:
-    """All settings of a training run."""
+    """Settings of a training run from the flags' values."""
     names = RunConfig().to_dict()
     settings: dict[str, Any] = {name: args[name] for name in names}
     settings["task_weights"] = (

@@ -18,20 +18,20 @@ from types import ModuleType
 from bert4rec.errors import Bert4RecError, DataError, UsageError
 
 COMMANDS = {
-    "prepare": "raw ratings to a prepared folder",
-    "train": "a prepared folder to a model folder",
-    "distill": "trained models to a small one that says what they say",
-    "tune": "a search for settings, each trial a run of its own",
-    "presets": "the named configurations for train, distill and tune",
-    "evaluate": "a model beside baselines, with intervals and the protocol",
-    "recommend": "the best next items for a user",
-    "explain": "what makes an item stand where it stands",
-    "profile": "what is known and predicted of a user",
-    "add-items": "new items for a trained model, by their metadata",
-    "publish": "a model folder without the data, to pass on",
-    "compare": "two models or reports on the same users",
-    "bench": "how fast a model answers on this machine, with catalogues of any size",
-    "doctor": "what is installed, which device is used, whether data and models are whole",
+    "prepare": "turn raw ratings into a prepared folder",
+    "train": "train a model on a prepared folder",
+    "distill": "train a small model on the scores of larger ones",
+    "tune": "search hyper-parameters on validation",
+    "presets": "list the named configurations for train, distill and tune",
+    "evaluate": "compare a model with baselines, with intervals and protocol",
+    "recommend": "recommend the top-k items for a user",
+    "explain": "attribute the score of an item to events and features",
+    "profile": "show known and predicted features of a user",
+    "add-items": "add cold-start items to a model, by their metadata",
+    "publish": "copy a model folder without the data, for publication",
+    "compare": "compare two models or reports on the same users",
+    "bench": "measure the latency of a model, with catalogues of any size",
+    "doctor": "check the installation, the devices, data and models",
 }
 
 INTERRUPTED = 130

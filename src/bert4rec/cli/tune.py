@@ -71,18 +71,12 @@ def _show(results: Sequence[TrialResult], settings: Sequence[str]) -> None:
     from bert4rec.tuning.space import written
 
     columns = [name.removeprefix("task_weights.") for name in settings]
-    rows: list[list[Cell]] = [
-        [
-            result.number,
-            *(
-                written(result.parameters[name]) if name in result.parameters else None
-                for name in settings
-            ),
-            *(_figure(result, name) for name in FIGURES),
-            result.state,
-        ]
-        for result in results
-    ]
+    rows: list[list[Cell]] = []
+    for result in results:
+        parameters = result.parameters
+        values = [written(parameters[n]) if n in parameters else None for n in settings]
+        figures = [_figure(result, name) for name in FIGURES]
+        rows.append([result.number, *values, *figures, result.state])
     print()
     show_table(Table("trials, on validation", ["trial", *columns, *FIGURES, "state"], rows))
     for result in results:
@@ -91,6 +85,7 @@ def _show(results: Sequence[TrialResult], settings: Sequence[str]) -> None:
 
 
 def _figure(result: TrialResult, name: str) -> Cell:
+    """Figure of a trial; whole epochs and seconds."""
     if name not in result.figures:
         return None
     return round(result.figures[name]) if name in ("epochs", "seconds") else result.figures[name]
