@@ -1,7 +1,7 @@
 """Learning on synthetic data with a known rule: most items are followed by the next of their cycle.
 
-The last item of each group is no part of the trained catalogue. Later it is a cold-start item, known
-by its features alone.
+The last item of each group is no part of the trained catalogue. Later it is a cold-start item,
+known by its features alone.
 """
 
 from __future__ import annotations
