@@ -411,10 +411,9 @@ def test_explain_draws_a_plot_and_computes_gradients(model: Path, tmp_path: Path
 
 
 def test_evaluate_measures_faithfulness(model: Path, tmp_path: Path) -> None:
-    words = ("evaluate", "--model", model, "--explanations", "6")
-    done = run(*words, "--output", tmp_path, "--json")
-    assert (done.code, done.err) == (0, "study: explanations\n")
-    found = json.loads(done.out)["explanations"]
+    found = answer("evaluate", "--model", model, "--explanations", "6", "--output", tmp_path)[
+        "explanations"
+    ]
     assert (found["users"], found["request_time"]) == (6, True)
     assert set(found["explainers"]) >= {"leave-one-out", "random", "most recent"}
     assert (
@@ -422,7 +421,7 @@ def test_evaluate_measures_faithfulness(model: Path, tmp_path: Path) -> None:
         == found["explainers"]
     )
     assert (tmp_path / "explanations.png").read_bytes().startswith(b"\x89PNG")
-    told = run(*words).succeeded()
+    told = run("evaluate", "--model", model, "--explanations", "6").succeeded()
     for part in (
         "DEL: the item's likelihood",
         "INS: ",
