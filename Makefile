@@ -45,6 +45,7 @@ check: dev  ## Style, types, and the import contract
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python tools/check_source.py
 
 docs: dev  ## Pages that are generated: the command reference, the tables of results
 	$(BIN)/python docs/generate.py
