@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from bert4rec.evaluation.protocol import protocol_line
 from bert4rec.files import write_figure
-from bert4rec.tables import ABSENT, Estimate
+from bert4rec.result_tables import ABSENT, Estimate
 
 Record = Mapping[str, Any]
 Column = tuple[str, str, str, str]

@@ -33,7 +33,7 @@ from bert4rec.evaluation.metrics import rank_metrics
 from bert4rec.evaluation.protocol import protocol_of
 from bert4rec.evaluation.slices import bands, paired_parts, slices
 from bert4rec.model.scorer import scoring_passes
-from bert4rec.tables import Table, to_plain
+from bert4rec.result_tables import Table, to_plain
 from elements import Element, elements_of
 from records import ROOT, add_output, head, make_parser, results_file, write
 from runs import settings_of, train

@@ -20,7 +20,7 @@ from bert4rec.evaluation.baselines import fit_baselines
 from bert4rec.evaluation.evaluate import evaluate
 from bert4rec.evaluation.rating_baselines import rating_baselines
 from bert4rec.evaluation.report import metrics_table
-from bert4rec.tables import Cell, Table
+from bert4rec.result_tables import Cell, Table
 from records import add_output, head, make_parser, results_file, write
 
 SPLITS: tuple[Literal["leave-one-out", "global-time"], ...] = ("leave-one-out", "global-time")

@@ -24,7 +24,7 @@ from bert4rec.evaluation.calibration import (
     count_in_bins,
     reliability_table,
 )
-from bert4rec.tables import Table
+from bert4rec.result_tables import Table
 from records import add_output, head, make_parser, results_file, write
 
 CASES, LEVELS, MANY, RESAMPLES = 6_040, 5, 400_000, 200

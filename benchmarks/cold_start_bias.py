@@ -32,11 +32,11 @@ from bert4rec.evaluation.baselines import Popularity, PopularityByGroup
 from bert4rec.evaluation.comparison import COMPARED
 from bert4rec.evaluation.intervals import difference_estimates, mean_estimates
 from bert4rec.evaluation.metrics import rank_metrics
+from bert4rec.result_tables import Estimate, to_plain
 from bert4rec.retrieval.candidates import candidate_scores
 from bert4rec.retrieval.ranking import rank_of
 from bert4rec.retrieval.scorers import Scorer
 from bert4rec.studies.cold_start_users import without_demographics
-from bert4rec.tables import Estimate, to_plain
 from bert4rec.training.cold_start_bias import fit_cold_start_bias
 from folds import folds_parser, read_models
 

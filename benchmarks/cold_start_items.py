@@ -19,6 +19,7 @@ from bert4rec.artefact import Artefact
 from bert4rec.cli.evaluate import data_of
 from bert4rec.evaluation.comparison import COMPARED
 from bert4rec.model.cold_start_rows import COLD_ITEM_PENALTY
+from bert4rec.result_tables import Table, to_markdown
 from bert4rec.studies.cold_start_items import (
     COLD_AMONG_ALL,
     COST,
@@ -27,7 +28,6 @@ from bert4rec.studies.cold_start_items import (
     cold_start_items,
     pooled,
 )
-from bert4rec.tables import Table, to_markdown
 from bert4rec.training.cold_item_penalty import cold_item_penalty
 from folds import models_of_folds
 

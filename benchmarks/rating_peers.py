@@ -36,7 +36,7 @@ from bert4rec.evaluation.evaluate import evaluate_rows, true_ratings
 from bert4rec.evaluation.intervals import difference_estimates, mean_estimates
 from bert4rec.evaluation.metrics import rating_metrics
 from bert4rec.evaluation.rating_baselines import predicted_ratings, rated_training_events
-from bert4rec.tables import Estimate, Table, to_plain
+from bert4rec.result_tables import Estimate, Table, to_plain
 from peer_process import PEERS_PYTHON, run_peer
 from records import add_output, head, make_parser, results_file, write
 

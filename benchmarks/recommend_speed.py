@@ -30,7 +30,7 @@ from bert4rec.config import RunConfig
 from bert4rec.data.dataset import PreparedDataset
 from bert4rec.engine.engine import RecommendationEngine
 from bert4rec.model.network import Bert4Rec
-from bert4rec.tables import Table
+from bert4rec.result_tables import Table
 from peer_process import MISSING, PEERS_PYTHON, run_peer
 from records import add_output, head, make_parser, results_file, write
 from training_speed import PACKAGES, preset, spread

@@ -34,7 +34,7 @@ from bert4rec.evaluation.comparison import sign_flip_p_value
 from bert4rec.evaluation.intervals import difference_estimates, mean_estimates
 from bert4rec.evaluation.metrics import rank_metrics
 from bert4rec.evaluation.protocol import protocol_of
-from bert4rec.tables import ABSENT, Estimate, Table, to_plain
+from bert4rec.result_tables import ABSENT, Estimate, Table, to_plain
 from bert4rec.training.run_directory import differing_settings
 from records import add_output, head, make_parser, results_file, write
 

@@ -19,7 +19,7 @@ from statistics import mean
 from typing import Any
 
 from bert4rec.cli.output import show_table
-from bert4rec.tables import Table
+from bert4rec.result_tables import Table
 from records import add_output, head, make_parser, results_file, write
 from runs import train
 

@@ -12,11 +12,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from bert4rec.result_tables import Estimate
 from bert4rec.studies.cold_start_users import ColdStartUsers
 from bert4rec.studies.diversity import DiversityCurve
 from bert4rec.studies.faithfulness import Faithfulness
 from bert4rec.studies.plots import plot_cold_start_users, plot_diversity, plot_faithfulness
-from bert4rec.tables import Estimate
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"

@@ -23,7 +23,7 @@ from unittest.mock import patch
 from bert4rec.cli.flags import make_parser
 from bert4rec.cli.main import COMMANDS, module_of, usage
 from bert4rec.evaluation.protocol import protocol_line
-from bert4rec.tables import Estimate, Table
+from bert4rec.result_tables import Estimate, Table
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"

@@ -74,8 +74,8 @@ class ModelConfig:
     """Width of the rating head's user and item factors, beside the hidden state; 0: no factors."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, a third more time."""
-    scoring: Literal["auto", "causal", "mask", "average"] = "auto"
-    """State that scores the items. causal: of the last event; mask: of an appended MASK; average: mean of both scores;
+    scoring: Literal["auto", "causal", "masked", "average"] = "auto"
+    """State that scores the items. causal: of the last event; masked: of an appended MASK; average: mean of both scores;
     auto: of the trained task, causal first."""
 
     def __post_init__(self) -> None:

@@ -59,10 +59,10 @@ SCORERS: dict[str, Fit] = {
     "item kNN": ItemNeighbours,
     "content kNN": lambda dataset, _: ContentNeighbours(dataset),
     "network": network(),
-    "network, masked": network(scoring="mask"),
+    "network, masked": network(scoring="masked"),
     "network, both passes, gated": network(scoring="average", block="gated", relative_time=True),
     "ensemble": lambda dataset, split: EnsembleScorer(
-        [network()(dataset, split), network(scoring="mask", cosine_head=False)(dataset, split)]  # type: ignore[list-item]
+        [network()(dataset, split), network(scoring="masked", cosine_head=False)(dataset, split)]  # type: ignore[list-item]
     ),
     "network, bare": network(
         user_features="none", item_features=False, temporal_embedding=False, cosine_head=False

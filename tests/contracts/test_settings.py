@@ -229,7 +229,7 @@ REACH: dict[str, Reach] = {
     ),
     "rating_factor_size": Reach(5, width("rating_head.factors.user.weight")),
     "gradient_checkpointing": Reach(True, blocks_run),
-    "scoring": Reach("mask", scores),
+    "scoring": Reach("masked", scores),
     # TrainingConfig
     "batch_size": Reach(4, in_batch(lambda batch: len(sequences(batch).lengths))),
     "learning_rate": Reach(0.02, trained),

@@ -398,7 +398,7 @@ def test_model_of_other_data_needs_overwrite(other_world: Path, model: Path) -> 
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
-        ({"scoring": "mask", "task_weights.item_prediction": 0}, "scoring 'mask' needs"),
+        ({"scoring": "masked", "task_weights.item_prediction": 0}, "scoring 'masked' needs"),
         ({"accelerator": "mps"}, "accelerator 'mps', devices 1"),
     ],
     ids=["scoring", "device"],

@@ -40,7 +40,7 @@ def run(args: Namespace) -> None:
     """Write a model folder with the added items, and print how many there are."""
     from bert4rec.artefact import TRAINING_FILE, save
     from bert4rec.data.splits import make_split
-    from bert4rec.engine.cold_start_items import with_items
+    from bert4rec.engine.added_items import with_items
     from bert4rec.training.model_card import model_card
 
     if args.output.exists() and any(args.output.iterdir()):

@@ -14,7 +14,7 @@ from bert4rec.cli.flags import add_json, add_settings, at_least_one, settings_of
 from bert4rec.cli.model_flags import ModelFlags
 from bert4rec.cli.output import bar, show_json, show_tables
 from bert4rec.errors import UsageError
-from bert4rec.tables import Table
+from bert4rec.result_tables import Table
 
 if TYPE_CHECKING:
     from bert4rec.engine.engine import RecommendationEngine

@@ -12,7 +12,7 @@ from bert4rec.cli.evaluation_output import ranking_table, show_protocol
 from bert4rec.cli.flags import add_folders, run_config
 from bert4rec.cli.output import notes, show_tables
 from bert4rec.cli.train import add_run_flags
-from bert4rec.tables import Table
+from bert4rec.result_tables import Table
 
 if TYPE_CHECKING:
     from bert4rec.data.dataset import PreparedDataset

@@ -15,7 +15,7 @@ from jsonargparse import ArgumentParser, Namespace
 from bert4rec.cli.flags import add_json
 from bert4rec.cli.output import show_json, show_table
 from bert4rec.errors import Bert4RecError, DataError
-from bert4rec.tables import Table
+from bert4rec.result_tables import Table
 
 PACKAGES = (
     *("bert4rec", "torch", "lightning", "torchmetrics", "numpy", "polars"),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from bert4rec.cli.output import show_note, show_tables
-from bert4rec.tables import Table, to_markdown
+from bert4rec.result_tables import Table, to_markdown
 
 if TYPE_CHECKING:
     from bert4rec.evaluation.report import Report

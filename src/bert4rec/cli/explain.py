@@ -13,7 +13,7 @@ from bert4rec.cli.model_flags import ModelFlags
 from bert4rec.cli.output import console, show_json, show_table
 from bert4rec.cli.request_flags import HistoryFlags
 from bert4rec.errors import UsageError
-from bert4rec.tables import Cell, Table
+from bert4rec.result_tables import Cell, Table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import rich.table
 from rich.console import Console
 
-from bert4rec.tables import Estimate, Table
+from bert4rec.result_tables import Estimate, Table
 
 LOG_WIDTH = 120
 MOST_COLUMNS = 5

@@ -11,7 +11,7 @@ from bert4rec.cli.model_flags import ModelFlags
 from bert4rec.cli.output import show_json, show_table
 from bert4rec.cli.request_flags import item_ids
 from bert4rec.errors import UsageError
-from bert4rec.tables import Table
+from bert4rec.result_tables import Table
 
 
 def add_flags(parser: ArgumentParser) -> None:

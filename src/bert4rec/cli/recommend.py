@@ -14,7 +14,7 @@ from bert4rec.cli.output import bar, show_json, show_table
 from bert4rec.cli.recommendation_files import check_format, write_tables
 from bert4rec.cli.request_flags import HistoryFlags, RuleFlags
 from bert4rec.errors import DataError, UsageError
-from bert4rec.tables import Cell, Table
+from bert4rec.result_tables import Cell, Table
 
 if TYPE_CHECKING:
     from bert4rec.engine.answers import Recommendation, Recommendations

@@ -12,7 +12,7 @@ from jsonargparse import ArgumentParser, Namespace
 from bert4rec.cli.flags import add_run_settings, at_least_one, run_config
 from bert4rec.cli.output import notes, show_table
 from bert4rec.errors import DataError, UsageError
-from bert4rec.tables import Cell, Table
+from bert4rec.result_tables import Cell, Table
 
 if TYPE_CHECKING:
     from bert4rec.tuning.search import TrialResult

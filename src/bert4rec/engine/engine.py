@@ -18,6 +18,7 @@ from bert4rec import artefact
 from bert4rec.artefact import Artefact
 from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.histories import Histories
+from bert4rec.engine.added_items import with_items
 from bert4rec.engine.answers import (
     AttentionMaps,
     Explanation,
@@ -25,14 +26,13 @@ from bert4rec.engine.answers import (
     Recommendations,
     RecommendationTable,
 )
-from bert4rec.engine.attention import attention_maps
-from bert4rec.engine.bulk import recommendation_tables
-from bert4rec.engine.cold_start_items import with_items
+from bert4rec.engine.attention_maps import attention_maps
 from bert4rec.engine.explanations import Method, check_method, explain_item
 from bert4rec.engine.histories import request_history, user_row, without_forgotten
 from bert4rec.engine.profile import user_profile
 from bert4rec.engine.ratings import expected_ratings
 from bert4rec.engine.raw_values import item_row, row_of, title_of
+from bert4rec.engine.recommend_many import recommendation_tables
 from bert4rec.engine.request import Request, RequestContext, When, check_count, to_rules, to_seconds
 from bert4rec.errors import UnknownUser, UsageError
 from bert4rec.ids import FIRST_USER, RawId

@@ -20,7 +20,7 @@ from bert4rec.evaluation.metrics import rank_metrics
 from bert4rec.evaluation.protocol import REQUEST_TIME
 from bert4rec.evaluation.report import Report
 from bert4rec.evaluation.slices import paired_parts
-from bert4rec.tables import Cell, Estimate, Table, to_plain
+from bert4rec.result_tables import Cell, Estimate, Table, to_plain
 
 COMPARED = ("hit@10", "ndcg@10")
 """Ranking metrics of comparisons and studies."""

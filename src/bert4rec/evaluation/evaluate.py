@@ -35,10 +35,10 @@ from bert4rec.evaluation.rating_intervals import interval_metrics
 from bert4rec.evaluation.report import Report
 from bert4rec.evaluation.slices import bands, slices
 from bert4rec.ids import PAD
+from bert4rec.result_tables import Estimate
 from bert4rec.retrieval.candidates import EXCLUDED, candidate_scores
 from bert4rec.retrieval.ranking import rank_of, top_k
 from bert4rec.retrieval.scorers import RatingScorer, Scorer
-from bert4rec.tables import Estimate
 
 LIST_LENGTH = 10
 ERROR_DIGITS = 6

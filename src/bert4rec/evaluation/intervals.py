@@ -13,7 +13,7 @@ import numpy as np
 
 from bert4rec.data.arrays import Floats
 from bert4rec.evaluation.metrics import mean_of
-from bert4rec.tables import Estimate
+from bert4rec.result_tables import Estimate
 
 RESAMPLES = 1000
 LEVEL = 0.95

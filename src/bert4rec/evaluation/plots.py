@@ -19,7 +19,7 @@ from bert4rec.evaluation.columns import column
 from bert4rec.evaluation.protocol import REQUEST_TIME
 from bert4rec.evaluation.report import Report
 from bert4rec.files import write_figure
-from bert4rec.tables import Estimate
+from bert4rec.result_tables import Estimate
 
 _TITLES = {"hit": "Hit", "ndcg": "NDCG", "mrr": "MRR"}
 HIGHLIGHT, MUTED, INK, CAPTION = "#2b6cb0", "#b8c2cc", "#333333", "#666666"

@@ -21,7 +21,7 @@ from bert4rec.evaluation.calibration import Reliability
 from bert4rec.evaluation.protocol import protocol_line
 from bert4rec.evaluation.slices import paired_parts
 from bert4rec.files import write_atomically
-from bert4rec.tables import Estimate, Table, to_plain
+from bert4rec.result_tables import Estimate, Table, to_plain
 
 TABLE_METRICS = ("hit@10", "ndcg@10", "mrr", "rating_rmse")
 

@@ -11,7 +11,7 @@ import polars as pl
 
 from bert4rec.errors import SourceError
 from bert4rec.ids import FIRST_ITEM, FIRST_USER
-from bert4rec.ingest.feature_tables import BuiltFeature, build_feature
+from bert4rec.ingest.feature_values import BuiltFeature, build_feature
 from bert4rec.ingest.schema import FeatureColumn, SideTable
 from bert4rec.ingest.side_table import SideRows, read_side_table
 from bert4rec.ingest.source import Source

@@ -25,19 +25,19 @@ from bert4rec.ids import FIRST_ITEM
 from bert4rec.model.cold_start_rows import score_offset
 from bert4rec.model.network import AttentionRecord, Bert4Rec
 
-_MAKE_SEQUENCES = {"causal": causal_sequences, "mask": masked_sequences}
+_MAKE_SEQUENCES = {"causal": causal_sequences, "masked": masked_sequences}
 
 
 def scoring_passes(run: RunConfig) -> tuple[str, ...]:
-    """Passes whose scores are averaged: "causal", "mask", or both.
+    """Passes whose scores are averaged: "causal", "masked", or both.
 
     Raises ConfigError for a pass that was not trained.
     """
     scoring, tasks = run.model.scoring, run.training.task_weights
     if scoring == "auto":
-        return ("causal",) if tasks.next_item else ("mask",)
-    passes = ("causal", "mask") if scoring == "average" else (scoring,)
-    weight_of = {"causal": tasks.next_item, "mask": tasks.item_prediction}
+        return ("causal",) if tasks.next_item else ("masked",)
+    passes = ("causal", "masked") if scoring == "average" else (scoring,)
+    weight_of = {"causal": tasks.next_item, "masked": tasks.item_prediction}
     for name in passes:
         if not weight_of[name]:
             raise ConfigError(

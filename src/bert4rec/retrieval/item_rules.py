@@ -19,7 +19,7 @@ from bert4rec.data.features import Feature, Kind
 from bert4rec.errors import UnknownItem, UsageError
 from bert4rec.ids import FIRST_ITEM, RawId
 from bert4rec.retrieval.conditions import items_where
-from bert4rec.retrieval.mmr import Caps
+from bert4rec.retrieval.reranking import Caps
 from bert4rec.retrieval.rules import Rules
 
 RowOf = Callable[[RawId], int | None]

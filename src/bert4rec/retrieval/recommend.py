@@ -20,8 +20,8 @@ from bert4rec.data.histories import Histories
 from bert4rec.ids import PAD
 from bert4rec.retrieval.candidates import EXCLUDED, candidate_scores
 from bert4rec.retrieval.item_rules import ItemRules
-from bert4rec.retrieval.mmr import MMR_CANDIDATES, mmr_rerank
 from bert4rec.retrieval.ranking import list_rank, top_k
+from bert4rec.retrieval.reranking import MMR_CANDIDATES, mmr_rerank
 from bert4rec.retrieval.scorers import Scorer
 
 

@@ -32,12 +32,12 @@ from bert4rec.evaluation.intervals import (
     relative_loss_estimates,
 )
 from bert4rec.evaluation.protocol import protocol_line, protocol_of, uses_request_time
+from bert4rec.result_tables import Estimate, Table, to_plain
 from bert4rec.retrieval.candidates import EXCLUDED, candidate_scores
 from bert4rec.retrieval.ranking import rank_of
 from bert4rec.retrieval.scorers import Scorer
 from bert4rec.studies.folds import pooled_protocol
 from bert4rec.studies.progress import Progress, no_progress
-from bert4rec.tables import Estimate, Table, to_plain
 
 MODEL, NO_REQUEST_TIME, RANDOM = "model", "model, request time unknown", "random"
 COLD_AMONG_COLD = "cold-start target, cold-start candidates"

@@ -33,11 +33,11 @@ from bert4rec.evaluation.comparison import (
 from bert4rec.evaluation.evaluate import target_items
 from bert4rec.evaluation.intervals import mean_estimates
 from bert4rec.evaluation.protocol import protocol_line, protocol_of, uses_request_time
+from bert4rec.result_tables import Estimate, Table, to_plain
 from bert4rec.retrieval.ranking import target_rank
 from bert4rec.retrieval.scorers import Scorer
 from bert4rec.studies.folds import pooled_protocol
 from bert4rec.studies.progress import Progress, no_progress
-from bert4rec.tables import Estimate, Table, to_plain
 
 EVENT_COUNTS = (0, 1, 3, 5, 10, COLD_START_TARGET - 1)
 """Numbers of events that a row is given."""

@@ -1,6 +1,6 @@
 """Accuracy and diversity of MMR-re-ranked lists at each value of the trade-off.
 
-Re-ranking itself is left to `retrieval.mmr`.
+Re-ranking itself is left to `retrieval.reranking`.
 
 Legend: B users of a batch, K items of a list, I candidates, D width, V item rows.
 """
@@ -31,12 +31,12 @@ from bert4rec.evaluation.evaluate import LIST_LENGTH, cases_of, target_items
 from bert4rec.evaluation.intervals import mean_estimates
 from bert4rec.evaluation.protocol import uses_request_time
 from bert4rec.ids import PAD
+from bert4rec.result_tables import Cell, Estimate, Table, to_plain
 from bert4rec.retrieval.candidates import candidate_scores
-from bert4rec.retrieval.mmr import MMR_CANDIDATES, mmr_rerank
 from bert4rec.retrieval.ranking import top_k
+from bert4rec.retrieval.reranking import MMR_CANDIDATES, mmr_rerank
 from bert4rec.retrieval.scorers import Scorer
 from bert4rec.studies.progress import Progress, no_progress
-from bert4rec.tables import Cell, Estimate, Table, to_plain
 
 DIVERSITIES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
 """Values of the `diversity` setting of MMR."""

@@ -46,11 +46,11 @@ from bert4rec.explanation.variants import (
     score_item,
 )
 from bert4rec.model.scorer import NetworkScorer
+from bert4rec.result_tables import Estimate, Table, to_plain
 from bert4rec.retrieval.candidates import exclude
 from bert4rec.retrieval.ranking import top_k
 from bert4rec.retrieval.scorers import Scorer
 from bert4rec.studies.progress import Progress, no_progress
-from bert4rec.tables import Estimate, Table, to_plain
 
 EVENT_COUNTS = (1, 2, 3, 4, 5)
 """Values of K."""

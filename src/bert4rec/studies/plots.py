@@ -23,11 +23,11 @@ from bert4rec.evaluation.plots import (
 )
 from bert4rec.evaluation.protocol import REQUEST_TIME
 from bert4rec.files import write_figure
+from bert4rec.result_tables import Estimate
 from bert4rec.studies.cold_start_users import EVENT_COUNTS, MODEL, ColdStartUsers
 from bert4rec.studies.diversity import DiversityCurve
 from bert4rec.studies.faithfulness import EVENT_COUNTS as REMOVED_EVENTS
 from bert4rec.studies.faithfulness import MEASURES, Faithfulness
-from bert4rec.tables import Estimate
 
 ORANGE, GREEN = "#dd8452", "#4f9d69"
 FAITHFULNESS_COLOURS = (HIGHLIGHT, MUTED, ORANGE, GREEN)

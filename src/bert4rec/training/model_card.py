@@ -7,7 +7,7 @@ from typing import Any
 
 from bert4rec.config import RunConfig
 from bert4rec.evaluation.protocol import protocol_line
-from bert4rec.tables import ABSENT, Estimate
+from bert4rec.result_tables import ABSENT, Estimate
 from bert4rec.training.progress import megabytes
 
 _SHOWN = ("hit@10", "ndcg@10", "mrr", "rating_rmse")

@@ -11,7 +11,7 @@ from contextlib import redirect_stdout
 import pytest
 
 from bert4rec.cli.output import LOG_WIDTH, notes, show_json, show_table
-from bert4rec.tables import Estimate, Table
+from bert4rec.result_tables import Estimate, Table
 
 
 def shown(table: Table, **options: bool) -> list[str]:

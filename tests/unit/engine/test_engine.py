@@ -17,7 +17,7 @@ from bert4rec.config import ModelConfig, RunConfig, TaskWeights
 from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.histories import Histories
 from bert4rec.data.synthetic import GROUPS
-from bert4rec.engine import bulk
+from bert4rec.engine import recommend_many
 from bert4rec.engine.engine import RecommendationEngine
 from bert4rec.engine.histories import request_history
 from bert4rec.engine.request import Request
@@ -198,7 +198,7 @@ def test_many_users_get_the_recommendations_that_each_gets_alone(
     assert [len(piece) for piece in whole] == [
         sum(24 - seen(engine, user) for user in range(1, 81))
     ]
-    monkeypatch.setattr(bulk, "USERS_AT_ONCE", 7)
+    monkeypatch.setattr(recommend_many, "USERS_AT_ONCE", 7)
     pieces = list(engine.recommend_many([5, 80, 5, np.int64(1)], **asked)) + list(
         engine.recommend_many(**asked)
     )

@@ -373,7 +373,7 @@ def test_the_text_states_the_measured_values() -> None:
     assert "No past event is known." in explanation_text(replace(explained, events=[]))
 
 
-@pytest.mark.parametrize("scoring", ["causal", "mask", "average"])
+@pytest.mark.parametrize("scoring", ["causal", "masked", "average"])
 def test_effects_are_those_of_the_scoring_pass(world_folder: Path, scoring: Any) -> None:
     """Also with a history longer than what is read, and without titles, ratings and features."""
     engine = bare_engine(

@@ -14,7 +14,7 @@ from bert4rec.evaluation.comparison import MUST_AGREE, compare, sign_flip_p_valu
 from bert4rec.evaluation.evaluate import evaluate
 from bert4rec.evaluation.protocol import protocol_line
 from bert4rec.evaluation.report import Report
-from bert4rec.tables import Estimate
+from bert4rec.result_tables import Estimate
 from small_worlds import constant, dataset_of, knows, leave_one_out
 
 

@@ -16,7 +16,7 @@ from bert4rec.errors import DataError
 from bert4rec.evaluation.baselines import SequentialRules
 from bert4rec.evaluation.evaluate import evaluate, evaluate_rows
 from bert4rec.ids import FIRST_ITEM, NO_TIME
-from bert4rec.tables import Estimate
+from bert4rec.result_tables import Estimate
 from small_worlds import LEVELS, Scores, constant, dataset_of, knows, leave_one_out
 
 TWO_USERS = ([0, 1, 2, 3], [4, 3, 2])

@@ -11,7 +11,7 @@ from bert4rec.evaluation.intervals import (
     mean_estimates,
     relative_loss_estimates,
 )
-from bert4rec.tables import Estimate
+from bert4rec.result_tables import Estimate
 
 
 def test_interval_covers_the_truth_as_often_as_its_level() -> None:

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from bert4rec.evaluation.plots import _bars, _counts, _shares, plot_comparison, plot_reliability
 from bert4rec.evaluation.report import Report
-from bert4rec.tables import Estimate
+from bert4rec.result_tables import Estimate
 from small_worlds import constant, dataset_of, knows, leave_one_out
 
 

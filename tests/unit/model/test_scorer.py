@@ -32,10 +32,10 @@ def histories(world: PreparedDataset) -> Histories:
     ("scoring", "tasks", "passes"),
     [
         ("auto", ALL_TASKS, ("causal",)),
-        ("auto", ONLY_MASKED, ("mask",)),
+        ("auto", ONLY_MASKED, ("masked",)),
         ("causal", ALL_TASKS, ("causal",)),
-        ("mask", ALL_TASKS, ("mask",)),
-        ("average", ALL_TASKS, ("causal", "mask")),
+        ("masked", ALL_TASKS, ("masked",)),
+        ("average", ALL_TASKS, ("causal", "masked")),
     ],
 )
 def test_scoring_passes_follow_setting_and_trained_tasks(
@@ -48,7 +48,7 @@ def test_scoring_passes_follow_setting_and_trained_tasks(
     ("scoring", "tasks"),
     [
         ("causal", ONLY_MASKED),
-        ("mask", ONLY_NEXT),
+        ("masked", ONLY_NEXT),
         ("average", ONLY_NEXT),
         ("average", ONLY_MASKED),
     ],
@@ -63,7 +63,7 @@ def test_causal_pass_scores_the_last_event_and_masked_pass_an_appended_mask(
 ) -> None:
     network = network_of(world).eval()
     item_VD = network.item_embeddings()
-    for scoring, make in (("causal", causal_sequences), ("mask", masked_sequences)):
+    for scoring, make in (("causal", causal_sequences), ("masked", masked_sequences)):
         (state_BD,) = NetworkScorer(network, run(scoring)).user_states(histories)
         for row in range(3):
             sequences = make(histories.take(np.array([row])), SMALL.seq_length)
@@ -74,7 +74,7 @@ def test_causal_pass_scores_the_last_event_and_masked_pass_an_appended_mask(
 def test_average_is_the_mean_of_both_passes(world: PreparedDataset, histories: Histories) -> None:
     network = network_of(world)
     causal, mask, average = (
-        NetworkScorer(network, run(name)) for name in ("causal", "mask", "average")
+        NetworkScorer(network, run(name)) for name in ("causal", "masked", "average")
     )
     item_B = torch.tensor([2, 3, 4])
     torch.testing.assert_close(
@@ -88,7 +88,7 @@ def test_average_is_the_mean_of_both_passes(world: PreparedDataset, histories: H
     assert not torch.allclose(causal.score(histories), mask.score(histories), atol=1e-3)
 
 
-@pytest.mark.parametrize("scoring", ["causal", "mask"])
+@pytest.mark.parametrize("scoring", ["causal", "masked"])
 def test_request_time_changes_scores(
     world: PreparedDataset, histories: Histories, scoring: str
 ) -> None:

@@ -16,8 +16,8 @@ from bert4rec.errors import UnknownItem, UsageError
 from bert4rec.ids import FIRST_ITEM
 from bert4rec.retrieval.candidates import EXCLUDED
 from bert4rec.retrieval.item_rules import ItemRules
-from bert4rec.retrieval.mmr import MMR_CANDIDATES
 from bert4rec.retrieval.recommend import rank_items
+from bert4rec.retrieval.reranking import MMR_CANDIDATES
 from bert4rec.retrieval.rules import Rules
 from small_worlds import dataset_of
 

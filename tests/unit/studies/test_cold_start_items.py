@@ -11,6 +11,7 @@ from bert4rec.data.histories import Histories
 from bert4rec.data.splits import make_split
 from bert4rec.errors import DataError
 from bert4rec.ids import FIRST_ITEM, NO_TIME
+from bert4rec.result_tables import to_markdown
 from bert4rec.studies.cold_start_items import (
     COLD_AMONG_ALL,
     COLD_AMONG_COLD,
@@ -24,7 +25,6 @@ from bert4rec.studies.cold_start_items import (
     cold_start_items,
     pooled,
 )
-from bert4rec.tables import to_markdown
 from small_worlds import Scores, dataset_of, leave_one_out
 
 TARGETS, SEEN = 60, [60, 61, 62]

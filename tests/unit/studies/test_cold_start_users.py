@@ -15,6 +15,7 @@ from bert4rec.data.histories import Histories
 from bert4rec.data.splits import make_split
 from bert4rec.errors import DataError
 from bert4rec.ids import FIRST_ITEM, NO_TIME, UNKNOWN
+from bert4rec.result_tables import to_markdown
 from bert4rec.studies.cold_start_users import (
     EVENT_COUNTS,
     MODEL,
@@ -24,7 +25,6 @@ from bert4rec.studies.cold_start_users import (
     pooled,
 )
 from bert4rec.studies.plots import plot_cold_start_users
-from bert4rec.tables import to_markdown
 from small_worlds import Scores, dataset_of, leave_one_out
 
 ITEMS = 40

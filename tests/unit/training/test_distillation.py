@@ -59,7 +59,7 @@ def teachers(monkeypatch: pytest.MonkeyPatch) -> list[Teacher]:
 
 @pytest.mark.parametrize(
     ("task", "reading", "scoring"),
-    [("next_item", "causal", "causal"), ("item_prediction", "masked", "mask")],
+    [("next_item", "causal", "causal"), ("item_prediction", "masked", "masked")],
 )
 def test_it_says_what_its_model_scores(
     task: str, reading: str, scoring: Any, folder: Path, world: PreparedDataset

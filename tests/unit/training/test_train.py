@@ -465,8 +465,8 @@ def test_every_kind_of_window_and_schedule_trains(
 
 
 def test_a_scoring_that_no_task_trains_is_refused_before_training(trained: Train) -> None:
-    with pytest.raises(ConfigError, match="scoring 'mask'"):
-        trained(scoring="mask", task_weights={"item_prediction": 0.0}, log=pytest.fail)
+    with pytest.raises(ConfigError, match="scoring 'masked'"):
+        trained(scoring="masked", task_weights={"item_prediction": 0.0}, log=pytest.fail)
 
 
 def test_a_device_that_is_not_there_is_refused_in_one_line(trained: Train) -> None:

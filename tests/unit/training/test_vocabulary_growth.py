@@ -25,7 +25,7 @@ from bert4rec.ids import FIRST_ITEM, FIRST_USER, NO_TIME, PAD, UNKNOWN
 from bert4rec.model.cold_start_bias import ColdStartBias
 from bert4rec.model.network import Bert4Rec
 from bert4rec.model.scorer import NetworkScorer
-from bert4rec.tables import Estimate
+from bert4rec.result_tables import Estimate
 from bert4rec.training.train import train
 from bert4rec.training.warm_start import describe_comparison, load_warm_start, open_warm_start
 from small_runs import run_of

@@ -12,7 +12,7 @@ import pytest
 from bert4rec.artefact import load
 from bert4rec.cli.add_items import read_items
 from bert4rec.data.synthetic import GROUPS
-from bert4rec.engine.cold_start_items import with_items
+from bert4rec.engine.added_items import with_items
 from bert4rec.engine.engine import RecommendationEngine
 from bert4rec.errors import UsageError
 from command_line import run

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from bert4rec.tables import Estimate, Table, to_plain
+from bert4rec.result_tables import Estimate, Table, to_plain
 
 ESTIMATE = Estimate(0.325, 0.3132, 0.3368)
 
