@@ -125,3 +125,16 @@ def zipped(path: Path, files: Mapping[str, str] = ML_1M) -> Path:
         for name, text in files.items():
             archive.writestr(name, text)
     return path
+
+
+def printed_columns(text: str, row: str) -> list[str]:
+    """Column names of the printed table whose first line is `row`; wrapped names are joined."""
+    table = next(part for part in text.split("\n\n") if f"\n{row} " in part).splitlines()
+    width = max(map(len, table))
+    blank = [all(line.ljust(width)[at] == " " for line in table) for at in range(width)]
+    gaps = [at for at in range(width - 1) if blank[at] and blank[at + 1]]
+    starts = [0, *(at + 2 for at in gaps if at + 1 not in gaps)]
+    first = next(number for number, line in enumerate(table) if line.startswith(f"{row} "))
+    head = table[:first]
+    spans = zip(starts, [*starts[1:], width], strict=True)
+    return [" ".join(" ".join(line[start:stop] for line in head).split()) for start, stop in spans]

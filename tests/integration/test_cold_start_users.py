@@ -93,7 +93,7 @@ def test_each_visible_event_helps(answered: dict[str, Any]) -> None:
 def test_all_visible_events_give_the_usual_report(answered: dict[str, Any]) -> None:
     assert (
         of(answered, MODEL, 19)[0]
-        == answered["rows"]["request_time_on"]["metrics"]["hit@10"]["value"]["value"]
+        == answered["rows"]["request_time_on"]["metrics"]["hit@10"]["value"]
     )
     assert answered["protocol"]["split"] == "cold-start-users, fold 1"
 

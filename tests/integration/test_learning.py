@@ -120,7 +120,7 @@ def test_model_reaches_the_accuracy_of_the_rule(
     )  # the circle's next, or its first
     ceiling = (rule_C == true_C).mean()
     assert 0.8 < ceiling < 0.95
-    assert report.metrics["hit@1"].value.value > 0.9 * ceiling
+    assert report.metrics["hit@1"].value > 0.9 * ceiling
 
 
 def test_model_beats_popularity_by_far(

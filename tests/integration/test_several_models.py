@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from bert4rec import artefact
+from bert4rec.tables import Estimate
 from command_line import TINY, run, settings
 
 
@@ -77,18 +78,20 @@ def test_distill_reports_the_student_beside_its_teachers(
     _, validation, test, _ = re.sub(" +\n", "\n", printed).split("\n\n")
     names = ["student", "model", "second", "ensemble of 2 teachers"]
     assert [re.split(r"  +", line)[0] for line in validation.splitlines()] == ["validation", *names]
-    own = json.loads((student / "metrics.json").read_text())["validation_request_time_on"][
-        "metrics"
-    ]["ndcg@10"]
-    assert f"{own:.4f} ±" in validation.splitlines()[1]
+    reports = json.loads((student / "metrics.json").read_text())
+    own = reports["validation_request_time_on"]["metrics"]["ndcg@10"]
+    assert f"{own['value']:.4f} ±" in validation.splitlines()[1]
     rows = [re.split(r"  +", line) for line in test.splitlines()]
-    assert rows[0] == ["test, student minus", "metric", "difference", "95 % interval", "p"]
+    assert rows[0] == ["test, student minus", "metric", "difference", "p"]
     metrics = ("hit@10", "ndcg@10", "rating_rmse")
     assert [row[:2] for row in rows[1:]] == [
         [name, metric] for name in names[1:] for metric in metrics
     ]
     compared = json.loads(run("compare", student, second, "--json").succeeded())
-    assert rows[5][2] == f"{compared['difference']['ndcg@10']:.4f}"
+    found = Estimate(
+        **{name: compared["difference"]["ndcg@10"][name] for name in ("value", "low", "high")}
+    )
+    assert rows[5][2] == f"{found:+.4f}"
 
 
 def test_incompatible_teachers_are_refused_before_training(

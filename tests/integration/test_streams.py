@@ -46,7 +46,7 @@ def test_damaged_checkpoint_is_named_on_resume(
 ) -> None:
     folder = tmp_path / "model"
     words = ["train", "--data", world_folder, "--output", folder, *settings()]
-    monkeypatch.setattr("bert4rec.training.train._finish", interrupted)
+    monkeypatch.setattr("bert4rec.training.train.finalise", interrupted)
     assert "--resume goes on" in run(*words).refused(130)
     monkeypatch.undo()
     (folder / "training" / "training.json").unlink()

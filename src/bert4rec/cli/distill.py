@@ -10,7 +10,7 @@ from jsonargparse import ArgumentParser, Namespace
 
 from bert4rec.cli.evaluation_output import ranking_table, show_protocol
 from bert4rec.cli.flags import add_folders, run_config
-from bert4rec.cli.output import notes, show_tables
+from bert4rec.cli.output import notes, show_table
 from bert4rec.cli.train import add_run_flags
 from bert4rec.result_tables import Table
 
@@ -85,5 +85,7 @@ def _show(validation: Sequence[Report], test: Sequence[Report]) -> None:
         rows += [[report.name, *row] for row in comparison.table().rows]
     columns = [f"test, {student.name} minus", "metric", "difference", "p"]
     print()
-    show_tables([ranking_table("validation", validation), Table("", columns, rows, signed=True)])
+    show_table(ranking_table("validation", validation))
+    print()
+    show_table(Table("", columns, rows, signed=True), margins=False)
     show_protocol(student.protocol)
