@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bert4rec.tables import Estimate
 
 from bert4rec import artefact
+from bert4rec.result_tables import Estimate
 from command_line import TINY, run, settings
 
 
