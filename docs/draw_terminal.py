@@ -1,7 +1,7 @@
 """Draw the terminal session of README.md from a real run.
 
-`python docs/draw_terminal.py demo/model docs/pictures/terminal.svg` runs the commands and draws what they print.
-Long tables are cut with an ellipsis.
+`python docs/draw_terminal.py demo/model docs/pictures/terminal.svg` runs the commands and draws
+what they print. Long tables are cut with an ellipsis.
 """
 
 from __future__ import annotations

@@ -22,7 +22,8 @@ HEAD = """# Settings
 
 This page is generated from `bert4rec/config.py` by `make docs`.
 
-Every setting is a flag of `bert4rec train` and a key of a configuration file: `--hidden_size 64`, `hidden_size: 64`.
+Every setting is a flag of `bert4rec train` and a key of a configuration file:
+`--hidden_size 64`, `hidden_size: 64`.
 Task weights are `--task_weights.next_item 1` and `task_weights: {next_item: 1}`.
 Preparation settings are flags of `bert4rec prepare`.
 

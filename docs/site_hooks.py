@@ -1,7 +1,7 @@
 """Hooks of the documentation site: files outside docs/ that pages link to.
 
-Pages are read on a code host, in an editor and on the site. A link such as `../CONTRIBUTING.md` works in the
-first two. These hooks copy its target into the site and point the link there.
+Pages are read on a code host, in an editor and on the site. A link such as `../CONTRIBUTING.md`
+works in the first two. These hooks copy its target into the site and point the link there.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ def weights(folder: Path) -> dict[str, Tensor]:
 
 
 def same_weights(first: Path, second: Path) -> bool:
-    """To the last bit: what was saved, and every epoch's losses and metrics on the way there and beyond."""
+    """True if weights, and losses and metrics of every epoch, are equal to the last bit."""
     ours, theirs = weights(first), weights(second)
     saved = ours.keys() == theirs.keys() and all(
         np.array_equal(ours[n], theirs[n], equal_nan=True) for n in ours

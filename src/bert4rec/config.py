@@ -1,8 +1,9 @@
 """Settings of preparation and training: name, type, default, help text and check of each.
 
-One frozen dataclass for each configured step. Field names are unique across the three classes of a run, so
-configuration files and flags are flat: `hidden_size: 64` and `--hidden_size 64`. The docstring below a field is its
-`--help` text. Presets, files and flags are read by `presets` and `cli.flags`.
+One frozen dataclass for each configured step. Field names are unique across the three classes of a
+run, so configuration files and flags are flat: `hidden_size: 64` and `--hidden_size 64`. The
+docstring below a field is its `--help` text. Presets, files and flags are read by `presets` and
+`cli.flags`.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ class ModelConfig:
     dropout: float = 0.2
     """Dropout rate."""
     block: Literal["transformer", "gated"] = "transformer"
-    """Type of block. transformer: pre-norm softmax attention and feed-forward layer; gated: HSTU's SiLU attention with a
-    gate."""
+    """Type of block. transformer: pre-norm softmax attention and feed-forward layer; gated: HSTU's
+    SiLU attention with a gate."""
     feed_forward_factor: int = 4
     """Width of the feed-forward layer of a transformer block, in multiples of hidden_size."""
     position: Literal["sinusoidal", "learned", "none"] = "sinusoidal"
@@ -52,8 +53,8 @@ class ModelConfig:
     rating_input: bool = True
     """Embed the rating of each past event in its token."""
     user_features: Literal["cross_attention", "sum", "none"] = "cross_attention"
-    """Input of user id and demographics. cross_attention: tokens that every position attends to; sum: one vector added to
-    each token; none: left out."""
+    """Input of user id and demographics. cross_attention: tokens that every position attends to;
+    sum: one vector added to each token; none: left out."""
     feature_embedding_size: int = 32
     """Embedding width of one item or user feature value, before projection to hidden_size."""
     user_embedding_size: int = 64
@@ -63,20 +64,20 @@ class ModelConfig:
     logit_scale: float = 20.0
     """Factor of the cosine similarity (an inverse softmax temperature)."""
     id_dropout: float = 0.1
-    """Share of items scored by metadata only in a training step, as cold-start items are; and of users whose rating factors
-    are dropped in it."""
+    """Share of items scored by metadata only in a training step, as cold-start items are; and of
+    users whose rating factors are dropped in it."""
     user_dropout: float = 0.1
     """Share of user ids, and of demographic values, replaced by unknown in training."""
     request_time: Literal["never", "sometimes", "always"] = "sometimes"
-    """Request time in training. never: unknown; sometimes: known for half of the sequences; always: known (requests must
-    then state it)."""
+    """Request time in training. never: unknown; sometimes: known for half of the sequences; always:
+    known (requests must then state it)."""
     rating_factor_size: int = 64
     """Width of the rating head's user and item factors, beside the hidden state; 0: no factors."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, a third more time."""
     scoring: Literal["auto", "causal", "masked", "average"] = "auto"
-    """State that scores the items. causal: of the last event; masked: of an appended MASK; average: mean of both scores;
-    auto: of the trained task, causal first."""
+    """State that scores the items. causal: of the last event; masked: of an appended MASK; average:
+    mean of both scores; auto: of the trained task, causal first."""
 
     def __post_init__(self) -> None:
         sizes = (
@@ -119,7 +120,8 @@ class TaskWeights:
             _require(getattr(self, entry.name) >= 0, self, entry.name, "0 or more")
         if not self.item_prediction and not self.next_item:
             raise ConfigError(
-                "task_weights: item_prediction and next_item are both 0: nothing learns to recommend"
+                "task_weights: item_prediction and next_item are both 0: "
+                "nothing learns to recommend"
             )
 
 
@@ -130,14 +132,15 @@ class SplitConfig:
     split: Literal["leave-one-out", "global-time", "cold-start-users", "cold-start-items"] = (
         "leave-one-out"
     )
-    """Test events. leave-one-out: last event of each user; global-time: last event of each user after a date;
-    cold-start-users: 20th event of users held out of training; cold-start-items: last event of each user, with a fifth
-    of the items held out of training."""
+    """Test events. leave-one-out: last event of each user; global-time: last event of each user
+    after a date; cold-start-users: 20th event of users held out of training; cold-start-items: last
+    event of each user, with a fifth of the items held out of training."""
     test_share: float = 0.1
-    """Share of all events after the test date of global-time, and of the earlier ones after its validation date."""
+    """Share of all events after the test date of global-time, and of the earlier ones after its
+    validation date."""
     fold: int = 0
-    """Held-out fold, 0 to 4. cold-start-users: fold of test users; the next fold validates, the others train.
-    cold-start-items: fold of items held out of training."""
+    """Held-out fold, 0 to 4. cold-start-users: fold of test users; the next fold validates, the
+    others train. cold-start-items: fold of items held out of training."""
 
     def __post_init__(self) -> None:
         _require(0 < self.test_share < 1, self, "test_share", "between 0 and 1")
@@ -145,7 +148,8 @@ class SplitConfig:
         if self.fold and self.split not in FOLDED:
             named = " and ".join(map(repr, FOLDED))
             raise ConfigError(
-                f"fold {self.fold} is of the splits {named}, not of {self.split!r}: leave one of them out"
+                f"fold {self.fold} is of the splits {named}, not of {self.split!r}: "
+                "leave one of them out"
             )
 
 
@@ -164,23 +168,25 @@ class TrainingConfig:
     task_weights: TaskWeights = field(default_factory=TaskWeights)
     """Weight of each task in the loss."""
     windows: Literal["sliding", "random", "last"] = "sliding"
-    """Training windows of a history. sliding: all, window_stride apart; random: one at a random offset in each epoch; last:
-    the most recent one."""
+    """Training windows of a history. sliding: all, window_stride apart; random: one at a random
+    offset in each epoch; last: the most recent one."""
     window_stride: int = 0
     """Events between the starts of two sliding windows; 0: half of seq_length."""
     cold_start_windows: int = 0
-    """Short extra windows for each training window, to train for cold-start and few-shot users: 1 to 32 events that start
-    among the user's first 64, read without the user id."""
+    """Short extra windows for each training window, to train for cold-start and few-shot users: 1
+    to 32 events that start among the user's first 64, read without the user id."""
     cold_item_cost: float = 0.005
-    """Share of validation Hit@10 and NDCG@10 that warm items may lose to cold-start items, simulated with a fifth of the
-    catalogue. After training, scores of cold-start items are lowered to meet it; 1: never lowered."""
+    """Share of validation Hit@10 and NDCG@10 that warm items may lose to cold-start items,
+    simulated with a fifth of the catalogue. After training, scores of cold-start items are lowered
+    to meet it; 1: never lowered."""
     mask_probability: float = 0.2
     """Share of events masked for item_prediction; the last event is always masked."""
     exclude_seen: bool = True
-    """Mask the items that a token has seen out of its softmax, as they are filtered from recommendations."""
+    """Mask the items that a token has seen out of its softmax, as they are filtered from
+    recommendations."""
     teacher: tuple[str, ...] = ()
-    """Model folders of the teachers in knowledge distillation, on the same catalogue; several teach the mean of their
-    scores."""
+    """Model folders of the teachers in knowledge distillation, on the same catalogue; several teach
+    the mean of their scores."""
     distillation_weight: float = 0.5
     """Weight of the teachers' soft targets in the item tasks; the rest is the observed item."""
     distillation_temperature: float = 1.0
@@ -188,7 +194,8 @@ class TrainingConfig:
     warm_start_from: str = ""
     """Model folder whose weights initialise training (warm start); empty: random weights."""
     rating_factor_l2: float = 0.012
-    """L2 penalty of the rating head's factors, for each rating that uses them; a tenth of it for its biases."""
+    """L2 penalty of the rating head's factors, for each rating that uses them; a tenth of it for
+    its biases."""
     rating_learning_rate: float = 1e-3
     """Peak learning rate of the rating head's factors and biases."""
     weight_decay: float = 0.01
@@ -204,10 +211,12 @@ class TrainingConfig:
     gradient_accumulation_steps: int = 1
     """Batches whose gradients are accumulated for one optimiser step."""
     ema_decay: float = 0.0
-    """Decay of the exponential moving average of the weights, which is evaluated and saved; 0: no average."""
+    """Decay of the exponential moving average of the weights; the average is evaluated and saved.
+    0 turns it off."""
     cuda_graphs: bool = True
-    """CUDA-graph capture of the training step, on one GPU in 32-true: a small network trains several times as fast. Batches
-    are padded. Not used with cold_start_windows, whose lengths differ too much."""
+    """CUDA-graph capture of the training step, on one GPU in 32-true: a small network trains
+    several times as fast. Batches are padded. Not used with cold_start_windows, whose lengths
+    differ too much."""
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     """Floating-point precision of training."""
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
@@ -219,7 +228,8 @@ class TrainingConfig:
     pin_memory: bool = False
     """Page-lock batches in memory, for faster copies to a GPU."""
     seed: int = 42
-    """Random seed of weights, masks, windows and dropout; the same seed on the same machine gives the same weights."""
+    """Random seed of weights, masks, windows and dropout; the same seed on the same machine gives
+    the same weights."""
     logger: Literal["csv", "tensorboard", "mlflow"] = "csv"
     """Logger of losses and metrics, besides metrics.csv."""
     use_wandb: bool = False
@@ -271,7 +281,8 @@ class RunConfig:
         reach = self.model.seq_length + 1  # events that a window supervises
         if self.training.windows == "sliding" and self.training.window_stride > reach:
             raise ConfigError(
-                f"window_stride {self.training.window_stride} is above seq_length {self.model.seq_length} + 1: "
+                f"window_stride {self.training.window_stride} is above "
+                f"seq_length {self.model.seq_length} + 1: "
                 "events between two windows would never train"
             )
 
@@ -326,11 +337,13 @@ class PrepareConfig:
     """Settings of data preparation."""
 
     dataset: str | None = None
-    """Name of a MovieLens release: ml-100k, ml-1m, ml-10m, ml-20m, ml-25m, ml-32m or ml-latest-small."""
+    """Name of a MovieLens release: ml-100k, ml-1m, ml-10m, ml-20m, ml-25m, ml-32m or
+    ml-latest-small."""
     schema: Path | None = None
     """YAML file that declares your own tables, or a RecBole .inter file; in place of dataset."""
     data_dir: Path | None = None
-    """Folder of the release: its unpacked folder, or one that holds that folder or its zip; default: $BERT4REC_DATA."""
+    """Folder of the release: its unpacked folder, or one that holds that folder or its zip;
+    default: $BERT4REC_DATA."""
     output: Path | None = None
     """Prepared folder to write; default: prepared/NAME."""
     name: str | None = None
@@ -338,9 +351,11 @@ class PrepareConfig:
     file_order: bool = False
     """Order events by row instead of time, for tables without timestamps."""
     ties: Literal["file", "shuffled"] = "file"
-    """Order of a user's events with equal timestamps: by row, or shuffled to measure the effect of that order."""
+    """Order of a user's events with equal timestamps: by row, or shuffled to measure the effect of
+    that order."""
     on_bad_rows: Literal["error", "drop"] = "error"
-    """Rows that cannot be read. error: stop at the first one; drop: leave them out and count them."""
+    """Rows that cannot be read. error: stop at the first one; drop: leave them out and count
+    them."""
     repeated_pairs: Literal["keep", "first", "last"] = "keep"
     """Several events of one user with one item: keep all, the first or the last."""
     min_user_events: int = 1
@@ -355,7 +370,8 @@ class PrepareConfig:
             _require(getattr(self, name) >= 1, self, name, "1 or more")
         if self.ties == "shuffled" and self.file_order:
             raise ConfigError(
-                "ties 'shuffled' is about equal times, and file_order ignores times: leave one of them out"
+                "ties 'shuffled' is about equal times, and file_order ignores times: "
+                "leave one of them out"
             )
 
 

@@ -1,4 +1,7 @@
-"""A setting reaches what it names: each is changed, and something that is seen changes. A new one needs an entry."""
+"""Every setting has an observable effect.
+
+Each is changed, and an observed value changes with it. A new setting needs an entry.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +58,8 @@ BASE = RunConfig(
 
 @dataclass(frozen=True)
 class Reach:
-    """What a setting is changed to, what is looked at, and what else has to be set for it to matter."""
+    """What a setting is changed to, what is looked at, and what else has to be set for it to
+    matter."""
 
     to: Any
     look: Callable[[RunConfig, Path], Any]
@@ -151,7 +155,7 @@ _trained: dict[RunConfig, list[list[float]]] = {}
 
 
 def taught(run: RunConfig, folder: Path) -> list[list[float]]:
-    """As `trained`; the model that is read is a run of its own, called as the setting says, in the folder beside."""
+    """Train with a setting that names a model folder; that model is trained first, beside it."""
     fit.train(WORLD, BASE, folder.with_name("teacher"), log=lambda line: None)
     with chdir(folder.parent):
         return trained(run, folder)

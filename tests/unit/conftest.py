@@ -1,4 +1,4 @@
-"""A small trained model of the synthetic world and its engine, made once; and a training run of seconds."""
+"""Fixtures: a small trained model of the synthetic world, its engine, and a run of seconds."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def engine(model: Artefact) -> RecommendationEngine:
 
 @pytest.fixture
 def trained(world: PreparedDataset, tmp_path: Path) -> Train:
-    """Trains: `trained(max_epochs=1)`, `trained(folder="other")`, `trained(resume=True)`; the model folder."""
+    """Function that trains and returns the model folder: `trained(max_epochs=1, resume=True)`."""
 
     def start(
         folder: str = "run",

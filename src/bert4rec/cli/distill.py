@@ -1,4 +1,7 @@
-"""Trains a student on the scores of teachers (knowledge distillation), and compares them. Any setting is a flag."""
+"""Trains a student on the scores of teachers (knowledge distillation), and compares them.
+
+Any setting is a flag.
+"""
 
 from __future__ import annotations
 
@@ -75,7 +78,7 @@ def _reports(
 
 
 def _show(validation: Sequence[Report], test: Sequence[Report]) -> None:
-    """Print all on validation, and on test the student's difference from each, on the same users."""
+    """Print validation metrics of all models, and the student's differences on test."""
     from bert4rec.evaluation.comparison import compare
 
     student, *others = test

@@ -138,7 +138,8 @@ def _one_line(
         ]
         return f"missing {', '.join(names)}; '{parser.prog} --help' says what to give"
     typed = re.match(
-        r'Parser key "(?P<key>[^"]+)"(?: element \d+)?: Expected (?:a|an) (?P<kind>.+?)\.? Got value: (?P<value>.*)',
+        r'Parser key "(?P<key>[^"]+)"(?: element \d+)?: '
+        r"Expected (?:a|an) (?P<kind>.+?)\.? Got value: (?P<value>.*)",
         text,
     )
     if typed:
@@ -163,7 +164,8 @@ def _one_line(
     flag = re.match(r"unrecognized arguments: (?P<flag>\S+)", text)
     if flag:
         dashes, name = re.match(r"(-*)([^=]*)", flag["flag"]).groups()  # type: ignore[union-attr]
-        return f"unknown flag {flag['flag']!r}{_nearest(name, parser, '--') if dashes else '; flags begin with --'}"
+        advice = _nearest(name, parser, "--") if dashes else "; flags begin with --"
+        return f"unknown flag {flag['flag']!r}{advice}"
     return text
 
 

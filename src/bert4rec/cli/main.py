@@ -1,7 +1,7 @@
-"""`bert4rec COMMAND`: find the command's module, parse its flags, run it, and print an error as one line.
+"""The `bert4rec` command: dispatch to a command's module, and errors as one line.
 
-A command's module has `add_flags` and `run`; heavy libraries are imported in `run`, so `--help` is instant.
-Exit codes: 0 success, 1 unusable data or file, 2 wrong usage, 130 interrupted.
+A command's module has `add_flags` and `run`; heavy libraries are imported in `run`, so `--help` is
+instant. Exit codes: 0 success, 1 unusable data or file, 2 wrong usage, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from bert4rec.errors import Bert4RecError, DataError, UsageError
 COMMANDS = {
     "prepare": "turn raw ratings into a prepared folder",
     "train": "train a model on a prepared folder",
-    "distill": "train a small model on the scores of larger ones",
-    "tune": "search hyper-parameters on validation",
+    "distill": "train a small model by knowledge distillation",
+    "tune": "hyper-parameter search",
     "presets": "list the named configurations for train, distill and tune",
     "evaluate": "compare a model with baselines, with intervals and protocol",
     "recommend": "recommend the top-k items for a user",
-    "explain": "attribute the score of an item to events and features",
-    "profile": "show known and predicted features of a user",
-    "add-items": "add cold-start items to a model, by their metadata",
+    "explain": "explain the score of an item: effects of events and features",
+    "profile": "demographics, statistics and predicted preferences of a user",
+    "add-items": "add cold-start items to a trained model by their metadata",
     "publish": "copy a model folder without the data, for publication",
     "compare": "compare two models or reports on the same users",
-    "bench": "measure the latency of a model, with catalogues of any size",
-    "doctor": "check the installation, the devices, data and models",
+    "bench": "latency and throughput by catalogue size",
+    "doctor": "check the installation, the device, data and models",
 }
 
 INTERRUPTED = 130
@@ -93,22 +93,24 @@ def usage() -> str:
 
 
 def _spin_briefly() -> None:
-    """Limit the time that torch's threads spin while they wait for each other; torch reads it on import.
+    """Limit the time that torch's threads spin while they wait for each other.
 
-    By default they spin long. Beside another busy program, training then takes a multiple of its time
-    (docs/decisions/0009-threads-spin-briefly.md).
+    Torch reads the limit on import. By default they spin long. Beside another busy program,
+    training then takes a multiple of its time (docs/decisions/0009-threads-spin-briefly.md).
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 
 def guarded(work: Callable[[], None], debug: bool) -> int:
-    """Run some work; returns its exit code. Errors are one line on stderr, after a traceback if `debug`."""
+    """Run some work; returns its exit code.
+
+    Errors are one line on stderr, after a traceback if `debug`.
+    """
     _spin_briefly()
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(
-            errors="replace"
-        )  # a console without ± and é shows ? there, as stderr does by itself
+        # A console without ± and é shows ? there, as stderr does by itself.
+        sys.stdout.reconfigure(errors="replace")
     try:
         code = _code_of(work)
         sys.stdout.flush()
@@ -130,13 +132,12 @@ def guarded(work: Callable[[], None], debug: bool) -> int:
 
 
 def _code_of(work: Callable[[], None]) -> int:
-    """Exit code of the work: 0 also after --help and --print_config, or the code of a SystemExit."""
+    """Exit code of the work: 0 also after --help and --print_config, else that of a SystemExit."""
     try:
         work()
     except SystemExit as left:
-        if left.code is None or isinstance(
-            left.__context__, BrokenPipeError
-        ):  # nobody reads rich's table
+        # A closed pipe under rich's table ends in a SystemExit too.
+        if left.code is None or isinstance(left.__context__, BrokenPipeError):
             return 0
         return left.code if isinstance(left.code, int) else 1
     return 0

@@ -1,4 +1,7 @@
-"""Prepares raw ratings: a MovieLens release by name, or your own tables by a schema (docs/schema.md)."""
+"""Prepares raw ratings: a MovieLens release by name, or your own tables by a schema.
+
+The schema is described in docs/schema.md.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Trains a model on a prepared folder, evaluates it and saves a model folder. Any setting is a flag."""
+"""Trains a model on a prepared folder, evaluates it and saves a model folder.
+
+Any setting is a flag.
+"""
 
 from __future__ import annotations
 

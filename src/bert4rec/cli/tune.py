@@ -1,4 +1,7 @@
-"""Searches hyper-parameters: each trial is a run of its own, compared on validation only. Any setting is a flag."""
+"""Searches hyper-parameters: each trial is a run of its own, compared on validation only.
+
+Any setting is a flag.
+"""
 
 from __future__ import annotations
 

@@ -197,7 +197,7 @@ class ItemNeighbours:
 
 
 def _common_users(dataset: PreparedDataset, split: Split) -> Iterator[tuple[int, Floats, Ints]]:
-    """First row of some items, users they share with every item `[O, V]`, and users of all items."""
+    """First row of a block of items, users shared with each item `[O, V]`, and users by item."""
     user_X, item_X = distinct_training_pairs(dataset, split)
     shape = dataset.user_rows, dataset.item_rows
     has_UV = coo_array((np.ones(len(user_X)), (user_X, item_X)), shape=shape).tocsr()

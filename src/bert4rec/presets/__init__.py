@@ -1,6 +1,7 @@
 """Named configurations that come with the package, one YAML file each.
 
-The first line of a file is a comment that summarises the preset. Files of a user's own are read by `cli.flags`.
+The first line of a file is a comment that summarises the preset. Files of a user's own are read by
+`cli.flags`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Atomic writing and checked reading of checkpoints; Lightning decides on their content and time.
 
-Lightning's own writer makes a file in the system's temporary folder and moves it. Between two disks that is a copy,
-which a full disk cuts off.
+Lightning's own writer makes a file in the system's temporary folder and moves it. Between two disks
+that is a copy, which a full disk cuts off.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """Penalty on the scores of cold-start items, so that they do not displace warm items.
 
-A network scores a cold-start item, known by its metadata only, as the typical item of its kind. Most of the items that
-trained are worth less than that. The penalty is the least with which warm items lose no more accuracy than allowed, on
-validation: warm items scored by metadata only stand for cold-start items, one fold of the catalogue at a time
-(docs/decisions/0014).
+A network scores a cold-start item, known by its metadata only, as the typical item of its kind.
+Most of the items that trained are worth less than that. The penalty is the least with which warm
+items lose no more accuracy than allowed, on validation: warm items scored by metadata only stand
+for cold-start items, one fold of the catalogue at a time (docs/decisions/0014).
 
-Legend: C validation cases, B those of a batch, V item rows, G folds of the catalogue, K items of a ranked list,
-X items of one fold.
+Legend: C validation cases, B those of a batch, V item rows, G folds of the catalogue, K items of a
+ranked list, X items of one fold.
 """
 
 from __future__ import annotations
@@ -37,9 +37,10 @@ HALVINGS = 30
 def cold_item_penalty(
     scorer: NetworkScorer, dataset: PreparedDataset, split: Split, cost: float
 ) -> float:
-    """Least penalty with which warm items lose at most a share `cost` of their validation Hit@10 and NDCG@10.
+    """Least penalty with which warm items lose at most a share `cost` of their accuracy.
 
-    0 if the network does not score items by metadata, or without validation users.
+    Accuracy is the validation Hit@10 and NDCG@10. 0 if the network does not score items by
+    metadata, or without validation users.
     """
     excluded_V = torch.zeros(dataset.item_rows, dtype=torch.bool)
     excluded_V[:FIRST_ITEM] = True
@@ -73,10 +74,10 @@ def _least_penalty(rank_C: Tensor, lead_CGK: Tensor, cost: float) -> float:
 def _ranks_and_leads(
     scorer: NetworkScorer, dataset: PreparedDataset, batch: Cases, excluded_V: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Rank `[B]` of each target among warm items, and the leads `[B, G, K]` of simulated cold-start items.
+    """Rank `[B]` of each target among warm items, and leads `[B, G, K]` of simulated cold items.
 
-    A lead is the score by metadata less the target's score; those of the best items of each fold are kept. Seen items
-    and the target itself are not simulated.
+    A lead is the score by metadata less the target's score; those of the best items of each fold
+    are kept. Seen items and the target itself are not simulated.
     """
     histories = batch.histories(dataset, uses_request_time(scorer, dataset))
     target_B = torch.from_numpy(dataset.item_N[batch.target_C].astype(np.int64))

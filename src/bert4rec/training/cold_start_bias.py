@@ -1,11 +1,12 @@
-"""Fit of the cold-start biases: a logistic regression over items, beside the network's scores, after training.
+"""Fit of the cold-start biases after training: a logistic regression over items.
 
-Training users are scored as cold-start users, without events and without their ids. The targets are their first
-events. Each user counts twice: with all demographics and with none. The regression is convex and has a prior, so its
-solution is unique (docs/decisions/0016).
+The biases are added to the network's scores. Training users are scored as cold-start users, without
+events and without their ids. The targets are their first events. Each user counts twice: with all
+demographics and with none. The regression is convex and has a prior, so its solution is unique
+(docs/decisions/0016).
 
-Legend: U users, B those of a batch, V item rows, I items with a bias, F indicators of user features, N first events
-of all users, X cold-start items.
+Legend: U users, B those of a batch, V item rows, I items with a bias, F indicators of user
+features, N first events of all users, X cold-start items.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def fit_cold_start_bias(scorer: NetworkScorer, dataset: PreparedDataset, split: 
 
 
 def _first_events(dataset: PreparedDataset, split: Split) -> tuple[Ints, Ints, Ints]:
-    """User rows, start and number of their first events, each user twice; a sample if there are many."""
+    """User rows, start and number of their first events, for a sample of users, each twice."""
     start_U, stop_U = np.asarray(dataset.start_U1[:-1]), np.asarray(split.train_stop_U)
     trained_U: Ints = np.flatnonzero(stop_U > start_U)
     step = math.ceil(len(trained_U) / MAX_USERS)
@@ -123,7 +124,7 @@ def _target_shares(item_N: Ints, length_U: Ints, item_I: Ints) -> Tensor:
 def _regression(
     score_UI: Tensor, rest_U: Tensor, target_UI: Tensor, indicator_UF: Tensor
 ) -> Tensor:
-    """Biases `[F, I]` of the largest posterior: cross-entropy of the targets and a Gaussian prior."""
+    """Biases `[F, I]` of largest posterior: cross-entropy of the targets and a Gaussian prior."""
     bias_FI = torch.zeros(indicator_UF.shape[1], score_UI.shape[1], requires_grad=True)
     solver = torch.optim.LBFGS([bias_FI], max_iter=STEPS, line_search_fn="strong_wolfe")
 

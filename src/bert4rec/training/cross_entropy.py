@@ -1,7 +1,7 @@
-"""Fused linear layer and softmax cross-entropy: the full softmax over the catalogue without its `[S, V]` logits.
+"""Fused linear layer and softmax cross-entropy over the catalogue, without `[S, V]` logits.
 
-With scores z = query · outputᵀ + bias and a target distribution q whose rows sum to w (1, or 0 for a row without a
-target), the loss over the n rows with a target is
+With scores z = query · outputᵀ + bias and a target distribution q whose rows sum to w (1, or 0 for
+a row without a target), the loss over the n rows with a target is
 
     loss = 1/n Σ_s ( w_s log Σ_i exp z_si − Σ_i q_si z_si )
 
@@ -9,14 +9,15 @@ and its gradients, with g = (w softmax(z) − q) / n, are
 
     ∂query = g · output        ∂output = gᵀ · query        ∂bias = Σ_s g_s
 
-The full softmax is most of a small model's arithmetic (docs/decisions/0004). One walk over pieces of the rows computes
-z, the loss and all gradients, while a piece's logits are in the cache: three matrix products in all, the least there
-is. A separate backward pass would compute z again, a fourth. A teacher's scores cost one more product.
+The full softmax is most of a small model's arithmetic (docs/decisions/0004). One walk over pieces
+of the rows computes z, the loss and all gradients, while a piece's logits are in the cache: three
+matrix products in all, the least there is. A separate backward pass would compute z again, a
+fourth. A teacher's scores cost one more product.
 
 Targets are built by `losses`.
 
-Legend: S supervised tokens, s those of one piece, V item rows, I real items (without PAD and MASK), D width, X targets
-of a token.
+Legend: S supervised tokens, s those of one piece, V item rows, I real items (without PAD and MASK),
+D width, X targets of a token.
 """
 
 from __future__ import annotations
@@ -36,14 +37,16 @@ from bert4rec.training.seen_items import SeenItems
 LOG2_E = 1 / math.log(2)
 """Logits are in units of log 2: on a CPU, powers of 2 take half as long as powers of e."""
 PIECE_BYTES = {"cpu": 2 * 2**20, "cuda": 256 * 2**20}
-"""Size of a piece's logits: on a CPU about a core's share of the cache, on a GPU enough rows to fill it."""
+"""Size of a piece's logits: about a CPU core's share of the cache, or rows that fill a GPU."""
 MIN_ROWS = 16
 """Rows in a piece, at least: with a huge catalogue, thinner matrix products would be slow."""
 
 
 @dataclass(frozen=True)
 class SoftTargets:
-    """A teacher's distribution for each row, `softmax(query @ output.T + bias)`, and its weight in the target.
+    """Distribution of a teacher for each row, and its weight in the target.
+
+    The distribution is `softmax(query @ output.T + bias)`.
 
     Source: Hinton et al. 2015, Distilling the Knowledge in a Neural Network.
     """
@@ -66,9 +69,10 @@ def linear_cross_entropy(
 ) -> Tensor:
     """Mean cross-entropy (nats) of `softmax(query @ output.T + bias)` over the real items.
 
-    The target of a row is its items `target_SX` with the shares `share_SX`, which sum to 1, or to 0 in a row that does
-    not count. With soft targets, `soft.weight` of it is the teacher's distribution instead. Seen items that are no
-    targets, and the cold-start items `cold_item_I`, are masked out of the softmax of student and teacher.
+    The target of a row is its items `target_SX` with the shares `share_SX`, which sum to 1, or to 0
+    in a row that does not count. With soft targets, `soft.weight` of it is the teacher's
+    distribution instead. Seen items that are no targets, and the cold-start items `cold_item_I`,
+    are masked out of the softmax of student and teacher.
     """
     return _LinearCrossEntropy.apply(  # type: ignore[no-untyped-call]
         query_SD, output_VD, bias_V, target_SX, share_SX, seen, soft, cold_item_I
@@ -236,7 +240,8 @@ def _pieces(length: int, rows: int) -> Iterator[slice]:
 def _softmax_terms_(logit_sI: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Powers of 2 (in place), their row sums and the row maxima, of logits in units of log 2.
 
-    The maximum is subtracted first, so that large logits do not overflow. Powers over sums are the softmax.
+    The maximum is subtracted first, so that large logits do not overflow. Powers over sums are the
+    softmax.
     """
     max_s1 = logit_sI.amax(1, keepdim=True)
     power_sI = logit_sI.sub_(max_s1).exp2_()

@@ -1,8 +1,9 @@
 """CUDA-graph capture of the training step.
 
-A small network keeps a GPU busy for a fraction of the time that its kernels take to be launched. Forward and backward
-pass are captured once as CUDA graphs, and replayed on each batch by one launch. That needs tensors of fixed shapes, so
-batches are padded to rectangles (docs/decisions/0012).
+A small network keeps a GPU busy for a fraction of the time that its kernels take to be launched.
+Forward and backward pass are captured once as CUDA graphs, and replayed on each batch by one
+launch. That needs tensors of fixed shapes, so batches are padded to rectangles
+(docs/decisions/0012).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from bert4rec.training.losses import Losses
 
 
 def uses_cuda_graphs(run: RunConfig, device: torch.device) -> bool:
-    """True if the steps of this run are captured: on one GPU, in 32-true, with windows of similar length."""
+    """True if steps are captured: on one GPU, in 32-true, with windows of similar length."""
     training = run.training
     one_gpu = device.type == "cuda" and training.devices == 1
     plain = training.precision == "32-true" and not run.model.gradient_checkpointing
@@ -29,7 +30,7 @@ def uses_cuda_graphs(run: RunConfig, device: torch.device) -> bool:
 
 
 class GraphedStep:
-    """`compute_losses`, captured on the first batch; later batches have tensors of the same shapes."""
+    """`compute_losses`, captured on the first batch; later ones have tensors of its shapes."""
 
     def __init__(
         self, network: nn.Module, compute_losses: Callable[[Batch], Losses], first: Batch

@@ -27,7 +27,7 @@ from bert4rec.training.cuda_graphs import uses_cuda_graphs
 VALIDATION_BATCH_SIZE = 256
 
 ValidationBatch = tuple[Histories, Tensor, Tensor]
-"""Histories, their target item rows `[B]`, and the ratings of these `[B]`, NaN where there is none."""
+"""Histories, target item rows `[B]`, and ratings of the targets `[B]`, NaN where unrated."""
 
 
 class TrainingDataModule(pl.LightningDataModule):

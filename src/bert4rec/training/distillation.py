@@ -1,9 +1,10 @@
-"""Teachers of knowledge distillation: trained models whose scores are soft targets (Hinton et al. 2015).
+"""Teachers of knowledge distillation: trained models that give soft targets (Hinton et al. 2015).
 
-Teachers read the batches of their student. They are frozen: not optimised, averaged, checkpointed or shared between
-devices. The loss of the student is computed by `losses`.
+Teachers read the batches of their student. They are frozen: not optimised, averaged, checkpointed
+or shared between devices. The loss of the student is computed by `losses`.
 
-Legend: S supervised tokens, T tokens, V item rows, D width (of several teachers, the sum of theirs).
+Legend: S supervised tokens, T tokens, V item rows, D width (of several teachers, the sum of
+theirs).
 """
 
 from __future__ import annotations
@@ -85,8 +86,8 @@ class Teacher:
 class _MeanScores:
     """Mean of several models' scores, as one matrix product.
 
-    The scores of one model are `query @ output.T + bias`. Their mean is the product of all queries side by side,
-    divided by the number of models, and all outputs side by side.
+    The scores of one model are `query @ output.T + bias`. Their mean is the product of all queries
+    side by side, divided by the number of models, and all outputs side by side.
     """
 
     def __init__(self, members: Sequence[NetworkScorer]) -> None:
@@ -120,8 +121,8 @@ def _queries(scorer: NetworkScorer, targets: Supervised, causal: bool) -> Tensor
 def load_teacher(run: RunConfig, dataset: PreparedDataset, split: Split) -> Teacher | None:
     """Teacher named by the settings, or None.
 
-    Raises ArtefactError if a model cannot be loaded, UsageError if one is named twice, ConfigError if this run cannot
-    learn from it.
+    Raises ArtefactError if a model cannot be loaded, UsageError if one is named twice, ConfigError
+    if this run cannot learn from it.
     """
     training = run.training
     if not training.teacher:
@@ -143,7 +144,7 @@ def load_teacher(run: RunConfig, dataset: PreparedDataset, split: Split) -> Teac
 def _obstacles(
     model: Artefact, run: RunConfig, dataset: PreparedDataset, split: Split
 ) -> Iterator[str]:
-    """Reasons why the run cannot learn from a model: leaked test events, or inputs unknown to it."""
+    """Reasons why the run cannot learn from a model: leaked test events, or unknown inputs."""
     yield from artefact.incompatibilities(model, dataset, split)
     teacher_tasks, tasks = _item_tasks(model.run), _item_tasks(run)
     teacher, student = model.run.model, run.model

@@ -1,7 +1,7 @@
 """Steps between the last epoch and the finished model folder.
 
-They fit what is not learned by gradient steps (cold-start rows, cold-item penalty, cold-start bias), evaluate the
-model and write its folder.
+They fit what is not learned by gradient steps (cold-start rows, cold-item penalty, cold-start
+bias), evaluate the model and write its folder.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def finalise(
     """Make the model folder of a trained network, evaluated on the subsets."""
     run.log(summary_line(figures))
     network = network.cpu()
-    # Again: they are copies of the unknown user's row, which was trained since.
+    # Reset again: the unknown user's row has changed in training.
     reset_untrained_rows(network, run.dataset, run.split)
     _set_cold_item_penalty(run, network)
     scorer = _scorer(run, network)
@@ -57,7 +57,7 @@ def _scorer(run: TrainingRun, network: Bert4Rec) -> NetworkScorer:
 
 
 def _set_cold_item_penalty(run: TrainingRun, network: Bert4Rec) -> None:
-    """Lower the scores of cold-start items until warm items lose no more than the settings allow."""
+    """Lower the scores of cold-start items until warm items lose at most `cold_item_cost`."""
     cost = run.config.training.cold_item_cost
     penalty = cold_item_penalty(_scorer(run, network), run.dataset, run.split, cost)
     network.get_buffer(COLD_ITEM_PENALTY).fill_(penalty)

@@ -1,4 +1,4 @@
-"""Lightning's training loop of one run, from its start or its last checkpoint to its best weights."""
+"""Lightning's training loop of one run, from the first epoch or a checkpoint to best weights."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ from bert4rec.training.run_directory import write_json
 def fit(run: TrainingRun, module: TrainingModule) -> dict[str, Any] | None:
     """Train to the end and load the best weights into the module.
 
-    Returns the figures of the training, as stored in `training.json`; None in all processes but the first.
+    Returns the figures of the training, as stored in `training.json`; None in all processes but the
+    first.
     """
     path = run.directory.figures
     if path.is_file():

@@ -77,7 +77,10 @@ def make_callbacks(training: TrainingConfig, folder: Path) -> list[Callback]:
 
 
 def _checkpoint(path: Path, **choice: Any) -> ModelCheckpoint:
-    """One checkpoint, replaced at the end of epochs; Lightning's `save_last` skips epochs without a new best."""
+    """One checkpoint, replaced at the end of epochs.
+
+    Lightning's own `save_last` skips epochs without a new best.
+    """
     return ModelCheckpoint(
         path.parent,
         filename=path.stem,
@@ -113,7 +116,10 @@ def _loggers(training: TrainingConfig, folder: Path) -> list[Logger]:
 
 @contextmanager
 def finish_loggers(loggers: Sequence[Logger]) -> Iterator[None]:
-    """End the run of Weights & Biases, which else ends with the process and takes in the next run."""
+    """End the run of Weights & Biases.
+
+    It would end with the process otherwise, and take in the next run.
+    """
     try:
         yield
     finally:

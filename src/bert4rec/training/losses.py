@@ -2,8 +2,8 @@
 
 The softmax over the catalogue is computed by `cross_entropy`.
 
-Legend: B sequences, S supervised tokens, N rated ones of these, A upcoming events, D width, R rating levels, V item
-rows, M values of an item, X targets of a row.
+Legend: B sequences, S supervised tokens, N rated ones of these, A upcoming events, D width, R
+rating levels, V item rows, M values of an item, X targets of a row.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ def multi_task_loss(
 ) -> Losses:
     """Weighted sum over the tasks of their mean losses (nats). A task of weight 0 is absent.
 
-    `value_tables` are the multi-valued item features, `[V, M]` by name: targets of the user-preference task.
-    `exclude_seen` masks the items that a token has seen out of its softmax. `soft_targets` are a teacher's, by item
-    task. `rating_factor_l2` is the L2 penalty of the rating factors, within the weight of the rating task. Cold-start
-    items are masked out of every softmax.
+    `value_tables` are the multi-valued item features, `[V, M]` by name: targets of the
+    user-preference task. `exclude_seen` masks the items that a token has seen out of its softmax.
+    `soft_targets` are a teacher's, by item task. `rating_factor_l2` is the L2 penalty of the rating
+    factors, within the weight of the rating task. Cold-start items are masked out of every softmax.
     """
     soft_targets = soft_targets or {}
     parts = {}
@@ -81,7 +81,7 @@ def _item_loss(
     seen: SeenItems | None,
     soft: SoftTargets | None,
 ) -> Tensor:
-    """Cross-entropy of the observed item, mixed with a teacher's distribution where there is one."""
+    """Cross-entropy of the observed item, mixed with a teacher's distribution if given."""
     item_S1 = targets.item_S[:, None]
     return linear_cross_entropy(
         query_SD,
@@ -99,7 +99,8 @@ def _rating_loss(logit_NR: Tensor, targets: Supervised) -> Tensor:
     """Cross-entropy of the rating level, over the tokens with a rating."""
     level_N = targets.rating_S[targets.rated_N] - 1
     unrated = NO_RATING - 1
-    # A batch without ratings has loss 0 and keeps the head in the graph: DDP waits for every gradient.
+    # A batch without ratings has loss 0 and keeps the head in the graph: DDP waits for every
+    # gradient.
     total = F.cross_entropy(logit_NR.float(), level_N, ignore_index=unrated, reduction="sum")
     return total / (level_N != unrated).sum().clamp(min=1)
 
@@ -109,7 +110,8 @@ def _preference_loss(
 ) -> Tensor:
     """Cross-entropy of the upcoming items and of their values of each feature, in equal shares.
 
-    Only the preference head learns from it: states and item vectors are detached (docs/decisions/0015).
+    Only the preference head learns from it: states and item vectors are detached
+    (docs/decisions/0015).
     """
     assert predictions.preference_BD is not None
     share_BA = _equal_shares(item_BA != PAD)

@@ -25,8 +25,9 @@ def model_card(
 ) -> str:
     """Text of a model folder's README.
 
-    `metrics` are reports by row, `training` the figures of the run, `note` a text on the data, `compared` the sentence
-    on the warm-start model. A folder without its data (`with_data=False`) is loaded with it.
+    `metrics` are reports by row, `training` the figures of the run, `note` a text on the data,
+    `compared` the sentence on the warm-start model. A folder without its data (`with_data=False`)
+    is loaded with it.
     """
     call, flag = ("folder", "") if with_data else ("folder, data=prepared", " --data prepared")
     return "\n".join(
@@ -47,8 +48,10 @@ def model_card(
             *_cost(training),
             "## Limits",
             "",
-            "Scores rank items for one user; they are no probabilities and not comparable between users. The licence",
-            "of the data holds for this folder too: MovieLens allows research use and no redistribution.",
+            "Scores rank items for one user. "
+            "They are no probabilities and not comparable between users.",
+            "The licence of the data holds for this folder too: "
+            "MovieLens allows research use and no redistribution.",
             "",
         ]
     )
@@ -90,8 +93,10 @@ def _cost(training: Mapping[str, Any]) -> list[str]:
     return [
         "## Cost",
         "",
-        f"{training['parameters']:,} parameters; {training['epochs']} epochs in {training['seconds']:,.0f} s "
-        f"(best after epoch {training['best_epoch']}, {training['seconds_to_best']:,.0f} s) on {training['device']}, "
-        f"{training['events_per_second']:,.0f} events/s, peak memory {megabytes(training['peak_memory_mb'])}.",
+        f"{training['parameters']:,} parameters; "
+        f"{training['epochs']} epochs in {training['seconds']:,.0f} s "
+        f"(best after epoch {training['best_epoch']}, {training['seconds_to_best']:,.0f} s) "
+        f"on {training['device']}, {training['events_per_second']:,.0f} events/s, "
+        f"peak memory {megabytes(training['peak_memory_mb'])}.",
         "",
     ]

@@ -1,7 +1,7 @@
 """Lightning module: the training step, the validation step and the optimiser of a network.
 
-The loop, precision, gradient accumulation, checkpoints and devices belong to Lightning. Losses are computed by
-`losses`, data loaders by `data_module`.
+The loop, precision, gradient accumulation, checkpoints and devices belong to Lightning. Losses are
+computed by `losses`, data loaders by `data_module`.
 
 Legend: B sequences, V item rows, M values of an item, R rating levels.
 """
@@ -141,8 +141,8 @@ class TrainingModule(pl.LightningModule):
     ) -> None:
         """Clip the gradients by norm.
 
-        Lightning refuses to clip for fused optimisers, for fear of unscaled gradients; only 16-mixed scales them, and
-        its optimiser is not fused.
+        Lightning refuses to clip for fused optimisers, for fear of unscaled gradients; only
+        16-mixed scales them, and its optimiser is not fused.
         """
         if gradient_clip_val:
             clip_gradients(optimizer, gradient_clip_val)

@@ -40,9 +40,9 @@ def make_schedule(optimiser: AdamW, training: TrainingConfig, total: int) -> Lam
 def parameter_groups(network: Bert4Rec, training: TrainingConfig) -> list[dict[str, Any]]:
     """Groups of matrices (with weight decay), of vectors (without), and of the rating factors.
 
-    The rating factors have an L2 penalty in the loss, and a learning rate and a second moment of their own. A user's
-    row is in one batch an epoch. If its second moment had decayed by then, every update would have the same size,
-    whatever the gradient.
+    The rating factors have an L2 penalty in the loss, and a learning rate and a second moment of
+    their own. A user's row is in one batch an epoch. If its second moment had decayed by then,
+    every update would have the same size, whatever the gradient.
     """
     head = network.rating_head
     factors: list[Parameter] = []

@@ -1,4 +1,4 @@
-"""Progress of a run: an estimate of its time after the first steps, a line an epoch, and its figures.
+"""Progress of a run: an early estimate of its time, one line per epoch, and its figures.
 
 The figures of past epochs are kept in the checkpoints, so a resumed run reports all of its epochs.
 """
@@ -208,7 +208,7 @@ def _of_phase(metrics: Mapping[str, float], prefix: str) -> dict[str, float]:
 
 
 def peak_memory_mb(device: torch.device) -> float:
-    """Peak memory of this process on the device so far, in MiB; 0 if the system does not report it."""
+    """Peak memory of this process on the device so far, in MiB; 0 if it is not reported."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     if device.type == "mps":  # reports no peak, but its driver never gives memory back

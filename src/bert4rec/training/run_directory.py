@@ -31,7 +31,7 @@ LEFT_OUT = "users_without_validation"
 """Key of `run.json`: user rows whose validation event trained the warm-start model."""
 
 NO_EFFECT = ("num_workers", "pin_memory", "logger", "use_wandb", "accelerator", "cuda_graphs")
-"""Settings that may change on resume: the weights stay the same but for rounding on another device."""
+"""Settings that may change on resume: the weights stay the same up to rounding."""
 
 REASONS = {"max_epochs": " (the learning rate was planned for it)"}
 """Reason why a setting must not change on resume, where it is not obvious."""
@@ -92,7 +92,8 @@ def plan_run(
 ) -> Plan:
     """Next step, from the files in the directory; changes nothing.
 
-    Raises UsageError if the directory holds something else, another run, or an unfinished run without `resume`.
+    Raises UsageError if the directory holds something else, another run, or an unfinished run
+    without `resume`.
     """
     output, stored = directory.output, read_identity(directory)
     only_a_model = artefact.is_model_folder(output) and not directory.training.exists()

@@ -20,8 +20,8 @@ class SeedEpochs(Callback):
     ) -> None:
         """Seed at the first batch.
 
-        The start of the epoch would be too early: the loop draws a number for its loader after it, but not in a
-        resumed run.
+        The start of the epoch would be too early: the loop draws a number for its loader after it,
+        but not in a resumed run.
         """
         if batch_idx == 0:
             seed_epoch(self.seed, trainer.current_epoch, trainer.global_rank)

@@ -1,9 +1,10 @@
 """Items that a token has seen, which are masked out of its softmax (docs/decisions/0008).
 
-A causal token has seen the items up to itself; a token of the masked pass, the visible items of its sequence.
+A causal token has seen the items up to itself; a token of the masked pass, the visible items of its
+sequence.
 
-Legend: S supervised tokens, s those of one piece, T tokens, B sequences, V item rows, I real items, P pairs of token and seen
-item.
+Legend: S supervised tokens, s those of one piece, T tokens, B sequences, V item rows, I real items,
+P pairs of token and seen item.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ class SeenItems:
 
     @property
     def _horizon_T(self) -> Tensor:
-        """Last position that a token sees; 0 for every token where all see the complete sequence."""
+        """Last position that each token sees; 0 for all where they see the complete sequence."""
         position_T = self.sequences.position_T
         return position_T if self.causal else torch.zeros_like(position_T)
 

@@ -1,7 +1,7 @@
 """One run, from a prepared dataset and settings to a model folder.
 
-While it trains, `output/training/` holds checkpoints and logs (`run_directory`). The files of the model folder come
-last, so an unfinished run is never mistaken for a model.
+While it trains, `output/training/` holds checkpoints and logs (`run_directory`). The files of the
+model folder come last, so an unfinished run is never mistaken for a model.
 """
 
 from __future__ import annotations
@@ -52,13 +52,15 @@ def train(
 ) -> Path:
     """Train, evaluate and save a model; returns the model folder `output`.
 
-    The model is evaluated on the `subsets`; a search leaves the test out. Without `finish` the run ends when training
-    does, and a call with `resume` does the rest, on another machine if need be. A complete folder of the same data and
-    settings is left unchanged. `resume` continues an unfinished run from its last full epoch; on a CPU its weights equal
-    those of an uninterrupted run. `overwrite` starts anew in the directory of a run.
+    The model is evaluated on the `subsets`; a search leaves the test out. Without `finish` the run
+    ends when training does, and a call with `resume` does the rest, on another machine if need be.
+    A complete folder of the same data and settings is left unchanged. `resume` continues an
+    unfinished run from its last full epoch; on a CPU its weights equal those of an uninterrupted
+    run. `overwrite` starts anew in the directory of a run.
 
-    Raises ConfigError for settings that contradict the data or the device, UsageError if `output` holds something else,
-    ArtefactError if it cannot be written, KeyboardInterrupt when interrupted; the last checkpoint is kept.
+    Raises ConfigError for settings that contradict the data or the device, UsageError if `output`
+    holds something else, ArtefactError if it cannot be written, KeyboardInterrupt when interrupted;
+    the last checkpoint is kept.
     """
     directory = RunDirectory(Path(output))
     with run_errors(directory, run.training), _lock(directory):

@@ -1,7 +1,8 @@
-"""Warm start: training from the weights of a model, on the same data (Loshchilov and Hutter 2017) or on newer data.
+"""Warm start: training from the weights of a model (Loshchilov and Hutter 2017).
 
-Newer data may hold more users and items (vocabulary growth). Weights that both networks have under the same name are
-copied row by row, by `model.vocabulary_growth`.
+The data are those of the model, or newer. Newer data may hold more users and items (vocabulary
+growth). Weights that both networks have under the same name are copied row by row, by
+`model.vocabulary_growth`.
 
 Legend: M events that trained the model, X held-out events, U user rows, C evaluation cases.
 """
@@ -42,9 +43,10 @@ def open_warm_start(
 ) -> tuple[Artefact | None, Split]:
     """Warm-start model named by the settings, or None, and the split that it may be validated on.
 
-    Users whose validation event trained the model are left out of validation: with too few events for a validation
-    event at the time, they trained on all of them. Raises ArtefactError if the model cannot be loaded, ConfigError if
-    its weights do not fit or if it was trained on other held-out events.
+    Users whose validation event trained the model are left out of validation: with too few events
+    for a validation event at the time, they trained on all of them. Raises ArtefactError if the
+    model cannot be loaded, ConfigError if its weights do not fit or if it was trained on other
+    held-out events.
     """
     folder = run.training.warm_start_from
     if not folder:
@@ -70,7 +72,8 @@ def without_validation_users(split: Split, users: Sequence[int] | Ints) -> Split
 def load_warm_start(network: Bert4Rec, model: Artefact, dataset: PreparedDataset) -> str:
     """Copy the model's weights into a network for the dataset.
 
-    Returns a line that names the weights without a counterpart, and the growth. Raises ConfigError if sizes differ.
+    Returns a line that names the weights without a counterpart, and the growth. Raises ConfigError
+    if sizes differ.
     """
     own, known = learned_weights(network), learned_weights(model.network)
     grown = grown_weights(network, model.network, model.dataset, dataset)
@@ -92,7 +95,7 @@ def load_warm_start(network: Bert4Rec, model: Artefact, dataset: PreparedDataset
 
 
 def describe_comparison(comparison: Comparison) -> str:
-    """Sentence on the difference in NDCG@10 between a run and its warm-start model, with its interval."""
+    """Verdict on a run and its warm-start model: difference in NDCG@10 and its significance."""
     start = comparison.second
     difference = comparison.difference[COMPARED]
     if difference.low > 0:

@@ -1,5 +1,6 @@
-"""Hyper-parameter search with Optuna (TPE): each trial is a run of its own, compared on validation only.
+"""Hyper-parameter search with Optuna (TPE).
 
+Each trial is a run of its own; trials are compared on validation only.
 The search space is read by `space`, a trial is trained by `training.train`. Files of a search:
 
 | file | content |
@@ -75,17 +76,18 @@ def tune(
 ) -> list[TrialResult]:
     """Search until there are `trials` trials; returns them, the best first.
 
-    All trials have the settings of `run`, except those of the space; its seed is also the sampler's. `resume` continues
-    a search: finished trials are kept, the unfinished one continues from its last full epoch, and the result equals that
-    of an uninterrupted search. A trial that runs out of memory, diverges or has contradicting settings fails, and the
-    search goes on.
+    All trials have the settings of `run`, except those of the space; its seed is also the
+    sampler's. `resume` continues a search: finished trials are kept, the unfinished one continues
+    from its last full epoch, and the result equals that of an uninterrupted search. A trial that
+    runs out of memory, diverges or has contradicting settings fails, and the search goes on.
 
     Raises UsageError if `output` holds something else, and the errors of `train`.
     """
     output = Path(output)
     if run.training.devices > 1:
         raise ConfigError(
-            f"devices is {run.training.devices}: a search trains on one; search first, then train on several"
+            f"devices is {run.training.devices}: a search trains on one; "
+            "search first, then train on several"
         )
     with exclusive_folder(output), _quiet_optuna():
         _start_folder(output, _identity(dataset, run, space), resume)
@@ -158,7 +160,8 @@ def _differences(known: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterato
     before, now = known["space"], json.loads(json.dumps(wanted["space"]))
     for name in {**before, **now}:
         if before.get(name) != now.get(name):
-            yield f"in another space ({name} {before.get(name, 'as set')}, not {now.get(name, 'as set')})"
+            old, new = before.get(name, "as set"), now.get(name, "as set")
+            yield f"in another space ({name} {old}, not {new})"
 
 
 def _write(output: Path, run: RunConfig, results: Sequence[TrialResult]) -> None:
@@ -209,7 +212,7 @@ def _open_study(output: Path) -> Study:
 
 
 def _drop_torn_line(journal: Path) -> None:
-    """Delete a line that a full disk or a killed process cut off; the next one would be joined to it."""
+    """Delete a line that was cut off by a full disk; the next one would be joined to it."""
     content = journal.read_bytes()
     if not content.endswith(b"\n"):
         write_atomically(journal, content[: content.rfind(b"\n") + 1])
@@ -220,8 +223,8 @@ def _open_trial(
 ) -> tuple[Trial, dict[str, Value]]:
     """Trial of this number, new or unfinished, and its parameters.
 
-    The sampler is seeded by the search's seed and the number, so a resumed search draws the same parameters. Optuna
-    returns the stored parameters of an unfinished trial.
+    The sampler is seeded by the search's seed and the number, so a resumed search draws the same
+    parameters. Optuna returns the stored parameters of an unfinished trial.
     """
     study.sampler = TPESampler(seed=(seed * 1_000_003 + number) % 2**32)
     known = study.trials

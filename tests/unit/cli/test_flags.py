@@ -1,4 +1,4 @@
-"""Flags and configuration files: what is accepted, which one counts, and what is said about the others."""
+"""Flags and configuration files: accepted values, their order, and the errors for others."""
 
 from __future__ import annotations
 
@@ -73,8 +73,13 @@ HELP = """
 import sys
 from bert4rec.cli.scripts import inference, trainer
 from bert4rec.cli.main import COMMANDS, main
-for words in [[], ["--help"], ["trian"], *([name, "--help"] for name in COMMANDS), ["train", "--hidden_size", "x"],
-              ["train", "--data", "d", "--output", "o", "--print_config"], ["train"], ["recommend", "--k", "x"]]:
+lines = [
+    *([], ["--help"], ["trian"], ["train"]),
+    *([name, "--help"] for name in COMMANDS),
+    *(["train", "--hidden_size", "x"], ["recommend", "--k", "x"]),
+    ["train", "--data", "d", "--output", "o", "--print_config"],
+]
+for words in lines:
     main(words)
 for script in (trainer, inference):
     script(["--help"])
@@ -314,7 +319,9 @@ BAD_FLAGS = {
     "--task_weights x": "task_weights is 'x': set its parts",
     "--task_weights.next_item -1": "next_item is -1.0: it must be 0 or more",
     "--task_weights.next_item 0 --task_weights.item_prediction 0": "nothing learns to recommend",
-    "--hidden_size 250 --num_heads 4": "hidden_size 250 is not a multiple of num_heads 4: take hidden_size 248",
+    "--hidden_size 250 --num_heads 4": (
+        "hidden_size 250 is not a multiple of num_heads 4: take hidden_size 248"
+    ),
     "--max_epochs 0": "max_epochs is 0: it must be 1 or more",
     "--mask_probability 1": "mask_probability is 1.0: it must be between 0 and 1",
     "--config": "--config: expected one argument",

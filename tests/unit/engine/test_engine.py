@@ -114,7 +114,7 @@ def test_an_unknown_user_with_a_sequence_is_a_cold_start_user(engine: Recommenda
 def test_a_cold_start_user_gets_recommendations_from_demographics_alone(
     engine: RecommendationEngine,
 ) -> None:
-    """Gender and age name the liked group: F and 18-24 group 0, M and 18-24 group 1, F and 25-34 group 2, …"""
+    """Liked group by gender and age: F and 18-24 group 0, M and 18-24 group 1, F and 25-34 2, …"""
     liked = 0
     for group, (age, gender) in enumerate(
         [("18-24", "F"), ("18-24", "M"), ("25-34", "F"), ("25-34", "M")]

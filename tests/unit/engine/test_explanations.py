@@ -362,9 +362,11 @@ def test_the_text_states_the_measured_values() -> None:
         rating_interval=(3.0, 5.0),
     )
     assert explanation_text(explained) == (
-        "Item 7 has rank 2 among the unseen items, with score 4.00. Raised most by: Two (+1.50; alone +2.00; "
-        "rank 9 without it), item 3 (+0.50). Largest effect of a user or request feature: request_time (-0.50). "
-        "Largest effect of an item feature: year (+0.12). Most similar in the history: Two, item 3. "
+        "Item 7 has rank 2 among the unseen items, with score 4.00. "
+        "Raised most by: Two (+1.50; alone +2.00; rank 9 without it), item 3 (+0.50). "
+        "Largest effect of a user or request feature: request_time (-0.50). "
+        "Largest effect of an item feature: year (+0.12). "
+        "Most similar in the history: Two, item 3. "
         "Its expected rating is 3.8, most likely 3 to 5."
     )
     assert "No past event raises its score." in explanation_text(

@@ -159,7 +159,8 @@ def test_none_means_unknown(dataset: PreparedDataset) -> None:
     [
         (
             {"colour": 1},
-            "unknown user feature 'colour'; known are gender, age_group, occupation_code, age, hobbies",
+            "unknown user feature 'colour'; "
+            "known are gender, age_group, occupation_code, age, hobbies",
         ),
         ({"gender": "X"}, "user feature 'gender' has no value 'X'; known are F, M"),
         ({"gender": ["F", "M"]}, "user feature 'gender' holds one value, not ['F', 'M']"),

@@ -1,4 +1,4 @@
-"""The baselines against what plain Python counts on tiny worlds, and against known figures of MovieLens 1M."""
+"""Baselines against counts of plain Python on tiny worlds, and known figures of MovieLens 1M."""
 
 from __future__ import annotations
 
@@ -174,7 +174,8 @@ def test_content_neighbours_are_alike_in_each_feature_and_to_the_newest_most() -
         [0, 1], genres=[[1, 2], [2], [1], [], [3]], years=[1990, 0, 1990, 1990, 1991]
     )
     half = sqrt(1 / 2)
-    liking = [  # rows of the items' vectors: genres 1, 2, 3, years 1990, 1991; both of length 1, then the whole
+    # Columns: genres 1, 2, 3, years 1990, 1991. Each feature's part has length 1, then the row has.
+    liking = [
         np.array([half, half, 0, 1, 0]) / sqrt(2),
         np.array([0, 1, 0, 0, 0]),
         np.array([1, 0, 0, 1, 0]) / sqrt(2),

@@ -11,7 +11,8 @@ from bert4rec.evaluation.beyond_accuracy import (
 from bert4rec.ids import FIRST_ITEM, PAD
 from small_worlds import dataset_of, leave_one_out
 
-# All but the last two events train: 0 three times (twice by the first user), 1 twice, 2 and 3 once, 4 never.
+# All but the last two events train: 0 three times (twice by the first user), 1 twice, 2 and 3 once,
+# 4 never.
 HISTORIES = ([0, 0, 1, 3, 4], [0, 1, 3, 4], [2, 3, 4], [3, 4, 3])
 GENRES = [[1, 2], [1], [2, 3], [], []]
 
@@ -33,7 +34,8 @@ def test_popularity_is_the_share_of_other_items_with_fewer_training_events() -> 
 
 
 def test_novelty_is_in_bits_of_users_and_a_repeat_counts_once() -> None:
-    # 4 users train; item 0 is known to 2 of them, item 2 to 1, item 4 to nobody, which counts as one
+    # 4 users train; item 0 is known to 2 of them, item 2 to 1, item 4 to nobody, which counts as
+    # one
     assert metrics_of([0, 2], [4, 4])["novelty@10"].tolist() == [(1 + 2) / 2, 2]
 
 

@@ -36,7 +36,8 @@ def test_a_length_on_an_edge_belongs_to_the_part_that_names_it(visible: int, par
 
 
 def test_targets_are_parted_by_how_often_they_train() -> None:
-    # 0 trains four times, more than all others; 2 and 3 as often as six others, so fewer than half are below them
+    # 0 trains four times, more than all others; 2 and 3 as often as six others, so fewer than half
+    # are below them
     assert parts_of([11, 11, 1])["item popularity"] == {
         "most popular 10 %": (1, 1.0),
         "least popular 50 %": (2, 0.0),

@@ -20,7 +20,7 @@ ASKED = FIRST_ITEM + 11
 
 
 class Knows:
-    """Scores an item by a rule over the events of a history, items written 0, 1, 2, …; all others score 0."""
+    """Score one item by a rule over the events of a history (items 0, 1, 2, …); others get 0."""
 
     name = "knows"
 
@@ -63,7 +63,7 @@ def test_effects_of_a_sum_are_its_terms_from_both_ends() -> None:
 
 
 def test_redundant_events_are_found_one_after_the_other() -> None:
-    """Each of the twins does nothing while the other is there; together they do more than the one beside them."""
+    """Neither duplicate has an effect while the other is there; both have more than the third."""
 
     def rule(items: list[int]) -> float:
         return 3.0 * (0 in items or 1 in items) + 1.0 * (2 in items)

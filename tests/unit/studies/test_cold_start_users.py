@@ -93,7 +93,7 @@ def test_one_row_has_no_request_time() -> None:
 
 
 def test_given_events_are_filtered_and_earlier_ones_are_candidates() -> None:
-    """Items in the order of their numbers: the target is behind 25 of them, less those that are shown."""
+    """Items rank by number: the target is behind 25 of them, less the shown ones."""
     curve = cold_start_users(
         Scores(ITEMS, lambda histories: -torch.arange(float(ITEMS))[None]), DATASET, SPLIT
     )

@@ -50,7 +50,7 @@ def test_more_diversity_raises_the_distance() -> None:
 
 
 def test_distance_by_hand() -> None:
-    """Items 0 … 2 are seen; of the first ten others one is of the first four, eight of the next, one of the third."""
+    """Items 0 … 2 are seen; the next ten are of groups of four: one, four, four and one."""
     split = leave_one_out(DATASET)
     curve = diversity_curve(SCORER, DATASET, split)
     lists = [

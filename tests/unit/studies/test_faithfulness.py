@@ -59,7 +59,7 @@ def found(scorer: NetworkScorer, world: PreparedDataset) -> Faithfulness:
 
 
 def test_leave_one_out_beats_random_events(found: Faithfulness) -> None:
-    """In the synthetic world one event decides: without it the item is less likely, with it alone it stays."""
+    """One event decides: without it the item is less likely, with it alone it stays."""
     assert (found.users, found.request_time) == (40, True)
     for measure, sign in (("DEL", -1), ("INS", 1), ("POS", -1)):
         gain = found.differences[RANDOM][measure]

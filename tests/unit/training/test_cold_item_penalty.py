@@ -19,7 +19,7 @@ LISTED = 10
 
 
 def scorer_of(world: PreparedDataset, places: bool = True) -> NetworkScorer:
-    """Random scores of known items, and of the same ones without their ids: those of a few are too high."""
+    """Random scores of items, and by metadata only, where those of a few are too high."""
 
     def drawn(histories: Histories, seed: int) -> torch.Tensor:
         return torch.stack(
@@ -43,7 +43,7 @@ def scorer_of(world: PreparedDataset, places: bool = True) -> NetworkScorer:
 
 
 def lost_by_hand(world: PreparedDataset, split: Split, penalty: float) -> tuple[float, float]:
-    """What known items lose of Hit@10 and NDCG@10 to each fifth of the others without their ids, list by list."""
+    """Hit@10 and NDCG@10 that warm items lose to each fold of simulated items, list by list."""
     scorer, before, after = scorer_of(world), np.zeros(2), np.zeros(2)
     for user, start, target in zip(
         split.validation.user_C, split.validation.start_C, split.validation.target_C, strict=True

@@ -61,7 +61,7 @@ def as_newcomers(dataset: PreparedDataset) -> Histories:
 
 
 def loss(scorer: NetworkScorer, dataset: PreparedDataset, split: Split) -> float:
-    """What is to be small, user by user: everybody is asked twice, saying all and nothing, and the prior once."""
+    """Objective user by user: each twice, with all demographics and none, and the prior once."""
     told, silent = as_newcomers(dataset), as_newcomers(dataset)
     for value_B in silent.user_features.values():
         value_B[:] = UNKNOWN

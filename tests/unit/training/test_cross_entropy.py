@@ -153,7 +153,7 @@ def test_without_gradients_only_the_value_is_computed(query: Tensor, key: Tensor
 
 
 def seen_by_row() -> tuple[SeenItems, list[list[int]]]:
-    """Row s sees the items up to its own place, in sequences of four; MASK among them means nothing."""
+    """Row s sees the items up to its own position, in sequences of four; MASK is no item."""
     items = [MASK, *(FIRST_ITEM + place % 7 for place in range(1, S))]
     lengths = [min(4, S - first) for first in range(0, S, 4)]
     seen = SeenItems(packed(*lengths, items=items), torch.arange(S), causal=True)
@@ -226,7 +226,7 @@ def teacher(weight: float, biased: bool = True) -> SoftTargets:
 def softly(
     query: Tensor, key: Tensor, bias: Tensor, item_S: Tensor, soft: SoftTargets, barred_SV: Tensor
 ) -> Tensor:
-    """torch's own cross-entropy with the whole table of mixed targets; barred items are cut off for both."""
+    """Oracle: torch's cross-entropy on the full table of mixed targets, without masked items."""
 
     def scores(of_query: Tensor, of_key: Tensor, of_bias: Tensor | None) -> Tensor:
         score_SV = of_query @ of_key.T + (0 if of_bias is None else of_bias)

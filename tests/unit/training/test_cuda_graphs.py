@@ -1,4 +1,4 @@
-"""Batches of one shape and steps that are recorded. The recording itself needs a GPU; what is recorded does not."""
+"""Batches of one shape and CUDA-graph capture. The capture needs a GPU, the captured step none."""
 
 from __future__ import annotations
 

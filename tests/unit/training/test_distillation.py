@@ -223,7 +223,8 @@ def test_a_student_agrees_with_its_teacher_more_than_one_that_had_none(
     teachers_BV, taught_BV, alone_BV = (
         answers(path, world) for path in (folder, taught, trained("alone", **given))
     )
-    # Three seeds (2026-11): the same first item for 0.50 to 0.60 of the users, 0.16 to 0.34 without the teacher.
+    # Three seeds (2026-11): the same first item for 0.50 to 0.60 of the users, 0.16 to 0.34 without
+    # the teacher.
     same_taught, same_alone = (
         (own.argmax(1) == teachers_BV.argmax(1)).float().mean() for own in (taught_BV, alone_BV)
     )
@@ -353,12 +354,14 @@ NO_TEACHER: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "other tasks": (
         {"task_weights": {"next_item": 0.0}},
         {"task_weights": {"item_prediction": 0.0}},
-        r"was trained for item_prediction alone, this run is for next_item: there is nothing to learn from it$",
+        r"was trained for item_prediction alone, this run is for next_item: "
+        r"there is nothing to learn from it$",
     ),
     "requests without a time": (
         {"request_time": "never"},
         {"request_time": "sometimes"},
-        r"was trained with request_time 'never', this run is with 'sometimes'; take 'never' here too$",
+        r"was trained with request_time 'never', this run is with 'sometimes'; "
+        r"take 'never' here too$",
     ),
     "seen items": ({"exclude_seen": True}, {"exclude_seen": False}, r"knows nothing of seen items"),
 }

@@ -181,7 +181,8 @@ def test_a_batch_without_ratings_has_loss_0_and_keeps_the_head_in_the_graph() ->
 
 
 def test_preference_targets_are_upcoming_items_and_genres_in_equal_shares() -> None:
-    # UpcomingEvents are the items 0 (genre 1) and 1 (genres 1 and 2): shares 2/3 and 1/3 of the genres, 1/2 of each item.
+    # UpcomingEvents are the items 0 (genre 1) and 1 (genres 1 and 2): shares 2/3 and 1/3 of the
+    # genres, 1/2 of each item.
     output_VD = torch.tensor([[0.0], [0.0], [1.0], [2.0], [3.0]])
     predictions = Predictions(
         output_VD=output_VD,

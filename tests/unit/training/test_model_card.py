@@ -58,8 +58,8 @@ def test_a_card_lists_the_settings_that_differ_from_the_defaults_and_no_others()
 
 def test_a_card_says_what_the_run_cost() -> None:
     assert (
-        "123,456 parameters; 12 epochs in 61 s (best after epoch 9, 45 s) on cpu, 7,890 events/s, peak memory 512 MB."
-        in card()
+        "123,456 parameters; 12 epochs in 61 s (best after epoch 9, 45 s) on cpu, "
+        "7,890 events/s, peak memory 512 MB." in card()
     )
 
 

@@ -34,7 +34,7 @@ def figures(folder: Path) -> dict[str, Any]:
 
 
 def stopping_at(epoch: int) -> Any:
-    """A report that interrupts in the middle of things: when this epoch's line is said, before its checkpoint."""
+    """Log that interrupts at this epoch's line, before its checkpoint."""
 
     def report(line: str) -> None:
         if line.startswith(f"epoch   {epoch}/"):
@@ -246,7 +246,7 @@ def test_after_an_interrupt_the_next_one_is_heard(trained: Train) -> None:
 
 
 def raising(problem: BaseException) -> Any:
-    """A report that fails when the third epoch's line is said, after the second one's checkpoint."""
+    """Log that fails at the third epoch's line, after the second epoch's checkpoint."""
 
     def report(line: str) -> None:
         if line.startswith("epoch   3/"):

@@ -41,9 +41,10 @@ def content_of(
     newest_left: int,
     mean: float,
 ) -> NumberedTables:
-    """The events of these users with these items, in rows of the order given, without the newest ones of each user.
+    """Dataset of these users and items, in the given row order, without each user's newest events.
 
-    Items have a number as well, 10 for each row of the world, standardised by `mean` and twice as much.
+    Items have a number as well, 10 for each row of the world, standardised by `mean` and twice as
+    much.
     """
     user_U, item_V = np.zeros(world.user_rows, dtype=int), np.zeros(world.item_rows, dtype=int)
     user_U[users], item_V[items] = (
@@ -134,7 +135,8 @@ def test_who_was_known_is_answered_as_before(
     before, after = artefact.load(folder), NetworkScorer(network, run_of())
     assert before.network.cold_start_bias.get_buffer("bias_FI").any()
     assert said.endswith(
-        f"grows by {80 - OLD_USERS} users, 4 items and {len(new.item_N) - len(old.item_N):,} events to grown"
+        f"grows by {80 - OLD_USERS} users, 4 items "
+        f"and {len(new.item_N) - len(old.item_N):,} events to grown"
     )
     for raw, all_events in ((1, True), (17, True), (60, True), (1, False), (60, False)):
         row, new_row = old.users.row(raw), new.users.row(raw)

@@ -56,7 +56,7 @@ def timeless(results: list[TrialResult]) -> list[dict[str, Any]]:
 def instant(
     monkeypatch: pytest.MonkeyPatch, fails: Callable[[int], BaseException | None] = lambda _: None
 ) -> list[int]:
-    """Trials that take no time: best at a learning rate of 1e-3. The numbers of those that were trained."""
+    """Numbers of the trained trials, which take no time and are best at a learning rate of 1e-3."""
     trained: list[int] = []
 
     def train(dataset: object, run: RunConfig, folder: Path, **_: Any) -> None:
