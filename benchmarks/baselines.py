@@ -23,7 +23,10 @@ from bert4rec.evaluation.report import metrics_table
 from bert4rec.result_tables import Cell, Table
 from records import add_output, head, make_parser, results_file, write
 
-SPLITS: tuple[Literal["leave-one-out", "global-time"], ...] = ("leave-one-out", "global-time")
+SPLITS: tuple[Literal["leave-one-out", "global-temporal"], ...] = (
+    "leave-one-out",
+    "global-temporal",
+)
 METRICS = ("hit@10", "ndcg@10")
 
 
@@ -40,7 +43,7 @@ def main(words: Sequence[str] | None = None) -> None:
 
 
 def evaluate_split(
-    dataset: PreparedDataset, name: Literal["leave-one-out", "global-time"]
+    dataset: PreparedDataset, name: Literal["leave-one-out", "global-temporal"]
 ) -> dict[str, Any]:
     """Reports and rating errors of the baselines under one split; prints them."""
     split = make_split(dataset, SplitConfig(split=name))

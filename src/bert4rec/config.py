@@ -129,14 +129,14 @@ class TaskWeights:
 class SplitConfig:
     """Settings of the split into training, validation and test events."""
 
-    split: Literal["leave-one-out", "global-time", "cold-start-users", "cold-start-items"] = (
+    split: Literal["leave-one-out", "global-temporal", "cold-start-users", "cold-start-items"] = (
         "leave-one-out"
     )
-    """Test events. leave-one-out: last event of each user; global-time: last event of each user
+    """Test events. leave-one-out: last event of each user; global-temporal: last event of each user
     after a date; cold-start-users: 20th event of users held out of training; cold-start-items: last
     event of each user, with a fifth of the items held out of training."""
     test_share: float = 0.1
-    """Share of all events after the test date of global-time, and of the earlier ones after its
+    """Share of all events after the test date of global-temporal, and of the earlier ones after its
     validation date."""
     fold: int = 0
     """Held-out fold, 0 to 4. cold-start-users: fold of test users; the next fold validates, the

@@ -272,8 +272,8 @@ REACH: dict[str, Reach] = {
     "logger": Reach("tensorboard", trainer(loggers)),
     "use_wandb": Reach(True, trainer(loggers)),
     # SplitConfig
-    "split": Reach("global-time", split),
-    "test_share": Reach(0.3, split, {"split": "global-time"}),
+    "split": Reach("global-temporal", split),
+    "test_share": Reach(0.3, split, {"split": "global-temporal"}),
     "fold": Reach(
         1, lambda run, _: make_split(LONGER, run.split).checksum, {"split": "cold-start-users"}
     ),

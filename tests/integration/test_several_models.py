@@ -51,7 +51,7 @@ def test_ensemble_needs_models_of_one_dataset_and_split(
     said = run("evaluate", "--model", model, other_model).refused(1)
     assert said.startswith(f"{model} and {other_model}: trained on different data")
     by_time = tmp_path / "by_time"
-    words = settings(max_epochs=1, split="global-time", test_share=0.3)
+    words = settings(max_epochs=1, split="global-temporal", test_share=0.3)
     run("train", "--data", world_folder, "--output", by_time, *words).succeeded()
     said = run("evaluate", "--model", model, by_time).refused(1)
     assert said.startswith(f"{model} and {by_time}: trained on different splits")

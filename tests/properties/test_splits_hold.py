@@ -14,7 +14,7 @@ from small_worlds import dataset_of
 
 events = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 40)), min_size=1, max_size=8)
 users = st.lists(events, min_size=1, max_size=8)
-rules = st.sampled_from(["leave-one-out", "global-time"])
+rules = st.sampled_from(["leave-one-out", "global-temporal"])
 quick = settings(max_examples=150, deadline=None)
 
 
@@ -122,9 +122,9 @@ def test_cold_start_items_never_train_and_each_item_is_held_out_once(
 
 @given(users)
 @quick
-def test_global_time_split_trains_only_on_older_events(histories: list) -> None:
+def test_global_temporal_split_trains_only_on_older_events(histories: list) -> None:
     dataset = world(histories)
-    split = split_of(dataset, "global-time")
+    split = split_of(dataset, "global-temporal")
     newest = max(dataset.time_N[training_events(dataset, split)].tolist(), default=-1)
     for cases in (split.validation, split.test):
         assert (dataset.time_N[cases.target_C] > newest).all()

@@ -70,7 +70,7 @@ def global_temporal(dataset: PreparedDataset, config: SplitConfig) -> SplitParts
     """
     if not dataset.has_times:
         raise ConfigError(
-            f"{dataset.name}: split 'global-time' needs event times; take 'leave-one-out'"
+            f"{dataset.name}: split 'global-temporal' needs event times; take 'leave-one-out'"
         )
     sorted_N = np.sort(dataset.time_N)
     before_test = int(len(sorted_N) * (1 - config.test_share))
@@ -158,7 +158,7 @@ Rule = Callable[[PreparedDataset, SplitConfig], SplitParts]
 
 RULES: dict[str, Rule] = {
     "leave-one-out": leave_one_out,
-    "global-time": global_temporal,
+    "global-temporal": global_temporal,
     "cold-start-users": cold_start_users,
     "cold-start-items": cold_start_items,
 }

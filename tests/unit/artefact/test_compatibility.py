@@ -47,9 +47,9 @@ def test_models_of_different_data_are_refused_with_both_folders(world: PreparedD
 
 def test_models_of_different_splits_are_refused_with_both_folders(world: PreparedDataset) -> None:
     with pytest.raises(
-        DataError, match=r"^runs/a and runs/b: trained on different splits .+global-time"
+        DataError, match=r"^runs/a and runs/b: trained on different splits .+global-temporal"
     ):
-        scorer_of([model(world, "runs/a"), model(world, "runs/b", "global-time")])
+        scorer_of([model(world, "runs/a"), model(world, "runs/b", "global-temporal")])
 
 
 def test_folder_named_twice_is_refused(world: PreparedDataset) -> None:

@@ -64,7 +64,7 @@ def test_request_time_is_that_of_the_target_or_unknown() -> None:
 
 def test_global_temporal_split_trains_before_the_dates_and_tests_after() -> None:
     dataset = dataset_of(*ITEMS, times=TIMES)
-    split = make_split(dataset, SplitConfig("global-time", test_share=0.25))
+    split = make_split(dataset, SplitConfig("global-temporal", test_share=0.25))
     # 16 events: the test date is the 13th time, 90.
     # Of the 12 events before it, the validation date is the 10th time, 30.
     assert sorted(dataset.time_N[training_events(dataset, split)].tolist()) == [
@@ -84,13 +84,13 @@ def test_global_temporal_split_trains_before_the_dates_and_tests_after() -> None
 
 def test_global_temporal_split_without_times_is_refused() -> None:
     with pytest.raises(ConfigError, match="needs event times; take 'leave-one-out'"):
-        make_split(dataset_of([0, 1, 2]), SplitConfig("global-time"))
+        make_split(dataset_of([0, 1, 2]), SplitConfig("global-temporal"))
 
 
 def test_date_without_earlier_events_is_refused() -> None:
     with pytest.raises(DataError, match="leaves nothing to train on; take 'leave-one-out'"):
         make_split(
-            dataset_of([0, 1, 2], [1, 2, 0], times=[[5] * 3] * 2), SplitConfig("global-time")
+            dataset_of([0, 1, 2], [1, 2, 0], times=[[5] * 3] * 2), SplitConfig("global-temporal")
         )
 
 
@@ -144,7 +144,7 @@ def test_cold_start_user_has_demographics_and_no_user_row() -> None:
 
 def test_user_without_training_events_is_cold_start_under_any_split() -> None:
     dataset = dataset_of(*ITEMS, times=TIMES, gender=[1, 2, 1, 2])
-    split = make_split(dataset, SplitConfig("global-time", test_share=0.25))
+    split = make_split(dataset, SplitConfig("global-temporal", test_share=0.25))
     histories = split.test.histories(dataset, request_time=False)
     assert split.test.user_C.tolist() == [1, 3]  # the third user's first event is of after the date
     assert histories.user_B.tolist() == [1, UNKNOWN]

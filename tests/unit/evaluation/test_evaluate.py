@@ -185,8 +185,8 @@ def test_subset_without_cases_is_refused_in_one_line() -> None:
     dataset = dataset_of(
         [0, 1], [2], times=[[10, 90], [20]]
     )  # between the dates one event, and nothing before it
-    split = make_split(dataset, SplitConfig("global-time", test_share=0.3))
-    with pytest.raises(DataError, match="split 'global-time' has no validation cases"):
+    split = make_split(dataset, SplitConfig("global-temporal", test_share=0.3))
+    with pytest.raises(DataError, match="split 'global-temporal' has no validation cases"):
         evaluate(constant(dataset), dataset, split, subset="validation")
 
 

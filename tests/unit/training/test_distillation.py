@@ -343,8 +343,8 @@ def trained_otherwise(folder: Path, copy_of: Path, **settings: Any) -> Path:
 NO_TEACHER: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "another split": (
         {},
-        {"split": "global-time"},
-        r"split leave-one-out \(.+global-time \(.+ same split$",
+        {"split": "global-temporal"},
+        r"split leave-one-out \(.+global-temporal \(.+ same split$",
     ),
     "shorter histories": (
         {},

@@ -107,7 +107,7 @@ def test_a_model_that_was_published_without_its_data_will_do(
             r"its [\w.]+ is [\d × ]+, this run's is [\d × ]+; take the same sizes in the settings",
         ),
         (
-            {"split": "global-time"},
+            {"split": "global-temporal"},
             "was trained on split leave-one-out .* whose answers it may have seen; take a model",
         ),
     ],

@@ -204,7 +204,7 @@ OTHERS = {
         space={**SPACE, "num_layers": Choices((1,))},
     ),
     "smaller space": refused("in another space", space={"num_layers": SPACE["num_layers"]}),
-    "split": refused("on another split", run=run_of(max_epochs=2, split="global-time")),
+    "split": refused("on another split", run=run_of(max_epochs=2, split="global-temporal")),
     "seed": refused("with seed 42, not 1", run=run_of(max_epochs=2, seed=1)),
 }
 

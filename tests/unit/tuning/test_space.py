@@ -73,7 +73,7 @@ BAD = {
         "dropout: low is 0.0: with log",
     ),
     "a word for log": ("num_layers: {low: 1, high: 4, log: often}", "num_layers: log is 'often'"),
-    "another question": ("split: [global-time]", "split is no setting to search"),
+    "another question": ("split: [global-temporal]", "split is no setting to search"),
     "a list": ("- 1", "holds no settings"),
     "nothing": ("", "holds no settings"),
     "brackets left open": ("dropout: [1", "not YAML"),
