@@ -45,7 +45,7 @@ from bert4rec.data.windows import training_windows
 from bert4rec.ingest.local_files import cache_folder
 from bert4rec.model.network import Bert4Rec
 from bert4rec.result_tables import Table
-from bert4rec.training.cost import Arithmetic, arithmetic
+from bert4rec.training.arithmetic import Arithmetic, arithmetic
 from bert4rec.training.data_module import TrainingDataModule
 from bert4rec.training.lightning_trainer import make_trainer
 from bert4rec.training.module import TrainingModule

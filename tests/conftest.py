@@ -14,6 +14,7 @@ from bert4rec.config import PrepareConfig
 from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.synthetic import synthetic_dataset
 from bert4rec.ingest.prepare import prepare_dataset
+from bert4rec.log import Log
 
 # Tests are small and run side by side: more threads would only wait for each other.
 torch.set_num_threads(1)
@@ -60,7 +61,7 @@ def own_tables(tmp_path: Path) -> OwnTables:
         declared: str = "time: t, rating: r",
         name: str = "e.csv",
         more: str = "",
-        log: Callable[[str], None] = lambda line: None,
+        log: Log = lambda line: None,
         **settings: Any,
     ) -> PreparedDataset:
         content = events if isinstance(events, bytes) else events.encode()

@@ -35,11 +35,11 @@ from bert4rec.model.network import Bert4Rec
 from bert4rec.model.scorer import NetworkScorer
 from bert4rec.training import finalise
 from bert4rec.training import lightning_trainer as trainer_of
-from bert4rec.training import train as fit
 from bert4rec.training.cuda_graphs import uses_cuda_graphs
 from bert4rec.training.data_module import TrainingDataModule
 from bert4rec.training.losses import multi_task_loss
 from bert4rec.training.module import value_tables
+from bert4rec.training.train import train
 from small_networks import SMALL
 from small_runs import last_checkpoint
 
@@ -57,42 +57,42 @@ BASE = RunConfig(
 
 
 @dataclass(frozen=True)
-class Reach:
-    """What a setting is changed to, what is looked at, and what else has to be set for it to
-    matter."""
+class Effect:
+    """Changed value of a setting, and an observation that changes with it."""
 
     to: Any
-    look: Callable[[RunConfig, Path], Any]
+    observe: Callable[[RunConfig, Path], Any]
     given: Mapping[str, Any] = field(default_factory=dict)
+    """Other settings without which this one has no effect."""
 
 
-# What can be looked at
+# Observations
 
 
-def network(run: RunConfig) -> Bert4Rec:
+def network(config: RunConfig) -> Bert4Rec:
     torch.manual_seed(0)
-    return Bert4Rec.for_dataset(run.model, WORLD, run.training.task_weights)
+    return Bert4Rec.for_dataset(config.model, WORLD, config.training.task_weights)
 
 
-def batches(run: RunConfig) -> TrainingBatches:
-    return TrainingBatches(WORLD, make_split(WORLD, run.split), run.model, run.training)
+def batches(config: RunConfig) -> TrainingBatches:
+    return TrainingBatches(WORLD, make_split(WORLD, config.split), config.model, config.training)
 
 
-def scores(run: RunConfig, _: Path) -> list[list[float]]:
-    histories = make_split(WORLD, run.split).test[:3].histories(WORLD, request_time=True)
-    return NetworkScorer(network(run), run).score(histories).tolist()
+def scores(config: RunConfig, _: Path) -> list[list[float]]:
+    histories = make_split(WORLD, config.split).test[:3].histories(WORLD, request_time=True)
+    return NetworkScorer(network(config), config).score(histories).tolist()
 
 
-def attention(run: RunConfig, _: Path) -> list[tuple[int, ...]]:
-    histories = make_split(WORLD, run.split).test[:1].histories(WORLD, request_time=True)
+def attention(config: RunConfig, _: Path) -> list[tuple[int, ...]]:
+    histories = make_split(WORLD, config.split).test[:1].histories(WORLD, request_time=True)
     return [
         tuple(weight.shape)
-        for weight in NetworkScorer(network(run), run).attention_weights(histories)["layers"]
+        for weight in NetworkScorer(network(config), config).attention_weights(histories)["layers"]
     ]
 
 
-def first_loss(run: RunConfig, network: Bert4Rec) -> torch.Tensor:
-    batch, training = batches(run)[0], run.training
+def first_loss(config: RunConfig, network: Bert4Rec) -> torch.Tensor:
+    batch, training = batches(config)[0], config.training
     predictions, tables = network.train()(batch), value_tables(WORLD)
     return multi_task_loss(
         predictions,
@@ -103,33 +103,33 @@ def first_loss(run: RunConfig, network: Bert4Rec) -> torch.Tensor:
     ).total
 
 
-def training_loss(run: RunConfig, _: Path) -> float:
-    made = network(run)
+def training_loss(config: RunConfig, _: Path) -> float:
+    made = network(config)
     torch.manual_seed(1)
-    return float(first_loss(run, made).detach())
+    return float(first_loss(config, made).detach())
 
 
-def what_learns(run: RunConfig, _: Path) -> set[str]:
-    made = network(run)
-    first_loss(run, made).backward()
+def trained_weights(config: RunConfig, _: Path) -> set[str]:
+    made = network(config)
+    first_loss(config, made).backward()
     return {
         name for name, p in made.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0
     }
 
 
-def blocks_run(run: RunConfig, _: Path) -> int:
-    made, times = network(run), []
+def block_passes(config: RunConfig, _: Path) -> int:
+    made, times = network(config), []
     made.blocks[0].register_forward_pre_hook(lambda *_: times.append(1))
-    first_loss(run, made).backward()
+    first_loss(config, made).backward()
     return len(times)
 
 
 def width(path: str) -> Callable[[RunConfig, Path], int]:
-    return lambda run, _: network(run).get_parameter(path).shape[1]
+    return lambda config, _: network(config).get_parameter(path).shape[1]
 
 
-def in_batch(look: Callable[[Batch], Any]) -> Callable[[RunConfig, Path], Any]:
-    return lambda run, _: look(batches(run)[0])
+def in_batch(observe: Callable[[Batch], Any]) -> Callable[[RunConfig, Path], Any]:
+    return lambda config, _: observe(batches(config)[0])
 
 
 def sequences(batch: Batch) -> Any:
@@ -142,52 +142,52 @@ def masked_tokens(batch: Batch) -> int:
     return len(batch.masked.token_S)
 
 
-def trained(run: RunConfig, folder: Path) -> list[list[float]]:
-    """A weight that every task reaches, where training ends."""
-    if run not in _trained:
-        fit.train(WORLD, run, folder, log=lambda line: None)
-        _trained[run] = last_checkpoint(folder)["state_dict"]["network.item.weight"].tolist()
-    return _trained[run]
+def trained(config: RunConfig, folder: Path) -> list[list[float]]:
+    """Item vectors at the end of training, which every task trains."""
+    if config not in _trained:
+        train(WORLD, config, folder, log=lambda line: None)
+        _trained[config] = last_checkpoint(folder)["state_dict"]["network.item.weight"].tolist()
+    return _trained[config]
 
 
 _trained: dict[RunConfig, list[list[float]]] = {}
-"""Most settings are changed in one and the same run, which is made once."""
+"""Results by run: the base run is shared by most settings and trained once."""
 
 
-def taught(run: RunConfig, folder: Path) -> list[list[float]]:
+def trained_beside_a_model(config: RunConfig, folder: Path) -> list[list[float]]:
     """Train with a setting that names a model folder; that model is trained first, beside it."""
-    fit.train(WORLD, BASE, folder.with_name("teacher"), log=lambda line: None)
+    train(WORLD, BASE, folder.with_name("teacher"), log=lambda line: None)
     with chdir(folder.parent):
-        return trained(run, folder)
+        return trained(config, folder)
 
 
-def held_back(run: RunConfig, folder: Path) -> float:
+def cold_item_penalty(config: RunConfig, folder: Path) -> float:
     return float(
-        artefact.load(fit.train(WIDER, run, folder, log=lambda line: None)).network.get_buffer(
+        artefact.load(train(WIDER, config, folder, log=lambda line: None)).network.get_buffer(
             COLD_ITEM_PENALTY
         )
     )
 
 
-def epochs(run: RunConfig, folder: Path) -> int:
-    fit.train(WORLD, run, folder, log=lambda line: None)
+def epochs(config: RunConfig, folder: Path) -> int:
+    train(WORLD, config, folder, log=lambda line: None)
     return last_checkpoint(folder)["epoch"]
 
 
-def trainer(look: Callable[[Any], Any]) -> Callable[[RunConfig, Path], Any]:
-    def found(run: RunConfig, folder: Path) -> Any:
+def trainer(observe: Callable[[Any], Any]) -> Callable[[RunConfig, Path], Any]:
+    def found(config: RunConfig, folder: Path) -> Any:
         try:
-            return look(trainer_of.make_trainer(run.training, folder, []))
+            return observe(trainer_of.make_trainer(config.training, folder, []))
         except Exception as problem:  # a machine without such a device says so
             return str(problem)
 
     return found
 
 
-def patience(run: RunConfig, folder: Path) -> list[int]:
+def patience(config: RunConfig, folder: Path) -> list[int]:
     return [
         callback.patience
-        for callback in trainer_of.make_callbacks(run.training, folder)
+        for callback in trainer_of.make_callbacks(config.training, folder)
         if hasattr(callback, "patience")
     ]
 
@@ -197,85 +197,91 @@ def loggers(made: Any) -> list[str]:
 
 
 def loader(name: str) -> Callable[[RunConfig, Path], Any]:
-    return lambda run, _: getattr(
-        TrainingDataModule(WORLD, make_split(WORLD, run.split), run).train_dataloader(), name
+    return lambda config, _: getattr(
+        TrainingDataModule(WORLD, make_split(WORLD, config.split), config).train_dataloader(), name
     )
 
 
-def split(run: RunConfig, _: Path) -> str:
-    return make_split(WORLD, run.split).checksum
+def split(config: RunConfig, _: Path) -> str:
+    return make_split(WORLD, config.split).checksum
 
 
-REACH: dict[str, Reach] = {
+EFFECTS: dict[str, Effect] = {
     # ModelConfig
-    "hidden_size": Reach(16, width("item.weight")),
-    "num_heads": Reach(4, attention),
-    "num_layers": Reach(2, attention),
-    "seq_length": Reach(3, in_batch(lambda batch: max(sequences(batch).lengths))),
-    "dropout": Reach(0.5, training_loss),
-    "block": Reach("gated", scores),
-    "feed_forward_factor": Reach(2, width("blocks.0.feed_forward.3.weight")),
-    "position": Reach("none", scores),
-    "relative_position": Reach(True, what_learns),
-    "relative_time": Reach(True, what_learns),
-    "temporal_embedding": Reach(False, what_learns),
-    "item_features": Reach(False, what_learns),
-    "rating_input": Reach(False, what_learns),
-    "user_features": Reach("none", what_learns),
-    "feature_embedding_size": Reach(5, width("metadata.features.0.values.weight")),
-    "user_embedding_size": Reach(5, width("user.user.weight")),
-    "cosine_head": Reach(False, what_learns),
-    "logit_scale": Reach(5.0, scores),
-    "id_dropout": Reach(0.5, training_loss),
-    "user_dropout": Reach(0.5, training_loss),
-    "request_time": Reach(
+    "hidden_size": Effect(16, width("item.weight")),
+    "num_heads": Effect(4, attention),
+    "num_layers": Effect(2, attention),
+    "seq_length": Effect(3, in_batch(lambda batch: max(sequences(batch).lengths))),
+    "dropout": Effect(0.5, training_loss),
+    "block": Effect("gated", scores),
+    "feed_forward_factor": Effect(2, width("blocks.0.feed_forward.3.weight")),
+    "position": Effect("none", scores),
+    "relative_position": Effect(True, trained_weights),
+    "relative_time": Effect(True, trained_weights),
+    "temporal_embedding": Effect(False, trained_weights),
+    "item_features": Effect(False, trained_weights),
+    "rating_input": Effect(False, trained_weights),
+    "user_features": Effect("none", trained_weights),
+    "feature_embedding_size": Effect(5, width("metadata.features.0.values.weight")),
+    "user_embedding_size": Effect(5, width("user.user.weight")),
+    "cosine_head": Effect(False, trained_weights),
+    "logit_scale": Effect(5.0, scores),
+    "id_dropout": Effect(0.5, training_loss),
+    "user_dropout": Effect(0.5, training_loss),
+    "request_time": Effect(
         "never", in_batch(lambda batch: sequences(batch).request_time_T.tolist())
     ),
-    "rating_factor_size": Reach(5, width("rating_head.factors.user.weight")),
-    "gradient_checkpointing": Reach(True, blocks_run),
-    "scoring": Reach("masked", scores),
+    "rating_factor_size": Effect(5, width("rating_head.factors.user.weight")),
+    "gradient_checkpointing": Effect(True, block_passes),
+    "scoring": Effect("masked", scores),
     # TrainingConfig
-    "batch_size": Reach(4, in_batch(lambda batch: len(sequences(batch).lengths))),
-    "learning_rate": Reach(0.02, trained),
-    "max_epochs": Reach(2, epochs),
-    "patience": Reach(3, patience),
-    "task_weights.item_prediction": Reach(0.5, trained),
-    "task_weights.next_item": Reach(0.5, trained),
-    "task_weights.rating_prediction": Reach(0.9, trained),
-    "task_weights.user_preference": Reach(0.9, trained),
-    "windows": Reach("last", in_batch(lambda batch: sequences(batch).item_T.tolist())),
-    "window_stride": Reach(1, lambda run, _: len(batches(run)), {"windows": "sliding"}),
-    "cold_start_windows": Reach(2, in_batch(lambda batch: sequences(batch).lengths)),
-    "cold_item_cost": Reach(1.0, held_back, {"id_dropout": 0.5}),
-    "mask_probability": Reach(0.8, in_batch(masked_tokens)),
-    "exclude_seen": Reach(False, trained),
-    "teacher": Reach(["teacher"], taught),
-    "distillation_weight": Reach(0.9, taught, {"teacher": ["teacher"]}),
-    "distillation_temperature": Reach(2.0, taught, {"teacher": ["teacher"]}),
-    "warm_start_from": Reach("teacher", taught),
-    "rating_factor_l2": Reach(0.9, training_loss),
-    "rating_learning_rate": Reach(0.5, trained),
-    "weight_decay": Reach(0.5, trained),
-    "adam_beta2": Reach(0.5, trained),
-    "warmup_steps": Reach(1, trained, {"max_epochs": 8}),  # of 24 steps a tenth warms up at most: 2
-    "schedule": Reach("constant", trained),
-    "max_grad_norm": Reach(0.01, trained),
-    "gradient_accumulation_steps": Reach(2, trained),
-    "ema_decay": Reach(0.5, trained),
-    "cuda_graphs": Reach(False, lambda run, dataset: uses_cuda_graphs(run, torch.device("cuda"))),
-    "precision": Reach("bf16-mixed", trained),
-    "accelerator": Reach("gpu", trainer(lambda made: type(made.accelerator).__name__)),
-    "devices": Reach(2, trainer(lambda made: made.num_devices)),
-    "num_workers": Reach(1, loader("num_workers")),
-    "pin_memory": Reach(True, loader("pin_memory")),
-    "seed": Reach(43, trained),
-    "logger": Reach("tensorboard", trainer(loggers)),
-    "use_wandb": Reach(True, trainer(loggers)),
+    "batch_size": Effect(4, in_batch(lambda batch: len(sequences(batch).lengths))),
+    "learning_rate": Effect(0.02, trained),
+    "max_epochs": Effect(2, epochs),
+    "patience": Effect(3, patience),
+    "task_weights.item_prediction": Effect(0.5, trained),
+    "task_weights.next_item": Effect(0.5, trained),
+    "task_weights.rating_prediction": Effect(0.9, trained),
+    "task_weights.user_preference": Effect(0.9, trained),
+    "windows": Effect("last", in_batch(lambda batch: sequences(batch).item_T.tolist())),
+    "window_stride": Effect(1, lambda config, _: len(batches(config)), {"windows": "sliding"}),
+    "cold_start_windows": Effect(2, in_batch(lambda batch: sequences(batch).lengths)),
+    "cold_item_cost": Effect(1.0, cold_item_penalty, {"id_dropout": 0.5}),
+    "mask_probability": Effect(0.8, in_batch(masked_tokens)),
+    "exclude_seen": Effect(False, trained),
+    "teacher": Effect(["teacher"], trained_beside_a_model),
+    "distillation_weight": Effect(0.9, trained_beside_a_model, {"teacher": ["teacher"]}),
+    "distillation_temperature": Effect(2.0, trained_beside_a_model, {"teacher": ["teacher"]}),
+    "warm_start_from": Effect("teacher", trained_beside_a_model),
+    "rating_factor_l2": Effect(0.9, training_loss),
+    "rating_learning_rate": Effect(0.5, trained),
+    "weight_decay": Effect(0.5, trained),
+    "adam_beta2": Effect(0.5, trained),
+    "warmup_steps": Effect(
+        1, trained, {"max_epochs": 8}
+    ),  # of 24 steps a tenth warms up at most: 2
+    "schedule": Effect("constant", trained),
+    "max_grad_norm": Effect(0.01, trained),
+    "gradient_accumulation_steps": Effect(2, trained),
+    "ema_decay": Effect(0.5, trained),
+    "cuda_graphs": Effect(
+        False, lambda config, dataset: uses_cuda_graphs(config, torch.device("cuda"))
+    ),
+    "precision": Effect("bf16-mixed", trained),
+    "accelerator": Effect("gpu", trainer(lambda made: type(made.accelerator).__name__)),
+    "devices": Effect(2, trainer(lambda made: made.num_devices)),
+    "num_workers": Effect(1, loader("num_workers")),
+    "pin_memory": Effect(True, loader("pin_memory")),
+    "seed": Effect(43, trained),
+    "logger": Effect("tensorboard", trainer(loggers)),
+    "use_wandb": Effect(True, trainer(loggers)),
     # SplitConfig
-    "split": Reach("global-temporal", split),
-    "test_share": Reach(0.3, split, {"split": "global-temporal"}),
-    "fold": Reach(
-        1, lambda run, _: make_split(LONGER, run.split).checksum, {"split": "cold-start-users"}
+    "split": Effect("global-temporal", split),
+    "test_share": Effect(0.3, split, {"split": "global-temporal"}),
+    "fold": Effect(
+        1,
+        lambda config, _: make_split(LONGER, config.split).checksum,
+        {"split": "cold-start-users"},
     ),
 }
 
@@ -288,12 +294,12 @@ def leaves(settings: Mapping[str, Any], prefix: str = "") -> list[str]:
     ]
 
 
-def with_setting(run: RunConfig, name: str, value: Any) -> RunConfig:
-    settings = run.to_dict()
+def with_setting(config: RunConfig, name: str, value: Any) -> RunConfig:
+    settings = config.to_dict()
     *group, leaf = name.split(".")
-    place = settings[group[0]] if group else settings
-    assert place[leaf] != value, f"{name} is {value!r} already"
-    place[leaf] = value
+    group_settings = settings[group[0]] if group else settings
+    assert group_settings[leaf] != value, f"{name} is {value!r} already"
+    group_settings[leaf] = value
     return RunConfig.from_dict(settings)
 
 
@@ -305,26 +311,26 @@ class Wandb:
 
 
 @pytest.mark.parametrize("name", leaves(RunConfig().to_dict()))
-def test_a_setting_reaches_what_it_names(
+def test_setting_has_an_observable_effect(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert name in REACH, f"{name} is new: say in REACH what changes with it"
+    assert name in EFFECTS, f"{name} is new: add its effect to EFFECTS"
     monkeypatch.setattr(trainer_of, "WandbLogger", Wandb)
     # The last checkpoint is read below; metrics are not.
     monkeypatch.setattr(finalise, "drop_checkpoints", lambda _: None)
     monkeypatch.setattr(finalise, "evaluate_rows", lambda *_: {})
-    reach = REACH[name]
-    run = RunConfig.from_dict({**BASE.to_dict(), **reach.given})
-    before = reach.look(run, tmp_path / "before")
-    assert reach.look(run, tmp_path / "again") == before  # it is no accident
-    assert reach.look(with_setting(run, name, reach.to), tmp_path / "after") != before
+    effect = EFFECTS[name]
+    config = RunConfig.from_dict({**BASE.to_dict(), **effect.given})
+    before = effect.observe(config, tmp_path / "before")
+    assert effect.observe(config, tmp_path / "again") == before  # it is deterministic
+    assert effect.observe(with_setting(config, name, effect.to), tmp_path / "after") != before
 
 
-def test_there_are_no_entries_for_settings_that_are_gone() -> None:
-    assert set(REACH) == set(leaves(RunConfig().to_dict()))
+def test_every_effect_is_of_a_setting() -> None:
+    assert set(EFFECTS) == set(leaves(RunConfig().to_dict()))
 
 
-def test_every_group_of_settings_is_walked() -> None:
+def test_every_group_of_settings_is_covered() -> None:
     named = {
         entry.name
         for group in (ModelConfig, TrainingConfig, SplitConfig)
@@ -353,22 +359,22 @@ class Tables:
         (folder / "bad.csv").write_text(EVENTS + "3,8,good,180\n")
         for schema in ("e", "one", "bad", "tied"):
             (folder / f"{schema}.yaml").write_text(SCHEMA % f"{schema}.csv")
-        for place, rating in (("first", "4.0"), ("second", "5.0")):
-            release = folder / place / "ml-latest-small"
+        for folder_name, rating in (("first", "4.0"), ("second", "5.0")):
+            release = folder / folder_name / "ml-latest-small"
             release.mkdir(parents=True)
             (release / "ratings.csv").write_text(
                 f"userId,movieId,rating,timestamp\n1,11,{rating},978300760\n"
             )
             (release / "movies.csv").write_text("movieId,title,genres\n11,A (1987),Comedy\n")
 
-    def prepared(self, look: Callable[[PreparedDataset], Any], **settings: Any) -> Any:
-        """What is seen of the dataset, or the error."""
+    def prepared(self, observe: Callable[[PreparedDataset], Any], **settings: Any) -> Any:
+        """Observation of the dataset, or the error message."""
         paths = {"schema", "data_dir", "output"} & settings.keys()
         config = PrepareConfig(
             **{**settings, **{name: self.folder / settings[name] for name in paths}}
         )
         try:
-            return look(prepare_dataset(config, lambda line: None))
+            return observe(prepare_dataset(config, lambda line: None))
         except Bert4RecError as problem:
             return str(problem)
 
@@ -395,21 +401,21 @@ PREPARED: dict[str, tuple[Mapping[str, Any], Any, Callable[[PreparedDataset], An
     "min_item_events": ({"schema": "e.yaml"}, 2, items),
     "overwrite": ({"schema": "one.yaml", "output": "made"}, True, checksum),
 }
-"""For each setting the others, what it is changed to, and what is looked at."""
+"""Other settings, changed value and observation of each setting."""
 
 
 @pytest.mark.parametrize("name", [entry.name for entry in fields(PrepareConfig)])
-def test_a_setting_of_preparation_reaches_what_it_names(name: str, tmp_path: Path) -> None:
-    assert name in PREPARED, f"{name} is new: say in PREPARED what changes with it"
-    given, to, look = PREPARED[name]
+def test_setting_of_preparation_has_an_observable_effect(name: str, tmp_path: Path) -> None:
+    assert name in PREPARED, f"{name} is new: add its effect to PREPARED"
+    given, to, observe = PREPARED[name]
     tables = Tables(tmp_path)
-    tables.prepared(look, schema="e.yaml", output="made")  # what `overwrite` finds
-    before = tables.prepared(look, **{"output": "before", **given})
+    tables.prepared(observe, schema="e.yaml", output="made")  # the folder that `overwrite` replaces
+    before = tables.prepared(observe, **{"output": "before", **given})
     after = tables.prepared(
-        look, **{"output": "after" if name != "output" else to, **given, name: to}
+        observe, **{"output": "after" if name != "output" else to, **given, name: to}
     )
     assert after != before
 
 
-def test_there_are_no_entries_for_settings_of_preparation_that_are_gone() -> None:
+def test_every_effect_of_preparation_is_of_a_setting() -> None:
     assert set(PREPARED) == {entry.name for entry in fields(PrepareConfig)}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from bert4rec.artefact import Artefact
 from bert4rec.config import ModelConfig, RunConfig, TrainingConfig
 from bert4rec.data.dataset import PreparedDataset
 from bert4rec.engine.engine import RecommendationEngine
+from bert4rec.log import Log
 from bert4rec.training.train import train
 from small_runs import RUN as SHORT_RUN
 from small_runs import Train, run_of
@@ -76,7 +76,7 @@ def trained(world: PreparedDataset, tmp_path: Path) -> Train:
         folder: str = "run",
         resume: bool = False,
         overwrite: bool = False,
-        log: Callable[[str], None] = lambda line: None,
+        log: Log = lambda line: None,
         **changes: Any,
     ) -> Path:
         return train(
@@ -93,7 +93,7 @@ def trained(world: PreparedDataset, tmp_path: Path) -> Train:
 
 @pytest.fixture(scope="session")
 def complete(world: PreparedDataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the run as it is, uninterrupted; tests only look at it."""
+    """Folder of an uninterrupted run; tests only read it."""
     return train(
         world, SHORT_RUN, tmp_path_factory.mktemp("complete") / "run", log=lambda line: None
     )

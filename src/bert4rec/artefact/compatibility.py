@@ -52,8 +52,8 @@ def incompatibilities(model: Artefact, dataset: PreparedDataset, split: Split) -
     if trained_split["checksum"] != split.checksum:
         yield (
             f"was trained on split {trained_split['name']} (checksum {trained_split['checksum']}), "
-            f"this run is on {split.name} ({split.checksum}), whose answers it may have seen; "
-            "take a model of the same split"
+            f"this run is on {split.name} ({split.checksum}), "
+            "whose held-out events it may have seen; take a model of the same split"
         )
 
 

@@ -18,6 +18,7 @@ from bert4rec.cli.flags import add_data, add_folders, add_json, at_least_one
 from bert4rec.cli.model_flags import open_models
 from bert4rec.cli.output import bar, notes, show_json
 from bert4rec.errors import DataError, UsageError
+from bert4rec.log import Log
 
 if TYPE_CHECKING:
     from bert4rec.artefact import Artefact
@@ -76,12 +77,12 @@ def run(args: Namespace) -> None:
     if args.output:
         # Better to fail before the work than after it.
         args.output.mkdir(parents=True, exist_ok=True)
-    say = notes(to_stderr=args.json)
-    models = open_models(args.model, args.data, args.data_dir, say)
+    log = notes(to_stderr=args.json)
+    models = open_models(args.model, args.data, args.data_dir, log)
     scorer = scorer_of(models)
     dataset, split = data_of(models[0])
     rows = evaluate_rows(scorer, dataset, split, args.subset, batch_size)
-    baselines = _baselines(dataset, split, args, say)
+    baselines = _baselines(dataset, split, args, log)
     rating_baselines = _rating_baselines(dataset, split, args)
     studies = _studies(scorer, dataset, split, args, models[0].run.split.split)
     evaluation = Evaluation(rows, baselines, rating_baselines, studies)
@@ -118,16 +119,14 @@ def data_of(model: Artefact) -> tuple[PreparedDataset, Split]:
     return dataset, split
 
 
-def _baselines(
-    dataset: PreparedDataset, split: Split, args: Namespace, say: Callable[[str], None]
-) -> list[Report]:
+def _baselines(dataset: PreparedDataset, split: Split, args: Namespace, log: Log) -> list[Report]:
     """Reports of the baselines, best first; none without `--baselines`."""
     from bert4rec.evaluation.baselines import fit_baselines
     from bert4rec.evaluation.evaluate import evaluate
 
     if not args.baselines:
         return []
-    say("fitting baselines")
+    log("fitting baselines")
     reports = [
         evaluate(scorer, dataset, split, subset=args.subset, batch_size=args.batch_size)
         for scorer in fit_baselines(dataset, split)

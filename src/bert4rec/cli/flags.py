@@ -39,14 +39,14 @@ def make_parser(program: str, description: str) -> ArgumentParser:
 
 
 def add_json(parser: ArgumentParser) -> None:
-    """Add the flag for JSON output."""
+    """Add `--json`."""
     parser.add_argument(
         "--json", action="store_true", help="One JSON document on stdout, and nothing else there."
     )
 
 
 def add_data(parser: ArgumentParser) -> None:
-    """Add the flags that name a model's data."""
+    """Add `--data` and `--data_dir`."""
     parser.add_argument(
         "--data", type=Path, help="The prepared folder; default: the data stored with the model."
     )
@@ -194,11 +194,13 @@ def add_switch(parser: ArgumentParser, name: str, default: bool, help: str) -> N
 
 def add_folders(parser: ArgumentParser, name: str, help: str) -> None:
     """Add a required flag that names one or more folders."""
-    _take_several(parser.add_argument(f"--{name}", type=Path, nargs="+", required=True, help=help))
+    _accept_single_value(
+        parser.add_argument(f"--{name}", type=Path, nargs="+", required=True, help=help)
+    )
 
 
-def _take_several(action: Any) -> None:
-    """Accept a single value in a file for a flag that takes several."""
+def _accept_single_value(action: Any) -> None:
+    """Accept a single value from a file for a list flag."""
     check = action._check_type
 
     def check_all(value: Any, *rest: Any, **options: Any) -> Any:
@@ -234,7 +236,7 @@ def add_settings(parser: ArgumentParser, *groups: type, skip: Container[str] = (
             action.nargs, action.const = "?", True
         elif kind == tuple[str, ...]:
             action._typehint, action.nargs, action.metavar = str, "*", action.dest.upper()
-            _take_several(action)
+            _accept_single_value(action)
 
 
 def at_least_one(args: Namespace, name: str) -> int:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bert4rec.artefact import Artefact
     from bert4rec.data.dataset import PreparedDataset
     from bert4rec.engine.engine import RecommendationEngine
-    from bert4rec.ingest.log import Log
+    from bert4rec.log import Log
 
 
 @dataclass(frozen=True)

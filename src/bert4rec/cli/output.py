@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import rich.table
 from rich.console import Console
 
+from bert4rec.log import Log
 from bert4rec.result_tables import Estimate, Table
 
 LOG_WIDTH = 120
@@ -87,7 +88,7 @@ def bar(
             progress.advance(task, size(step))
 
 
-def notes(to_stderr: bool = False) -> Callable[[str], None]:
+def notes(to_stderr: bool = False) -> Log:
     """Function that prints a command's remarks: to stdout, or away from a JSON document.
 
     The command goes on where nobody reads the remarks any more.

@@ -19,7 +19,7 @@ from bert4rec.errors import UsageError
 
 if TYPE_CHECKING:
     from bert4rec.data.dataset import PreparedDataset
-    from bert4rec.ingest.log import Log
+    from bert4rec.log import Log
 
 MODEL_FILE = "best_model.pt"
 

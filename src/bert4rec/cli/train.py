@@ -57,7 +57,8 @@ def run(args: Namespace) -> None:
     config = run_config(args)
     if args["from"] and not config.training.warm_start_from:
         raise UsageError(
-            "--from goes on the command line, for a file's settings come after the model's"
+            "--from goes on the command line, "
+            "because settings of the model are read before a configuration file"
         )
     from bert4rec.data.dataset import PreparedDataset
     from bert4rec.training.train import train

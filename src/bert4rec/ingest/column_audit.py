@@ -8,10 +8,10 @@ from typing import NamedTuple
 from bert4rec.data.features import Kind
 from bert4rec.ingest.event_table import MOST_LEVELS, Events
 from bert4rec.ingest.feature_values import BuiltFeature
-from bert4rec.ingest.log import Log
 from bert4rec.ingest.numbering import NumberedEvents
 from bert4rec.ingest.schema import EventTable, FeatureColumn
 from bert4rec.ingest.side_features import SideFeatures
+from bert4rec.log import Log
 
 _ON_PURPOSE = "on purpose"
 

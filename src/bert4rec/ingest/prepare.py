@@ -23,13 +23,13 @@ from bert4rec.ingest.cleaning import Counts, clean_events
 from bert4rec.ingest.column_audit import audit_events, audit_side_table, log_audit
 from bert4rec.ingest.download import obtain
 from bert4rec.ingest.event_table import Events, read_events
-from bert4rec.ingest.log import Log
 from bert4rec.ingest.movielens import RELEASES
 from bert4rec.ingest.numbering import NumberedEvents, number_events, rating_rows, shuffle_ties
 from bert4rec.ingest.reuse import open_prepared_before, preparation_settings
 from bert4rec.ingest.schema_file import read_schema
 from bert4rec.ingest.side_features import ITEMS, USERS, SideFeatures, build_side_features
 from bert4rec.ingest.source import Source
+from bert4rec.log import Log
 
 
 def prepare_dataset(config: PrepareConfig, log: Log = print) -> PreparedDataset:

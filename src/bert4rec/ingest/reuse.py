@@ -13,9 +13,9 @@ from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.prepared_folder import MANIFEST, read_manifest, refuse_foreign_folder
 from bert4rec.errors import PreparedDataError, UsageError
 from bert4rec.ingest.local_files import find_local, md5_of
-from bert4rec.ingest.log import Log
 from bert4rec.ingest.movielens import RELEASES
 from bert4rec.ingest.schema_file import read_schema
+from bert4rec.log import Log
 
 _IRRELEVANT = ("output", "overwrite", "data_dir")
 """Settings that do not change the content of the folder."""

@@ -1,7 +1,7 @@
 """Penalty on the scores of cold-start items, so that they do not displace warm items.
 
-A network scores a cold-start item, known by its metadata only, as the typical item of its kind.
-Most of the items that trained are worth less than that. The penalty is the least with which warm
+A network scores a cold-start item like a typical item with its metadata. Most warm items score
+lower. The penalty is the least with which warm
 items lose no more accuracy than allowed, on validation: warm items scored by metadata only stand
 for cold-start items, one fold of the catalogue at a time (docs/decisions/0014).
 
@@ -28,8 +28,11 @@ from bert4rec.retrieval.candidates import EXCLUDED, candidate_scores
 from bert4rec.retrieval.ranking import rank_of
 
 BATCH_SIZE = 64
-CASES = 10_000
-"""Validation cases, up to twice as many: enough to measure a loss of a thousandth of the hits."""
+MIN_CASES = 10_000
+"""Minimum sample of validation cases, where there are as many.
+
+They suffice to measure a loss of a thousandth of the hits. A sample has less than twice as many.
+"""
 HALVINGS = 30
 """Steps of the bisection."""
 
@@ -47,7 +50,7 @@ def cold_item_penalty(
     excluded_V[torch.from_numpy(split.cold_start_items(dataset))] = True
     target_C = dataset.item_N[split.validation.target_C]
     warm = split.validation[~excluded_V.numpy()[target_C]]
-    warm = warm[:: max(1, len(warm) // CASES)]
+    warm = warm[:: max(1, len(warm) // MIN_CASES)]
     if not len(warm) or not scorer.network.places_cold_start_items or cost >= 1:
         return 0.0
     batches = warm.batches(BATCH_SIZE)

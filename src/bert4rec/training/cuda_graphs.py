@@ -19,11 +19,11 @@ from bert4rec.data.batches import Batch
 from bert4rec.training.losses import Losses
 
 
-def uses_cuda_graphs(run: RunConfig, device: torch.device) -> bool:
+def uses_cuda_graphs(config: RunConfig, device: torch.device) -> bool:
     """True if steps are captured: on one GPU, in 32-true, with windows of similar length."""
-    training = run.training
+    training = config.training
     one_gpu = device.type == "cuda" and training.devices == 1
-    plain = training.precision == "32-true" and not run.model.gradient_checkpointing
+    plain = training.precision == "32-true" and not config.model.gradient_checkpointing
     # Padded to rectangles, short windows would take as long as long ones.
     similar_lengths = not training.cold_start_windows
     return training.cuda_graphs and one_gpu and plain and similar_lengths

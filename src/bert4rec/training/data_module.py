@@ -34,17 +34,22 @@ class TrainingDataModule(pl.LightningDataModule):
     """Loaders of one run; each device gets every n-th batch."""
 
     def __init__(
-        self, dataset: PreparedDataset, split: Split, run: RunConfig, first_epoch: int = 0
+        self, dataset: PreparedDataset, split: Split, config: RunConfig, first_epoch: int = 0
     ) -> None:
         super().__init__()
-        self.dataset, self.split, self.run, self.first_epoch = dataset, split, run, first_epoch
+        self.dataset, self.split, self.config, self.first_epoch = (
+            dataset,
+            split,
+            config,
+            first_epoch,
+        )
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Training batches of this device, in the order of the epoch."""
-        training = self.run.training
+        training = self.config.training
         rank, devices = self._devices()
         batches = TrainingBatches(
-            self.dataset, self.split, self.run.model, training, devices, self._fixed_shape()
+            self.dataset, self.split, self.config.model, training, devices, self._fixed_shape()
         )
         # A resumed loop starts its worker processes before it tells them the epoch.
         batches.start_epoch(self.first_epoch)
@@ -72,7 +77,7 @@ class TrainingDataModule(pl.LightningDataModule):
         """True if all batches need the same shape, for CUDA graphs."""
         if self.trainer is None:
             return False
-        return uses_cuda_graphs(self.run, self.trainer.strategy.root_device)
+        return uses_cuda_graphs(self.config, self.trainer.strategy.root_device)
 
 
 class ValidationBatches(Dataset[ValidationBatch]):

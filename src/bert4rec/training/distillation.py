@@ -118,23 +118,23 @@ def _queries(scorer: NetworkScorer, targets: Supervised, causal: bool) -> Tensor
     return scorer.network.item_head.output_states(state_TD[targets.token_S])
 
 
-def load_teacher(run: RunConfig, dataset: PreparedDataset, split: Split) -> Teacher | None:
+def load_teacher(config: RunConfig, dataset: PreparedDataset, split: Split) -> Teacher | None:
     """Teacher named by the settings, or None.
 
     Raises ArtefactError if a model cannot be loaded, UsageError if one is named twice, ConfigError
     if this run cannot learn from it.
     """
-    training = run.training
+    training = config.training
     if not training.teacher:
         return None
     models = [artefact.load_for_dataset(folder, dataset) for folder in training.teacher]
     artefact.refuse_duplicates(models)
     for folder, model in zip(training.teacher, models, strict=True):
-        for obstacle in _obstacles(model, run, dataset, split):
+        for obstacle in _obstacles(model, config, dataset, split):
             raise ConfigError(f"teacher {folder}: {obstacle}")
     scorers = [(model.scorer(), _item_tasks(model.run)) for model in models]
     by_task: dict[str, list[NetworkScorer]] = {}
-    for task in _item_tasks(run):
+    for task in _item_tasks(config):
         members = [scorer for scorer, tasks in scorers if task in tasks]
         if members:
             by_task[task] = members
@@ -142,12 +142,12 @@ def load_teacher(run: RunConfig, dataset: PreparedDataset, split: Split) -> Teac
 
 
 def _obstacles(
-    model: Artefact, run: RunConfig, dataset: PreparedDataset, split: Split
+    model: Artefact, config: RunConfig, dataset: PreparedDataset, split: Split
 ) -> Iterator[str]:
     """Reasons why the run cannot learn from a model: leaked test events, or unknown inputs."""
     yield from artefact.incompatibilities(model, dataset, split)
-    teacher_tasks, tasks = _item_tasks(model.run), _item_tasks(run)
-    teacher, student = model.run.model, run.model
+    teacher_tasks, tasks = _item_tasks(model.run), _item_tasks(config)
+    teacher, student = model.run.model, config.model
     if not set(tasks) & set(teacher_tasks):
         yield (
             f"was trained for {teacher_tasks[0]} alone, this run is for {tasks[0]}: "
@@ -163,13 +163,13 @@ def _obstacles(
             f"was trained with request_time {teacher.request_time!r}, this run is with "
             f"{student.request_time!r}; take {teacher.request_time!r} here too"
         )
-    if model.run.training.exclude_seen and not run.training.exclude_seen:
+    if model.run.training.exclude_seen and not config.training.exclude_seen:
         yield (
             "was trained with exclude_seen and knows nothing of seen items; "
             "take exclude_seen here too"
         )
 
 
-def _item_tasks(run: RunConfig) -> list[str]:
+def _item_tasks(config: RunConfig) -> list[str]:
     """Item tasks with a weight above 0."""
-    return [task for task in PASSES if getattr(run.training.task_weights, task)]
+    return [task for task in PASSES if getattr(config.training.task_weights, task)]

@@ -23,8 +23,8 @@ from bert4rec.training.cold_start_bias import fit_cold_start_bias
 from bert4rec.training.initial_network import reset_untrained_rows
 from bert4rec.training.model_card import model_card
 from bert4rec.training.progress import summary_line
-from bert4rec.training.run import TrainingRun
 from bert4rec.training.run_directory import drop_checkpoints, write_json
+from bert4rec.training.training_run import TrainingRun
 from bert4rec.training.warm_start import describe_comparison
 
 Reports = Mapping[Subset, Mapping[str, Report]]
@@ -69,17 +69,17 @@ def _set_cold_item_penalty(run: TrainingRun, network: Bert4Rec) -> None:
 
 def _compare_with_warm_start(run: TrainingRun, reports: Reports) -> str:
     """Sentence on the difference to the warm-start model, on the last subset; "" without either."""
-    start_folder = run.config.training.warm_start_from
-    if not start_folder or not reports:
+    folder = run.config.training.warm_start_from
+    if not folder or not reports:
         return ""
     subset, rows = list(reports.items())[-1]
     if not rows:
         return ""
-    start = artefact.load(run.directory.start, run.dataset)
-    start_scorer = NetworkScorer(start.network, start.run, name=start_folder)
-    start_rows = evaluate_rows(start_scorer, run.dataset, run.split, subset)
+    model = artefact.load(run.directory.warm_start, run.dataset)
+    model_scorer = NetworkScorer(model.network, model.run, name=folder)
+    model_rows = evaluate_rows(model_scorer, run.dataset, run.split, subset)
     comparisons = {
-        row: compare(report, start_rows[row]) for row, report in rows.items() if row in start_rows
+        row: compare(report, model_rows[row]) for row, report in rows.items() if row in model_rows
     }
     content = {row: comparison.to_dict() for row, comparison in comparisons.items()}
     write_json(run.directory.comparison, content)

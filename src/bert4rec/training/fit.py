@@ -17,9 +17,9 @@ from bert4rec.training.checkpoints import read_checkpoint
 from bert4rec.training.data_module import TrainingDataModule
 from bert4rec.training.lightning_trainer import finish_loggers, make_callbacks, make_trainer
 from bert4rec.training.module import TrainingModule
-from bert4rec.training.progress import Progress
-from bert4rec.training.run import TrainingRun
+from bert4rec.training.progress import TrainingProgress
 from bert4rec.training.run_directory import write_json
+from bert4rec.training.training_run import TrainingRun
 
 
 def fit(run: TrainingRun, module: TrainingModule) -> dict[str, Any] | None:
@@ -32,7 +32,7 @@ def fit(run: TrainingRun, module: TrainingModule) -> dict[str, Any] | None:
     if path.is_file():
         figures: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     else:
-        progress = Progress(run.dataset, run.split, run.config, run.log)
+        progress = TrainingProgress(run.dataset, run.split, run.config, run.log)
         trainer = _train(run, module, progress)
         if not trainer.is_global_zero:
             return None
@@ -42,7 +42,7 @@ def fit(run: TrainingRun, module: TrainingModule) -> dict[str, Any] | None:
     return figures
 
 
-def _train(run: TrainingRun, module: TrainingModule, progress: Progress) -> pl.Trainer:
+def _train(run: TrainingRun, module: TrainingModule, progress: TrainingProgress) -> pl.Trainer:
     """Run the loop, from the last checkpoint if there is one."""
     training, folder, last = run.config.training, run.directory.training, run.directory.last
     resumed = last.is_file()
@@ -76,7 +76,7 @@ def _checkpoint(path: Path, module: TrainingModule) -> dict[str, Any]:
 
 @contextmanager
 def _quiet_lightning() -> Iterator[None]:
-    """Silence Lightning's advice; `Progress` prints one line an epoch instead."""
+    """Silence Lightning's advice; `TrainingProgress` prints one line an epoch instead."""
     logger = logging.getLogger("lightning.pytorch")
     level = logger.level
     logger.setLevel(logging.ERROR)

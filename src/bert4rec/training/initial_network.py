@@ -19,13 +19,15 @@ from bert4rec.training.warm_start import load_warm_start
 
 
 def initial_network(
-    run: RunConfig, dataset: PreparedDataset, split: Split, start: Artefact | None
+    config: RunConfig, dataset: PreparedDataset, split: Split, warm_start_model: Artefact | None
 ) -> tuple[Bert4Rec, list[str]]:
     """Network and the lines that describe its warm start, if any."""
-    seed_epoch(run.training.seed, epoch=0)
-    network = Bert4Rec.for_dataset(run.model, dataset, run.training.task_weights)
+    seed_epoch(config.training.seed, epoch=0)
+    network = Bert4Rec.for_dataset(config.model, dataset, config.training.task_weights)
     init_item_bias(network, torch.from_numpy(training_counts(dataset, split)).float())
-    lines = [] if start is None else [load_warm_start(network, start, dataset)]
+    lines = []
+    if warm_start_model is not None:
+        lines.append(load_warm_start(network, warm_start_model, dataset))
     reset_untrained_rows(network, dataset, split)
     return network, lines
 
@@ -39,12 +41,15 @@ def reset_untrained_rows(network: Bert4Rec, dataset: PreparedDataset, split: Spl
     )
 
 
-def save_warm_start(folder: Path, start: Artefact, dataset: PreparedDataset, split: Split) -> None:
+def save_warm_start(
+    folder: Path, warm_start_model: Artefact, dataset: PreparedDataset, split: Split
+) -> None:
     """Save the warm-start model on this data, without training, for the comparison with the run.
 
     It keeps its own settings. Users and items that are new to it are cold-start users and items.
     """
-    network = Bert4Rec.for_dataset(start.run.model, dataset, start.run.training.task_weights)
-    load_warm_start(network, start, dataset)
+    config = warm_start_model.run
+    network = Bert4Rec.for_dataset(config.model, dataset, config.training.task_weights)
+    load_warm_start(network, warm_start_model, dataset)
     reset_untrained_rows(network, dataset, split)
-    artefact.save(folder, network, start.run, dataset, split, with_data=False)
+    artefact.save(folder, network, config, dataset, split, with_data=False)

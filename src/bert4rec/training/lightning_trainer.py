@@ -91,7 +91,7 @@ def _checkpoint(path: Path, **choice: Any) -> ModelCheckpoint:
 
 
 def _progress_bar() -> ProgressBar | None:
-    """Progress bar on a terminal; in a log file, the lines of `Progress` are enough."""
+    """Progress bar on a terminal; in a log file, the lines of `TrainingProgress` are enough."""
     if not os.isatty(1):
         return None
     return EpochBar() if find_spec("rich") else TQDMProgressBar()

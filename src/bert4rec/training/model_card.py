@@ -15,7 +15,7 @@ _SHOWN = ("hit@10", "ndcg@10", "mrr", "rating_rmse")
 
 def model_card(
     name: str,
-    run: RunConfig,
+    config: RunConfig,
     data: Mapping[str, Any],
     metrics: Mapping[str, Any],
     training: Mapping[str, Any],
@@ -39,11 +39,11 @@ def model_card(
             f"`RecommendationEngine.load({call})` or `bert4rec recommend --model folder{flag}`.",
             "",
             *_results(metrics),
-            *([f"It is {compared}.", ""] if compared else []),
+            *([f"Compared with the warm-start model: {compared}.", ""] if compared else []),
             *(["## Data", "", note.strip(), ""] if note else []),
             "## Settings that differ from the defaults",
             "",
-            *_settings(run),
+            *_settings(config),
             "",
             *_cost(training),
             "## Limits",
@@ -83,8 +83,8 @@ def _cell(report: Mapping[str, Any], metric: str) -> str:
     return f"{Estimate.from_dict(report['metrics'][metric]):.4f}"
 
 
-def _settings(run: RunConfig) -> list[str]:
-    return [f"- {name}: {value}" for name, value in run.changes().items()] or ["none"]
+def _settings(config: RunConfig) -> list[str]:
+    return [f"- {name}: {value}" for name, value in config.changes().items()] or ["none"]
 
 
 def _cost(training: Mapping[str, Any]) -> list[str]:

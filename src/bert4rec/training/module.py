@@ -44,12 +44,12 @@ class TrainingModule(pl.LightningModule):
     def __init__(
         self,
         network: Bert4Rec,
-        run: RunConfig,
+        config: RunConfig,
         dataset: PreparedDataset,
         teacher: Teacher | None = None,
     ) -> None:
         super().__init__()
-        self.network, self.config, self.teacher = network, run, teacher
+        self.network, self.config, self.teacher = network, config, teacher
         tables = value_tables(dataset)
         self.multi_valued = list(tables)
         for name, table_VM in tables.items():

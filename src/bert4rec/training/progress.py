@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import lightning.pytorch as pl
@@ -19,8 +19,9 @@ from bert4rec.config import RunConfig
 from bert4rec.data.batches import Batch
 from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.splits import Split
+from bert4rec.log import Log
 from bert4rec.presets import read_preset
-from bert4rec.training.cost import arithmetic
+from bert4rec.training.arithmetic import arithmetic
 from bert4rec.training.module import MONITORED, TrainingModule
 
 try:
@@ -36,13 +37,11 @@ LONG_SECONDS = 3600.0
 """Estimated time above which the small preset is suggested."""
 
 
-class Progress(Callback):
+class TrainingProgress(Callback):
     """Time the epochs and log one line for each."""
 
-    def __init__(
-        self, dataset: PreparedDataset, split: Split, run: RunConfig, log: Callable[[str], None]
-    ) -> None:
-        self.dataset, self.split, self.run, self.log_line = dataset, split, run, log
+    def __init__(self, dataset: PreparedDataset, split: Split, config: RunConfig, log: Log) -> None:
+        self.dataset, self.split, self.config, self.log_line = dataset, split, config, log
         self.epochs: list[dict[str, Any]] = []
         self.steps, self.estimated = 0, False
 
@@ -132,7 +131,7 @@ class Progress(Callback):
     def _suggest_small(self, trainer: pl.Trainer, epoch: float, total: float) -> None:
         """Suggest the small preset if, by its arithmetic, it takes less than half of the time."""
         small = RunConfig.from_dict(read_preset("small"))
-        work = arithmetic(self.dataset, self.split, self.run).multiply_adds
+        work = arithmetic(self.dataset, self.split, self.config).multiply_adds
         small_work = arithmetic(self.dataset, self.split, small).multiply_adds
         small_epoch = small_work / work * epoch
         small_total = small_epoch * small.training.max_epochs

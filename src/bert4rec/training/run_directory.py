@@ -4,7 +4,7 @@
 |---|---|
 | `training/run.json` | identity of the run: settings and checksums of data and split |
 | `training/last.ckpt`, `best.ckpt` | state to resume from, and the best weights so far |
-| `training/start/` | warm-start model, applied to this data without training |
+| `training/warm_start/` | warm-start model, applied to this data without training |
 | `training/training.json` | figures of the finished training |
 | `comparison.json` | differences to the warm-start model, by row |
 
@@ -36,7 +36,7 @@ NO_EFFECT = ("num_workers", "pin_memory", "logger", "use_wandb", "accelerator", 
 REASONS = {"max_epochs": " (the learning rate was planned for it)"}
 """Reason why a setting must not change on resume, where it is not obvious."""
 
-Plan = Literal["start", "resume", "complete", "follow"]
+Plan = Literal["new", "resume", "complete", "follow"]
 """Next step of a run in its directory; on several devices all processes but the first follow."""
 
 
@@ -67,9 +67,9 @@ class RunDirectory:
         return self.training / BEST
 
     @property
-    def start(self) -> Path:
+    def warm_start(self) -> Path:
         """Model folder of the warm-start model."""
-        return self.training / "start"
+        return self.training / "warm_start"
 
     @property
     def figures(self) -> Path:
@@ -105,7 +105,7 @@ def plan_run(
         )
     started = (directory.last, directory.figures, directory.config)
     if overwrite or stored is None or not any(path.is_file() for path in started):
-        return "start"
+        return "new"
     _refuse_other_run(output, stored, identity)
     if directory.config.is_file():
         return "complete"
@@ -116,7 +116,7 @@ def plan_run(
     return "resume"
 
 
-def start_directory(directory: RunDirectory, identity: dict[str, Any]) -> None:
+def create_directory(directory: RunDirectory, identity: dict[str, Any]) -> None:
     """Remove the files of an earlier run and store the identity of this one."""
     for path in (directory.config, directory.comparison):
         path.unlink(missing_ok=True)
@@ -162,7 +162,7 @@ def drop_checkpoints(directory: RunDirectory) -> None:
     """Delete the files that only an unfinished run needs."""
     for path in (directory.best, directory.last):
         path.unlink(missing_ok=True)
-    shutil.rmtree(directory.start, ignore_errors=True)
+    shutil.rmtree(directory.warm_start, ignore_errors=True)
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

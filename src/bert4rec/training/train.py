@@ -7,7 +7,7 @@ model folder come last, so an unfinished run is never mistaken for a model.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -20,35 +20,36 @@ from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.splits import Split, Subset, make_split
 from bert4rec.errors import ConfigError
 from bert4rec.locks import exclusive_folder
+from bert4rec.log import Log
 from bert4rec.model.scorer import scoring_passes
 from bert4rec.training.distillation import Teacher, load_teacher
 from bert4rec.training.finalise import finalise
 from bert4rec.training.fit import fit
 from bert4rec.training.initial_network import initial_network, save_warm_start
 from bert4rec.training.module import TrainingModule
-from bert4rec.training.run import TrainingRun
 from bert4rec.training.run_directory import (
     LEFT_OUT,
     Plan,
     RunDirectory,
+    create_directory,
     plan_run,
     read_identity,
-    start_directory,
 )
 from bert4rec.training.run_errors import run_errors
+from bert4rec.training.training_run import TrainingRun
 from bert4rec.training.warm_start import open_warm_start, without_validation_users
 
 
 def train(
     dataset: PreparedDataset,
-    run: RunConfig,
+    config: RunConfig,
     output: str | Path,
     *,
     resume: bool = False,
     overwrite: bool = False,
     subsets: Sequence[Subset] = ("validation", "test"),
     finish: bool = True,
-    log: Callable[[str], None] = print,
+    log: Log = print,
 ) -> Path:
     """Train, evaluate and save a model; returns the model folder `output`.
 
@@ -63,10 +64,14 @@ def train(
     the last checkpoint is kept.
     """
     directory = RunDirectory(Path(output))
-    with run_errors(directory, run.training), _lock(directory):
-        _refuse_input_as_output(directory, run.training)
-        split = make_split(dataset, run.split)
-        identity = {"settings": run.to_dict(), "dataset": dataset.checksum, "split": split.checksum}
+    with run_errors(directory, config.training), _lock(directory):
+        _refuse_input_as_output(directory, config.training)
+        split = make_split(dataset, config.split)
+        identity = {
+            "settings": config.to_dict(),
+            "dataset": dataset.checksum,
+            "split": split.checksum,
+        }
         plan = _plan(directory, identity, resume, overwrite)
         if plan == "complete":
             log(
@@ -74,23 +79,28 @@ def train(
                 "--overwrite trains it again"
             )
             return directory.output
-        scoring_passes(run)  # refuses a scoring without a trained task, before hours of training
-        teacher = load_teacher(run, dataset, split)
-        start, kept = _warm_start(directory, plan, run, dataset, split)
-        network, lines = initial_network(run, dataset, kept, start)
-        if plan == "start":
-            start_directory(directory, {**identity, LEFT_OUT: _left_out(split, kept)})
-            if start is not None:
-                save_warm_start(directory.start, start, dataset, kept)
+        _refuse_untrained_scoring(config)
+        teacher = load_teacher(config, dataset, split)
+        warm_start_model, fit_split = _warm_start(directory, plan, config, dataset, split)
+        network, lines = initial_network(config, dataset, fit_split, warm_start_model)
+        if plan == "new":
+            create_directory(directory, {**identity, LEFT_OUT: _left_out(split, fit_split)})
+            if warm_start_model is not None:
+                save_warm_start(directory.warm_start, warm_start_model, dataset, fit_split)
         if plan != "follow":
-            for line in [*lines, *_notes(run.training, split, kept, teacher)]:
+            for line in [*lines, *_notes(config.training, split, fit_split, teacher)]:
                 log(line)
-        training_run = TrainingRun(run, dataset, kept, directory, log)
-        module = TrainingModule(network, run, dataset, teacher)
-        figures = fit(training_run, module)
+        run = TrainingRun(config, dataset, fit_split, directory, log)
+        module = TrainingModule(network, config, dataset, teacher)
+        figures = fit(run, module)
         if figures is not None and finish:
-            finalise(training_run, module.network, figures, subsets)
+            finalise(run, module.network, figures, subsets)
         return directory.output
+
+
+def _refuse_untrained_scoring(config: RunConfig) -> None:
+    """Raise ConfigError, before hours of training, if no trained task gives the scoring state."""
+    scoring_passes(config)
 
 
 def is_first_process() -> bool:
@@ -122,7 +132,7 @@ def _refuse_input_as_output(directory: RunDirectory, training: TrainingConfig) -
 
 
 def _warm_start(
-    directory: RunDirectory, plan: Plan, run: RunConfig, dataset: PreparedDataset, split: Split
+    directory: RunDirectory, plan: Plan, config: RunConfig, dataset: PreparedDataset, split: Split
 ) -> tuple[Artefact | None, Split]:
     """Warm-start model, and the split without the validation users it was trained on.
 
@@ -130,28 +140,28 @@ def _warm_start(
     """
     resumed = plan == "resume" or (plan == "follow" and directory.last.is_file())
     if not resumed:
-        return open_warm_start(run, dataset, split)
+        return open_warm_start(config, dataset, split)
     stored = read_identity(directory) or {}
     return None, without_validation_users(split, stored.get(LEFT_OUT, []))
 
 
-def _left_out(split: Split, kept: Split) -> list[int]:
+def _left_out(split: Split, fit_split: Split) -> list[int]:
     """Rows of the validation users that are left out."""
-    rows: list[int] = np.setdiff1d(split.validation.user_C, kept.validation.user_C).tolist()
+    rows: list[int] = np.setdiff1d(split.validation.user_C, fit_split.validation.user_C).tolist()
     return rows
 
 
 def _notes(
-    training: TrainingConfig, split: Split, kept: Split, teacher: Teacher | None
+    training: TrainingConfig, split: Split, fit_split: Split, teacher: Teacher | None
 ) -> list[str]:
     """Lines on left-out validation users and on teachers."""
     lines = []
     users = len(split.validation)
-    left_out = users - len(kept.validation)
+    left_out = users - len(fit_split.validation)
     if left_out:
         lines.append(
-            f"left out of validation, for {training.warm_start_from} was trained on the answer: "
-            f"{left_out:,} of {users:,} users"
+            f"left out of validation, for {training.warm_start_from} was trained on "
+            f"the held-out event: {left_out:,} of {users:,} users"
         )
     if teacher is not None:
         lines.append(f"learns from {', '.join(training.teacher)}: {' and '.join(teacher.tasks)}")

@@ -34,12 +34,12 @@ from bert4rec.model.vocabulary_growth import (
     matching_rows,
 )
 
-COMPARED = "ndcg@10"
+VERDICT_METRIC = "ndcg@10"
 """Metric that says if a run is better than its warm-start model."""
 
 
 def open_warm_start(
-    run: RunConfig, dataset: PreparedDataset, split: Split
+    config: RunConfig, dataset: PreparedDataset, split: Split
 ) -> tuple[Artefact | None, Split]:
     """Warm-start model named by the settings, or None, and the split that it may be validated on.
 
@@ -48,7 +48,7 @@ def open_warm_start(
     model cannot be loaded, ConfigError if its weights do not fit or if it was trained on other
     held-out events.
     """
-    folder = run.training.warm_start_from
+    folder = config.training.warm_start_from
     if not folder:
         return None, split
     model = artefact.load_for_dataset(folder, dataset)
@@ -58,9 +58,9 @@ def open_warm_start(
     _refuse(model, _growth_obstacles(model, dataset))
     leaked_X = _leaked_events(model, dataset, split)
     is_leaked_C = np.isin(split.validation.target_C, leaked_X)
-    kept = without_validation_users(split, split.validation.user_C[is_leaked_C])
-    _refuse(model, _leakage_obstacles(model, len(leaked_X), split, kept))
-    return model, kept
+    fit_split = without_validation_users(split, split.validation.user_C[is_leaked_C])
+    _refuse(model, _leakage_obstacles(model, len(leaked_X), split, fit_split))
+    return model, fit_split
 
 
 def without_validation_users(split: Split, users: Sequence[int] | Ints) -> Split:
@@ -96,14 +96,14 @@ def load_warm_start(network: Bert4Rec, model: Artefact, dataset: PreparedDataset
 
 def describe_comparison(comparison: Comparison) -> str:
     """Verdict on a run and its warm-start model: difference in NDCG@10 and its significance."""
-    start = comparison.second
-    difference = comparison.difference[COMPARED]
+    model = comparison.second
+    difference = comparison.difference[VERDICT_METRIC]
     if difference.low > 0:
-        result = f"better than {start}"
+        result = f"better than {model}"
     elif difference.high < 0:
-        result = f"worse than {start}: keep that one"
+        result = f"worse than {model}: keep that one"
     else:
-        result = f"not better than {start}, as far as these users tell"
+        result = f"no significant difference from {model} (the 95 % interval includes 0)"
     users = comparison.protocol["users"]
     return f"{result}: NDCG@10 {difference:+.4f} on {users:,} users"
 
@@ -149,14 +149,16 @@ def _growth_obstacles(model: Artefact, dataset: PreparedDataset) -> Iterator[str
         )
 
 
-def _leakage_obstacles(model: Artefact, leaked: int, split: Split, kept: Split) -> Iterator[str]:
+def _leakage_obstacles(
+    model: Artefact, leaked: int, split: Split, fit_split: Split
+) -> Iterator[str]:
     """Reasons why the model cannot be evaluated: leaked test events, or no validation user left."""
-    left_out = len(split.validation) - len(kept.validation)
+    left_out = len(split.validation) - len(fit_split.validation)
     advice = f"take data that adds later events to {model.dataset.name}, and the same split"
     if leaked > left_out:
         others = leaked - left_out
         yield f"was trained on {others:,} of the events that this run holds out; {advice}"
-    if len(split.validation) and not len(kept.validation):
+    if len(split.validation) and not len(fit_split.validation):
         yield f"was trained on every validation event of this run; {advice}"
 
 

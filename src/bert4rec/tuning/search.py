@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import gc
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -37,6 +37,7 @@ from bert4rec.data.splits import make_split
 from bert4rec.errors import ConfigError, Diverged, UsageError
 from bert4rec.files import write_atomically
 from bert4rec.locks import exclusive_folder, holds_files
+from bert4rec.log import Log
 from bert4rec.training.run_directory import differing_settings
 from bert4rec.training.train import train
 from bert4rec.tuning.space import Space, Value, with_parameters, written
@@ -66,17 +67,17 @@ class TrialResult:
 
 def tune(
     dataset: PreparedDataset,
-    run: RunConfig,
+    config: RunConfig,
     space: Space,
     output: str | Path,
     trials: int,
     *,
     resume: bool = False,
-    log: Callable[[str], None] = print,
+    log: Log = print,
 ) -> list[TrialResult]:
     """Search until there are `trials` trials; returns them, the best first.
 
-    All trials have the settings of `run`, except those of the space; its seed is also the
+    All trials have the settings of `config`, except those of the space; its seed is also the
     sampler's. `resume` continues a search: finished trials are kept, the unfinished one continues
     from its last full epoch, and the result equals that of an uninterrupted search. A trial that
     runs out of memory, diverges or has contradicting settings fails, and the search goes on.
@@ -84,22 +85,22 @@ def tune(
     Raises UsageError if `output` holds something else, and the errors of `train`.
     """
     output = Path(output)
-    if run.training.devices > 1:
+    if config.training.devices > 1:
         raise ConfigError(
-            f"devices is {run.training.devices}: a search trains on one; "
+            f"devices is {config.training.devices}: a search trains on one; "
             "search first, then train on several"
         )
     with exclusive_folder(output), _quiet_optuna():
-        _start_folder(output, _identity(dataset, run, space), resume)
+        _start_folder(output, _identity(dataset, config, space), resume)
         study = _open_study(output)
         for number in range(trials):
             if number < len(study.trials) and study.trials[number].state.is_finished():
                 continue
-            trial, parameters = _open_trial(study, number, space, run.training.seed)
+            trial, parameters = _open_trial(study, number, space, config.training.seed)
             chosen = ", ".join(f"{name} {written(value)}" for name, value in parameters.items())
             log(f"trial {number}, the last is {trials - 1}: {chosen}")
-            _run(study, trial, dataset, run, parameters, output / folder_of(number), log)
-            _write(output, run, _results(study))
+            _run(study, trial, dataset, config, parameters, output / folder_of(number), log)
+            _write(output, config, _results(study))
         return _results(study)
 
 
@@ -111,12 +112,12 @@ def folder_of(number: int) -> str:
 # Files
 
 
-def _identity(dataset: PreparedDataset, run: RunConfig, space: Space) -> dict[str, Any]:
+def _identity(dataset: PreparedDataset, config: RunConfig, space: Space) -> dict[str, Any]:
     """Identity of the search: data, split, settings and space."""
     return {
         "dataset": dataset.checksum,
-        "split": make_split(dataset, run.split).checksum,
-        "settings": run.to_dict(),
+        "split": make_split(dataset, config.split).checksum,
+        "settings": config.to_dict(),
         "space": {name: entry.to_dict() for name, entry in space.items()},
     }
 
@@ -164,7 +165,7 @@ def _differences(known: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterato
             yield f"in another space ({name} {old}, not {new})"
 
 
-def _write(output: Path, run: RunConfig, results: Sequence[TrialResult]) -> None:
+def _write(output: Path, config: RunConfig, results: Sequence[TrialResult]) -> None:
     """Write the trials, and the settings of the best one if any is complete."""
     best = results[0] if results[0].state == "complete" else None
     record = {
@@ -179,7 +180,7 @@ def _write(output: Path, run: RunConfig, results: Sequence[TrialResult]) -> None
         f"# {folder_of(best.number)}, the best of {len(results)} trials: "
         f"NDCG@10 {best.figures[OBJECTIVE]:.4f} on validation.\n"
     )
-    settings = yaml.safe_dump(with_parameters(run, best.parameters).changes(), sort_keys=False)
+    settings = yaml.safe_dump(with_parameters(config, best.parameters).changes(), sort_keys=False)
     write_atomically(output / BEST_FILE, (head + settings).encode())
 
 
@@ -262,16 +263,16 @@ def _run(
     study: Study,
     trial: Trial,
     dataset: PreparedDataset,
-    run: RunConfig,
+    config: RunConfig,
     parameters: Mapping[str, Value],
     folder: Path,
-    log: Callable[[str], None],
+    log: Log,
 ) -> None:
     """Train the trial and store its figures, or the reason of its failure, in the study."""
     try:
         train(
             dataset,
-            with_parameters(run, parameters),
+            with_parameters(config, parameters),
             folder,
             resume=True,
             subsets=["validation"],

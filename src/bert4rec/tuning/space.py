@@ -180,9 +180,9 @@ def _range(name: str, entry: Mapping[str, Any], kind: Any) -> Range:
     return Range(low, high, log, whole=kind is int)
 
 
-def with_parameters(run: RunConfig, parameters: Mapping[str, Value]) -> RunConfig:
+def with_parameters(config: RunConfig, parameters: Mapping[str, Value]) -> RunConfig:
     """Run with changed settings. Raises ConfigError if they contradict each other."""
-    settings = run.to_dict()
+    settings = config.to_dict()
     for name, value in parameters.items():
         group, _, task = name.rpartition(".")
         (settings[group] if group else settings)[task] = value

@@ -86,11 +86,11 @@ def test_the_penalty_is_the_least_that_keeps_the_cost(
     assert max(lost_by_hand(world, split, penalty - 0.02)) > cost
 
 
-def test_what_may_cost_everything_is_not_held_back(world: PreparedDataset, split: Split) -> None:
+def test_unlimited_cost_gives_no_penalty(world: PreparedDataset, split: Split) -> None:
     assert cold_item_penalty(scorer_of(world), world, split, 1.0) == 0
 
 
-def test_nothing_is_held_back_where_nobody_validates_or_no_item_is_placed(
+def test_no_penalty_without_validation_users_or_metadata_scores(
     world: PreparedDataset, split: Split
 ) -> None:
     nobody = Split(split.name, split.train_stop_U, split.validation[:0], split.test, split.checksum)

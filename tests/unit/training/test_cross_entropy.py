@@ -183,9 +183,9 @@ def test_seen_items_are_masked_out_unless_they_are_targets(
 
 
 @pytest.mark.usefixtures("pieces")
-@pytest.mark.parametrize("taught", [False, True])
+@pytest.mark.parametrize("distilled", [False, True])
 def test_cold_start_items_are_masked_out_for_student_and_teacher_and_learn_nothing(
-    taught: bool, query: Tensor, key: Tensor, bias: Tensor
+    distilled: bool, query: Tensor, key: Tensor, bias: Tensor
 ) -> None:
     new = torch.tensor(
         [FIRST_ITEM, FIRST_ITEM + 3]
@@ -194,7 +194,7 @@ def test_cold_start_items_are_masked_out_for_student_and_teacher_and_learn_nothi
     place_V = torch.zeros(V, dtype=torch.long).scatter(0, known, torch.arange(len(known)))
     item_SX, share_SX = targets()
     item_SX = torch.where(torch.isin(item_SX, new), FIRST_ITEM + 1, item_SX)
-    teacher = SoftTargets(-query.detach(), key.detach(), bias.detach(), 0.4) if taught else None
+    teacher = SoftTargets(-query.detach(), key.detach(), bias.detach(), 0.4) if distilled else None
     theirs = (
         replace(teacher, output_VD=key.detach()[known], bias_V=bias.detach()[known])
         if teacher

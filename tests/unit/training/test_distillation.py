@@ -149,7 +149,7 @@ def test_several_teachers_say_the_mean_of_what_each_says(
         assert not torch.allclose(both[task], one[task], atol=1e-2)
 
 
-def test_a_task_is_taught_by_those_who_know_it(
+def test_task_learns_from_the_teachers_trained_for_it(
     folder: Path, trained: Train, world: PreparedDataset
 ) -> None:
     single = trained(max_epochs=1, task_weights={"item_prediction": 0.0})
@@ -219,22 +219,22 @@ def test_a_student_agrees_with_its_teacher_more_than_one_that_had_none(
         "learning_rate": 0.01,
         "exclude_seen": False,
     }
-    taught = trained("taught", teacher=str(folder), distillation_weight=1.0, **given)
-    teachers_BV, taught_BV, alone_BV = (
-        answers(path, world) for path in (folder, taught, trained("alone", **given))
+    student = trained("student", teacher=str(folder), distillation_weight=1.0, **given)
+    teachers_BV, student_BV, alone_BV = (
+        answers(path, world) for path in (folder, student, trained("alone", **given))
     )
     # Three seeds (2026-11): the same first item for 0.50 to 0.60 of the users, 0.16 to 0.34 without
     # the teacher.
-    same_taught, same_alone = (
-        (own.argmax(1) == teachers_BV.argmax(1)).float().mean() for own in (taught_BV, alone_BV)
+    same_student, same_alone = (
+        (own.argmax(1) == teachers_BV.argmax(1)).float().mean() for own in (student_BV, alone_BV)
     )
-    assert same_taught > same_alone + 0.1
+    assert same_student > same_alone + 0.1
     # And Kullback-Leibler divergences of 0.12 to 0.23, 0.35 to 1.2 without.
-    far_taught, far_alone = (
+    far_student, far_alone = (
         F.kl_div(own, teachers_BV, reduction="batchmean", log_target=True)
-        for own in (taught_BV, alone_BV)
+        for own in (student_BV, alone_BV)
     )
-    assert far_taught < 0.6 * far_alone
+    assert far_student < 0.6 * far_alone
 
 
 def test_a_teacher_changes_nothing_but_the_targets(
@@ -293,7 +293,7 @@ def same(first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> bool:
     )
 
 
-def test_a_run_says_which_tasks_are_taught(folder: Path, trained: Train) -> None:
+def test_run_logs_the_tasks_with_a_teacher(folder: Path, trained: Train) -> None:
     said: list[str] = []
     trained(max_epochs=1, teacher=str(folder), log=said.append)
     assert said[0] == f"learns from {folder}: next_item and item_prediction"

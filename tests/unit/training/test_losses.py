@@ -213,8 +213,8 @@ def test_the_preference_loss_trains_its_own_head_only(world: PreparedDataset, co
     multi_task_loss(network(batch), batch, ALL_TASKS, value_tables(world)).parts[
         "user_preference"
     ].backward()
-    taught = {name for name, parameter in network.named_parameters() if parameter.grad is not None}
-    assert taught == {
+    trained = {name for name, parameter in network.named_parameters() if parameter.grad is not None}
+    assert trained == {
         name for name, _ in network.named_parameters() if name.startswith("preference_head.")
     }
 

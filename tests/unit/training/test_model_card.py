@@ -26,7 +26,7 @@ def card(**changes: object) -> str:
         ).to_dict()
     }
     arguments = {
-        "run": settings(),
+        "config": settings(),
         "data": dataset.manifest,
         "metrics": reports,
         "training": FIGURES,
@@ -50,7 +50,7 @@ def test_a_card_shows_results_with_intervals_and_their_protocol() -> None:
 
 
 def test_a_card_lists_the_settings_that_differ_from_the_defaults_and_no_others() -> None:
-    text = card(run=settings(hidden_size=24, num_heads=4))
+    text = card(config=settings(hidden_size=24, num_heads=4))
     assert "- hidden_size: 24" in text
     assert "num_heads" not in text  # 4 is the default
     assert "- split" not in text

@@ -11,7 +11,7 @@ from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.splits import make_split
 from bert4rec.training import progress as progress_module
 from bert4rec.training.module import TrainingModule
-from bert4rec.training.progress import Progress, duration, megabytes, peak_memory_mb
+from bert4rec.training.progress import TrainingProgress, duration, megabytes, peak_memory_mb
 from small_networks import batch_of, network_of, settings
 
 
@@ -63,12 +63,12 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
 
 @pytest.fixture
-def progress(world: PreparedDataset, lines: list[str]) -> Progress:
-    return Progress(world, make_split(world, SplitConfig()), settings(), lines.append)
+def progress(world: PreparedDataset, lines: list[str]) -> TrainingProgress:
+    return TrainingProgress(world, make_split(world, SplitConfig()), settings(), lines.append)
 
 
 def epoch(
-    progress: Progress,
+    progress: TrainingProgress,
     trainer: Trainer,
     clock: Any,
     ndcg: float,
@@ -91,7 +91,7 @@ def epoch(
 
 
 def test_an_epoch_is_a_line_with_its_losses_metrics_rate_and_the_time_left(
-    progress: Progress, lines: list[str], clock: Any, world: PreparedDataset
+    progress: TrainingProgress, lines: list[str], clock: Any, world: PreparedDataset
 ) -> None:
     batch = batch_of(world)
     epoch(progress, Trainer(), clock, 0.25, batch)
@@ -102,14 +102,14 @@ def test_an_epoch_is_a_line_with_its_losses_metrics_rate_and_the_time_left(
 
 
 def test_the_line_tells_the_error_of_the_ratings_where_there_is_one(
-    progress: Progress, lines: list[str], clock: Any, world: PreparedDataset
+    progress: TrainingProgress, lines: list[str], clock: Any, world: PreparedDataset
 ) -> None:
     epoch(progress, Trainer(), clock, 0.25, batch_of(world), rating_rmse=0.9)
     assert "  loss 4.500  rating_rmse 0.9000  hit@10 0.5000  ndcg@10 0.2500 *  " in lines[0]
 
 
 def test_only_an_epoch_better_than_all_before_is_marked(
-    progress: Progress, lines: list[str], clock: Any, world: PreparedDataset
+    progress: TrainingProgress, lines: list[str], clock: Any, world: PreparedDataset
 ) -> None:
     trainer, batch = Trainer(), batch_of(world)
     for ndcg in (0.2, 0.3, 0.25):
@@ -119,11 +119,11 @@ def test_only_an_epoch_better_than_all_before_is_marked(
 
 
 def test_what_was_resumed_reports_all_of_its_epochs(
-    progress: Progress, clock: Any, world: PreparedDataset
+    progress: TrainingProgress, clock: Any, world: PreparedDataset
 ) -> None:
     batch, trainer = batch_of(world), Trainer()
     epoch(progress, trainer, clock, 0.3, batch)
-    resumed = Progress(world, progress.split, progress.run, lambda line: None)
+    resumed = TrainingProgress(world, progress.split, progress.config, lambda line: None)
     resumed.load_state_dict(progress.state_dict())
     epoch(resumed, trainer, clock, 0.2, batch, seconds=4.0)
     summary = summary_on("cpu", resumed, world)
@@ -134,13 +134,13 @@ def test_what_was_resumed_reports_all_of_its_epochs(
     assert summary["history"][0]["validation"] == {"hit@10": 0.5, "ndcg@10": 0.3}
 
 
-def summary_on(device: str, progress: Progress, world: PreparedDataset) -> dict[str, Any]:
+def summary_on(device: str, progress: TrainingProgress, world: PreparedDataset) -> dict[str, Any]:
     module = TrainingModule(network_of(world), settings(), world)
     return progress.summary(module, torch.device(device))
 
 
 def test_the_figures_are_those_of_the_device_that_trained(
-    progress: Progress, clock: Any, world: PreparedDataset, monkeypatch: pytest.MonkeyPatch
+    progress: TrainingProgress, clock: Any, world: PreparedDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     epoch(progress, Trainer(), clock, 0.3, batch_of(world))
     for name, answer in {
@@ -157,7 +157,12 @@ def test_the_figures_are_those_of_the_device_that_trained(
 
 
 def steps(
-    progress: Progress, trainer: Trainer, clock: Any, batch: Any, seconds: float, count: int = 20
+    progress: TrainingProgress,
+    trainer: Trainer,
+    clock: Any,
+    batch: Any,
+    seconds: float,
+    count: int = 20,
 ) -> None:
     progress.on_train_epoch_start(trainer, None)  # type: ignore[arg-type]
     for step in range(count):
@@ -166,7 +171,7 @@ def steps(
 
 
 def test_after_its_first_steps_a_run_says_how_long_it_will_take(
-    progress: Progress, lines: list[str], clock: Any, world: PreparedDataset
+    progress: TrainingProgress, lines: list[str], clock: Any, world: PreparedDataset
 ) -> None:
     steps(progress, Trainer(max_epochs=10, batches=30), clock, batch_of(world), seconds=0.5)
     (line,) = lines
@@ -175,7 +180,7 @@ def test_after_its_first_steps_a_run_says_how_long_it_will_take(
 
 
 def test_slow_steps_are_not_waited_for(
-    progress: Progress, lines: list[str], clock: Any, world: PreparedDataset
+    progress: TrainingProgress, lines: list[str], clock: Any, world: PreparedDataset
 ) -> None:
     steps(progress, Trainer(max_epochs=2, batches=30), clock, batch_of(world), seconds=10, count=5)
     (line,) = lines
@@ -186,14 +191,14 @@ def test_a_run_of_hours_names_the_small_preset(
     world: PreparedDataset, lines: list[str], clock: Any
 ) -> None:
     large = settings(hidden_size=256, num_heads=4, num_layers=4, seq_length=50)
-    progress = Progress(world, make_split(world, SplitConfig()), large, lines.append)
+    progress = TrainingProgress(world, make_split(world, SplitConfig()), large, lines.append)
     steps(progress, Trainer(max_epochs=100, batches=30), clock, batch_of(world), seconds=10)
     assert len(lines) == 2
     assert lines[1].startswith("that is over an hour: --preset small would take about ")
 
 
 def test_only_the_first_process_speaks(
-    progress: Progress, lines: list[str], clock: Any, world: PreparedDataset
+    progress: TrainingProgress, lines: list[str], clock: Any, world: PreparedDataset
 ) -> None:
     trainer = Trainer()
     trainer.is_global_zero = False
@@ -213,7 +218,7 @@ def test_where_the_system_does_not_tell_memory_is_unknown(monkeypatch: pytest.Mo
 
 
 def test_an_error_of_nobodys_ratings_is_not_kept(
-    progress: Progress, clock: Any, world: PreparedDataset
+    progress: TrainingProgress, clock: Any, world: PreparedDataset
 ) -> None:
     epoch(progress, Trainer(), clock, 0.25, batch_of(world), rating_rmse=float("nan"))
     assert progress.epochs[0]["validation"].keys() == {"hit@10", "ndcg@10"}

@@ -185,10 +185,12 @@ def test_a_run_is_compared_with_what_it_started_from(
     assert set(found) == {"request_time_on", "request_time_off"}
     assert abs(found["request_time_on"]["difference"]["ndcg@10"]["value"]) < 0.01
     assert any(
-        line.startswith(f"not better than {folder}, as far as these users tell: NDCG@10")
+        line.startswith(
+            f"no significant difference from {folder} (the 95 % interval includes 0): NDCG@10"
+        )
         for line in said
     )
-    assert f"It is not better than {folder}" in (further / "README.md").read_text()
+    assert f": no significant difference from {folder}" in (further / "README.md").read_text()
     eagerly = train(
         new,
         run_of(max_epochs=8, learning_rate=0.02, warm_start_from=str(folder)),
@@ -239,8 +241,8 @@ def test_whose_validation_event_was_trained_on_is_not_asked_for_it(
     with pytest.raises(KeyboardInterrupt):
         train(later, run, tmp_path / "grown", log=stop)
     assert (
-        f"left out of validation, for {start} was trained on the answer: 1 of {len(users)} users"
-        in said
+        f"left out of validation, for {start} was trained on the held-out event: "
+        f"1 of {len(users)} users" in said
     )
     metrics = json.loads(
         (train(later, run, tmp_path / "grown", resume=True) / "metrics.json").read_text()
@@ -361,12 +363,12 @@ def test_a_comparison_says_which_model_to_keep() -> None:
     assert said(0.01, 0.03) == "better than old: NDCG@10 +0.0200 [+0.0100, +0.0300] on 1,234 users"
     assert said(-0.03, -0.01).startswith("worse than old: keep that one: NDCG@10 -0.0200")
     assert said(-0.01, 0.03).startswith(
-        "not better than old, as far as these users tell: NDCG@10 +0.0100"
+        "no significant difference from old (the 95 % interval includes 0): NDCG@10 +0.0100"
     )
 
 
 @pytest.mark.parametrize("timed", [True, False])
-def test_a_model_that_was_trained_on_the_answers_is_refused(
+def test_model_trained_on_held_out_events_is_refused(
     timed: bool, world: PreparedDataset, old: PreparedDataset, tmp_path: Path
 ) -> None:
     content = newer(world)

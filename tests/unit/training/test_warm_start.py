@@ -108,7 +108,8 @@ def test_a_model_that_was_published_without_its_data_will_do(
         ),
         (
             {"split": "global-temporal"},
-            "was trained on split leave-one-out .* whose answers it may have seen; take a model",
+            "was trained on split leave-one-out .* "
+            "whose held-out events it may have seen; take a model",
         ),
     ],
 )

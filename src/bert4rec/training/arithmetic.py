@@ -31,18 +31,20 @@ class Arithmetic:
         return self.linear + self.attention + self.head
 
 
-def arithmetic(dataset: PreparedDataset, split: Split, run: RunConfig) -> Arithmetic:
+def arithmetic(dataset: PreparedDataset, split: Split, config: RunConfig) -> Arithmetic:
     """Least arithmetic of an epoch; a backward pass takes twice its forward pass.
 
     A causal token attends to its past and itself, a masked one to its complete window.
     """
     dataset, split = without_held_out_items(dataset, split)
-    windows = training_windows(dataset, split, run.model, run.training, epoch=0)
-    random = np.random.default_rng(run.training.seed)
-    windows = with_cold_start_windows(windows, dataset, split, run.model, run.training, random)
+    windows = training_windows(dataset, split, config.model, config.training, epoch=0)
+    random = np.random.default_rng(config.training.seed)
+    windows = with_cold_start_windows(
+        windows, dataset, split, config.model, config.training, random
+    )
     causal_W = (windows.stop_W - windows.start_W).astype(float)
-    masked_W = np.minimum(causal_W, run.model.seq_length)
-    weights = run.training.task_weights
+    masked_W = np.minimum(causal_W, config.model.seq_length)
+    weights = config.training.task_weights
     next_item, item_prediction = bool(weights.next_item), bool(weights.item_prediction)
     tokens = next_item * causal_W.sum() + item_prediction * masked_W.sum()
     pairs = (
@@ -50,10 +52,12 @@ def arithmetic(dataset: PreparedDataset, split: Split, run: RunConfig) -> Arithm
     )
     supervised = (
         next_item * causal_W.sum()
-        + item_prediction * run.training.mask_probability * masked_W.sum()
+        + item_prediction * config.training.mask_probability * masked_W.sum()
     )
-    D, layers = run.model.hidden_size, run.model.num_layers
-    products = {"transformer": 4 + 2 * run.model.feed_forward_factor, "gated": 5}[run.model.block]
+    D, layers = config.model.hidden_size, config.model.num_layers
+    products = {"transformer": 4 + 2 * config.model.feed_forward_factor, "gated": 5}[
+        config.model.block
+    ]
     return Arithmetic(
         events=round(supervised),
         linear=3.0 * layers * products * D * D * tokens,

@@ -1,4 +1,4 @@
-"""`Log`: the receiver of a preparation's progress lines."""
+"""`Log`: the receiver of progress lines."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import pytest
 from bert4rec.config import RunConfig, SplitConfig, TaskWeights
 from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.splits import make_split
-from bert4rec.training.cost import arithmetic
+from bert4rec.training.arithmetic import arithmetic
 from small_networks import settings
 from small_worlds import dataset_of
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from bert4rec.config import RunConfig
 from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.splits import Split
+from bert4rec.log import Log
 from bert4rec.training.run_directory import RunDirectory
 
 
@@ -18,7 +18,7 @@ class TrainingRun:
     config: RunConfig
     dataset: PreparedDataset
     split: Split
-    """Split without the validation users on whose answers a warm-start model was trained."""
+    """Split without the validation users whose held-out events trained the warm-start model."""
     directory: RunDirectory
-    log: Callable[[str], None]
+    log: Log
     """Receives each line of progress."""
