@@ -19,7 +19,7 @@ from bert4rec.artefact import CONFIG_FILE, WEIGHTS_FILE, load
 from bert4rec.data.arrays import Floats, Ints
 from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.splits import Split
-from bert4rec.evaluation.evaluate import evaluate_rows
+from bert4rec.evaluation.evaluate import evaluate_by_request_time
 from bert4rec.evaluation.report import Report
 from bert4rec.files import write_atomically
 
@@ -55,7 +55,7 @@ def compute(
     """Answers by row; a model that never reads the request time has one row."""
     model = load(folder)
     model.network.to(device)
-    reports = evaluate_rows(model.scorer(), dataset, split, "test")
+    reports = evaluate_by_request_time(model.scorer(), dataset, split, "test")
     return {row: Answers(report.rank_C, _squares(report)) for row, report in reports.items()}
 
 

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from bert4rec.artefact import Artefact
-from bert4rec.cli.evaluate import data_of
+from bert4rec.cli.model_flags import data_of
 from bert4rec.data.arrays import Floats
 from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.histories import Histories

@@ -16,7 +16,7 @@ from itertools import product
 from typing import Any
 
 from bert4rec.artefact import Artefact
-from bert4rec.cli.evaluate import data_of
+from bert4rec.cli.model_flags import data_of
 from bert4rec.evaluation.comparison import COMPARED
 from bert4rec.model.cold_start_rows import COLD_ITEM_PENALTY
 from bert4rec.result_tables import Table, to_markdown

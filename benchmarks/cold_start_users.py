@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 
-from bert4rec.cli.evaluate import data_of
+from bert4rec.cli.model_flags import data_of
 from bert4rec.result_tables import to_markdown
 from bert4rec.studies.cold_start_users import cold_start_users, pooled
 from bert4rec.studies.plots import plot_cold_start_users

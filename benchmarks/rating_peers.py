@@ -26,13 +26,13 @@ from typing import Any
 import numpy as np
 
 from bert4rec.artefact import load
-from bert4rec.cli.evaluate import data_of
+from bert4rec.cli.model_flags import data_of
 from bert4rec.cli.output import console, show_table
 from bert4rec.config import SplitConfig
 from bert4rec.data.arrays import Floats
 from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.splits import Cases, Split, make_split
-from bert4rec.evaluation.evaluate import evaluate_rows, true_ratings
+from bert4rec.evaluation.evaluate import evaluate_by_request_time, true_ratings
 from bert4rec.evaluation.intervals import difference_estimates, mean_estimates
 from bert4rec.evaluation.metrics import rating_metrics
 from bert4rec.evaluation.rating_baselines import predicted_ratings, rated_training_events
@@ -163,7 +163,7 @@ def errors_of_model(model: str, dataset: PreparedDataset) -> dict[str, dict[str,
     """Errors of a model's rating head, request time known and unknown."""
     name, _, folder = model.partition("=")
     trained = load(Path(folder), dataset)
-    reports = evaluate_rows(trained.scorer(), *data_of(trained), "test")
+    reports = evaluate_by_request_time(trained.scorer(), *data_of(trained), "test")
     rows = {}
     for row, report in reports.items():
         if report.squared_error_C is None:

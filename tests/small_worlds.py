@@ -14,8 +14,8 @@ from torch import Tensor
 
 from bert4rec.config import SplitConfig
 from bert4rec.data.dataset import PreparedDataset
-from bert4rec.data.dataset_builder import FeatureTable, NumberedTables, build_dataset
-from bert4rec.data.features import Feature, Kind
+from bert4rec.data.dataset_builder import NumberedTables, build_dataset
+from bert4rec.data.features import Feature, FeatureTable, Kind
 from bert4rec.data.histories import Histories
 from bert4rec.data.splits import Split, Subset, make_split
 from bert4rec.ids import FIRST_ITEM, FIRST_USER, NO_RATING, NO_TIME

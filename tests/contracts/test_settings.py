@@ -318,7 +318,7 @@ def test_setting_has_an_observable_effect(
     monkeypatch.setattr(trainer_of, "WandbLogger", Wandb)
     # The last checkpoint is read below; metrics are not.
     monkeypatch.setattr(finalise, "drop_checkpoints", lambda _: None)
-    monkeypatch.setattr(finalise, "evaluate_rows", lambda *_: {})
+    monkeypatch.setattr(finalise, "evaluate_by_request_time", lambda *_: {})
     effect = EFFECTS[name]
     config = RunConfig.from_dict({**BASE.to_dict(), **effect.given})
     before = effect.observe(config, tmp_path / "before")

@@ -175,7 +175,8 @@ def test_training_is_refused_without_validation_users(tmp_path: Path) -> None:
     ).succeeded()
     said = run("train", "--data", prepared, "--output", tmp_path / "model", *settings()).refused(1)
     assert (
-        said == "own: split 'leave-one-out' leaves nobody to evaluate; it needs users with 3 events"
+        said
+        == "own: split 'leave-one-out' leaves no user to evaluate; it needs users with 3 events"
     )
     assert not (tmp_path / "model").exists()
 

@@ -134,7 +134,7 @@ def test_evaluate_writes_and_prints_the_cold_start_table(
 
 def test_cold_start_item_is_known_by_its_metadata_only(model: Artefact, split: Split) -> None:
     network = model.network
-    new = split.cold_start_items(model.dataset)
+    new = split.cold_start_item_rows(model.dataset)
     assert set(np.flatnonzero(split.held_out_item_V)) <= set(new)
     assert network.rating_head is not None
     assert network.rating_head.factors is not None

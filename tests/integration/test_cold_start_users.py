@@ -142,7 +142,7 @@ def test_best_epoch_is_chosen_on_cold_start_users(learned: Path) -> None:
     assert not np.isin(split.validation.user_C, split.test.user_C).any()
     rows = model.network.user.user.weight  # type: ignore[union-attr]
     same_U = (rows == rows[0]).all(1).numpy()
-    assert np.flatnonzero(same_U).tolist() == split.cold_start_users(model.dataset).tolist()
+    assert np.flatnonzero(same_U).tolist() == split.cold_start_user_rows(model.dataset).tolist()
 
 
 def test_models_of_different_folds_are_not_mixed(

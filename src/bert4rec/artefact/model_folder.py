@@ -59,9 +59,9 @@ def save(
 ) -> None:
     """Write a model folder, or replace one.
 
-    Without data, sizes and checksums are all that is written of it: no histories, features, ids or
-    titles. With `half` the weights are numbers of 16 bits; `round_to_half_precision` makes those of
-    the network the same. Until the last file, `config.json`, is there, it is no model folder.
+    With `with_data=False` only sizes and checksums of the data are written. `half` stores 16-bit
+    weights; call `round_to_half_precision` to evaluate the same values. `config.json` is written
+    last: a folder without it is no model folder.
 
     Raises ArtefactError, and leaves no half-written file, where the folder cannot be written.
     """

@@ -15,13 +15,14 @@ from jsonargparse import ArgumentParser, Namespace
 from bert4rec.cli.flags import add_data
 from bert4rec.cli.model_flags import open_models
 from bert4rec.errors import ArtefactError, DataError, UsageError
+from bert4rec.ingest.file_types import default_separator, is_parquet, suffix_of
 
 if TYPE_CHECKING:
     import polars as pl
 
     from bert4rec.data.dataset import PreparedDataset
 
-SEPARATORS = {".csv": ",", ".tsv": "\t"}
+FORMATS = (".csv", ".tsv", ".parquet")
 
 
 def add_flags(parser: ArgumentParser) -> None:
@@ -82,11 +83,11 @@ def _read_table(path: Path) -> pl.DataFrame:
     if not path.is_file():
         raise DataError(f"{path}: no such file")
     try:
-        if path.suffix == ".parquet":
-            return pl.read_parquet(path)
-        if path.suffix not in SEPARATORS:
+        if suffix_of(path) not in FORMATS:
             raise UsageError(f"{path}: is no .csv, .tsv or .parquet")
-        return pl.read_csv(path, separator=SEPARATORS[path.suffix], infer_schema=False)
+        if is_parquet(path):
+            return pl.read_parquet(path)
+        return pl.read_csv(path, separator=default_separator(path), infer_schema=False)
     except pl.exceptions.PolarsError as problem:
         cause = " ".join(str(problem).split())[:200]
         raise ArtefactError(f"{path}: cannot be read ({cause})") from problem

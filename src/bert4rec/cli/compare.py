@@ -45,7 +45,7 @@ def run(args: Namespace) -> None:
 def _report(path: Path, args: Namespace) -> Report:
     """Report of a file, or of a model that is evaluated now."""
     from bert4rec.artefact import is_model_folder
-    from bert4rec.cli.evaluate import data_of
+    from bert4rec.cli.model_flags import data_of
     from bert4rec.evaluation.evaluate import evaluate
     from bert4rec.evaluation.report import load_report
 

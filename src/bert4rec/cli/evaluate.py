@@ -15,13 +15,12 @@ from jsonargparse import ArgumentParser, Namespace
 
 from bert4rec.cli.evaluation_output import Evaluation, Study, show_evaluation, write_evaluation
 from bert4rec.cli.flags import add_data, add_folders, add_json, at_least_one
-from bert4rec.cli.model_flags import open_models
+from bert4rec.cli.model_flags import data_of, open_models
 from bert4rec.cli.output import bar, notes, show_json
-from bert4rec.errors import DataError, UsageError
+from bert4rec.errors import UsageError
 from bert4rec.log import Log
 
 if TYPE_CHECKING:
-    from bert4rec.artefact import Artefact
     from bert4rec.data.dataset import PreparedDataset
     from bert4rec.data.splits import Split
     from bert4rec.evaluation.report import Report
@@ -69,7 +68,7 @@ def add_flags(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> None:
     """Evaluate, print and write."""
     from bert4rec.artefact import scorer_of
-    from bert4rec.evaluation.evaluate import evaluate_rows
+    from bert4rec.evaluation.evaluate import evaluate_by_request_time
 
     batch_size = at_least_one(args, "batch_size")
     if args.explanations < 0:
@@ -81,7 +80,7 @@ def run(args: Namespace) -> None:
     models = open_models(args.model, args.data, args.data_dir, log)
     scorer = scorer_of(models)
     dataset, split = data_of(models[0])
-    rows = evaluate_rows(scorer, dataset, split, args.subset, batch_size)
+    rows = evaluate_by_request_time(scorer, dataset, split, args.subset, batch_size)
     baselines = _baselines(dataset, split, args, log)
     rating_baselines = _rating_baselines(dataset, split, args)
     studies = _studies(scorer, dataset, split, args, models[0].run.split.split)
@@ -94,29 +93,6 @@ def run(args: Namespace) -> None:
     show_evaluation(evaluation)
     if args.output:
         print(f"reports and pictures: {args.output}")
-
-
-def data_of(model: Artefact) -> tuple[PreparedDataset, Split]:
-    """Dataset and split that a model is evaluated on.
-
-    Raises DataError where they are not those it was trained on.
-    """
-    from bert4rec.data.splits import make_split
-
-    dataset, trained_on = model.dataset, model.training_data
-    if dataset.checksum != trained_on["checksum"]:
-        raise DataError(
-            f"{dataset.folder or dataset.name}: has checksum {dataset.checksum}, "
-            f"but {model.source} was trained on {trained_on['checksum']} ({trained_on['name']}); "
-            "name the data it was trained on"
-        )
-    split = make_split(dataset, model.run.split)
-    if split.checksum != model.split["checksum"]:
-        raise DataError(
-            f"{model.source}: was trained on another split "
-            f"({model.split['checksum']}, not {split.checksum})"
-        )
-    return dataset, split
 
 
 def _baselines(dataset: PreparedDataset, split: Split, args: Namespace, log: Log) -> list[Report]:

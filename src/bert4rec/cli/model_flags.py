@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 
 from bert4rec.cli.output import notes
 from bert4rec.config import PrepareConfig
-from bert4rec.errors import UsageError
+from bert4rec.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from bert4rec.artefact import Artefact
     from bert4rec.data.dataset import PreparedDataset
+    from bert4rec.data.splits import Split
     from bert4rec.engine.engine import RecommendationEngine
     from bert4rec.log import Log
 
@@ -62,6 +63,29 @@ def open_models(
 
     dataset = _named_dataset(folders[0], data, data_dir, log)
     return [load(folder, dataset) for folder in folders]
+
+
+def data_of(model: "Artefact") -> "tuple[PreparedDataset, Split]":
+    """Dataset and split that a model is evaluated on.
+
+    Raises DataError where they are not those it was trained on.
+    """
+    from bert4rec.data.splits import make_split
+
+    dataset, trained_on = model.dataset, model.training_data
+    if dataset.checksum != trained_on["checksum"]:
+        raise DataError(
+            f"{dataset.folder or dataset.name}: has checksum {dataset.checksum}, "
+            f"but {model.source} was trained on {trained_on['checksum']} ({trained_on['name']}); "
+            "name the data it was trained on"
+        )
+    split = make_split(dataset, model.run.split)
+    if split.checksum != model.split["checksum"]:
+        raise DataError(
+            f"{model.source}: was trained on another split "
+            f"({model.split['checksum']}, not {split.checksum})"
+        )
+    return dataset, split
 
 
 def _named_dataset(

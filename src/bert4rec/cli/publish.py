@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from jsonargparse import ArgumentParser, Namespace
 
 from bert4rec.cli.flags import add_data
-from bert4rec.cli.model_flags import open_models
+from bert4rec.cli.model_flags import data_of, open_models
 from bert4rec.config import RunConfig
 from bert4rec.errors import ArtefactError, UsageError
 
@@ -45,7 +45,6 @@ def run(args: Namespace) -> None:
     """Write the published folder and print its size."""
     note = _text(args.note) if args.note else ""
     from bert4rec.artefact import TRAINING_FILE, round_to_half_precision, save
-    from bert4rec.cli.evaluate import data_of
     from bert4rec.training.model_card import model_card
 
     _check_output(args.output, args.overwrite)
@@ -75,7 +74,7 @@ def run(args: Namespace) -> None:
     size = sum(path.stat().st_size for path in args.output.iterdir()) / 2**20
     print(
         f"published: {args.output}, {size:.1f} MiB; "
-        f"of {dataset.name} it holds counts and fingerprints alone"
+        f"of {dataset.name} it holds counts and checksums alone"
     )
 
 
@@ -95,17 +94,17 @@ def _check_output(output: Path, overwrite: bool) -> None:
 
 def _evaluated_again(model: Artefact, dataset: PreparedDataset, split: Split) -> dict[str, Any]:
     """Metrics of the rounded weights, on the subsets that the model's metrics hold."""
-    from bert4rec.evaluation.evaluate import evaluate_rows
+    from bert4rec.evaluation.evaluate import evaluate_by_request_time
+    from bert4rec.evaluation.report import stored_metrics
 
     subsets: tuple[Subset, ...] = ("validation", "test")
     scorer = model.scorer()
-    metrics = {}
-    for subset in subsets:
-        if not any(name.startswith(subset) for name in model.metrics):
-            continue
-        for row, report in evaluate_rows(scorer, dataset, split, subset).items():
-            metrics[f"{subset}_{row}"] = report.to_dict()
-    return metrics
+    reports = {
+        subset: evaluate_by_request_time(scorer, dataset, split, subset)
+        for subset in subsets
+        if any(name.startswith(subset) for name in model.metrics)
+    }
+    return stored_metrics(reports)
 
 
 def _without_paths(run: RunConfig) -> RunConfig:

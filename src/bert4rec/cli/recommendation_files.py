@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bert4rec.errors import DataError, UsageError
 from bert4rec.files import atomic_path
+from bert4rec.ingest.file_types import default_separator, is_parquet, suffix_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -21,7 +22,7 @@ FORMATS = (".parquet", ".csv", ".tsv")
 
 def check_format(path: Path) -> None:
     """Raises UsageError for a file name without a known ending."""
-    if path.suffix.lower() not in FORMATS:
+    if suffix_of(path) not in FORMATS:
         raise UsageError(f"--output {path}: end its name in {', '.join(FORMATS)}")
 
 
@@ -52,16 +53,17 @@ def write_tables(
     rows = register_io_source(frames, schema=schema, is_pure=True)
     try:
         with atomic_path(path) as unfinished:
-            _write(rows, unfinished, path.suffix.lower())
+            _write(rows, unfinished, path)
     except pl.exceptions.PolarsError as problem:
         raise DataError(f"{path}: cannot be written ({problem})") from problem
 
 
-def _write(rows: pl.LazyFrame, path: Path, suffix: str) -> None:
-    if suffix == ".parquet":
-        rows.sink_parquet(path)
+def _write(rows: pl.LazyFrame, unfinished: Path, path: Path) -> None:
+    """Write the unfinished file in the format that the name of the finished one tells."""
+    if is_parquet(path):
+        rows.sink_parquet(unfinished)
     else:
-        rows.sink_csv(path, separator="\t" if suffix == ".tsv" else ",")
+        rows.sink_csv(unfinished, separator=default_separator(path))
 
 
 def _id_type(vocabulary: Vocabulary) -> pl.DataType:

@@ -23,7 +23,7 @@ from bert4rec.data.prepared_folder import (
     MANIFEST,
     read_prepared_folder,
     read_vocabularies,
-    verify_fingerprints,
+    verify_checksums,
     write_prepared_folder,
 )
 from bert4rec.errors import PreparedDataError
@@ -86,7 +86,7 @@ class PreparedDataset:
 
         Args:
             folder: Folder that `bert4rec prepare` wrote.
-            verify: Read every file and compare it with the manifest's fingerprint.
+            verify: Read every file and compare it with the manifest's checksum.
 
         Raises:
             PreparedDataError: The folder is absent, incomplete, damaged or of another format
@@ -106,7 +106,7 @@ class PreparedDataset:
                 f"{folder}: its files do not belong together; prepare the data again"
             )
         if verify:
-            verify_fingerprints(folder, manifest)
+            verify_checksums(folder, manifest)
         return dataset
 
     def save(self, folder: Path) -> PreparedDataset:
@@ -181,7 +181,7 @@ class PreparedDataset:
 
     @property
     def checksum(self) -> str:
-        """Fingerprint of the events and their order."""
+        """Checksum of the events and their order."""
         return str(self.manifest["checksum"])
 
     @property

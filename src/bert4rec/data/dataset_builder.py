@@ -16,11 +16,9 @@ from numpy.typing import NDArray
 
 from bert4rec.data.arrays import Ints, offsets
 from bert4rec.data.dataset import PreparedDataset, Vocabularies
-from bert4rec.data.features import Feature
+from bert4rec.data.features import FeatureTable
 from bert4rec.data.prepared_folder import EVENT_ARRAYS
 from bert4rec.ids import FIRST_USER, NO_TIME, RawId
-
-FeatureTable = tuple[Feature, NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -99,7 +97,7 @@ def _manifest(tables: NumberedTables, arrays: Mapping[str, NDArray[Any]]) -> dic
 
 
 def _checksum(tables: NumberedTables, arrays: Mapping[str, NDArray[Any]]) -> str:
-    """Fingerprint of the events in their order, and of their raw ids."""
+    """Checksum of the events in their order, and of their raw ids."""
     digest = hashlib.sha256()
     for name in EVENT_ARRAYS:
         digest.update(np.ascontiguousarray(arrays[name]).tobytes())

@@ -55,5 +55,7 @@ class Feature:
         return cls(**{**entry, "kind": Kind(entry["kind"])})
 
 
-FeatureTables = Mapping[str, tuple[Feature, NDArray[Any]]]
-"""Feature and table `[rows]` or `[rows, M]` by feature name; reserved rows are unknown."""
+FeatureTable = tuple[Feature, NDArray[Any]]
+"""Feature, and its table `[rows]` or `[rows, M]` over items or users; reserved rows are unknown."""
+FeatureTables = Mapping[str, FeatureTable]
+"""Features and their tables by feature name."""

@@ -72,16 +72,16 @@ def read_vocabularies(
     return ids["items"], ids["users"], _read_json(folder / TITLES).get("titles")
 
 
-def verify_fingerprints(folder: Path, manifest: Manifest) -> None:
-    """Check that every file is the one whose fingerprint the manifest holds."""
-    fingerprints = manifest.get("files")
-    if not isinstance(fingerprints, dict):
+def verify_checksums(folder: Path, manifest: Manifest) -> None:
+    """Check that every file is the one whose checksum the manifest holds."""
+    checksums = manifest.get("files")
+    if not isinstance(checksums, dict):
         raise PreparedDataError(
-            f"{folder}: its {MANIFEST} names no fingerprints; prepare the data again"
+            f"{folder}: its {MANIFEST} names no checksums; prepare the data again"
         )
-    for name, fingerprint in fingerprints.items():
+    for name, checksum in checksums.items():
         path = folder / name
-        if not path.is_file() or _sha256(path) != fingerprint:
+        if not path.is_file() or _sha256(path) != checksum:
             raise PreparedDataError(
                 f"{path}: not the file that {MANIFEST} names; prepare the data again"
             )
@@ -106,8 +106,8 @@ def write_prepared_folder(
             np.save(unfinished / f"{name}.npy", array, allow_pickle=False)
         _write_json(unfinished / VOCABULARY, ids)
         _write_json(unfinished / TITLES, {"titles": titles})
-        fingerprints = {path.name: _sha256(path) for path in sorted(unfinished.iterdir())}
-        described = {"format_version": FORMAT_VERSION, **manifest, "files": fingerprints}
+        checksums = {path.name: _sha256(path) for path in sorted(unfinished.iterdir())}
+        described = {"format_version": FORMAT_VERSION, **manifest, "files": checksums}
         _write_json(unfinished / MANIFEST, described)
 
 

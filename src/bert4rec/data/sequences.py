@@ -1,7 +1,7 @@
 """Histories to the token sequences that the network reads, packed end to end without padding.
 
 Training and serving make their sequences here, so that serving reads exactly what training read.
-Windows, masks and targets are drawn in `batches`.
+Windows, masks and targets are drawn in `training_batches`.
 
 - A causal sequence is `MASK, e_1, …, e_n`: a start token, then the events. The state of each token
   predicts the next event.

@@ -91,12 +91,12 @@ class Split:
         """Cases of one subset."""
         return self.test if subset == "test" else self.validation
 
-    def cold_start_users(self, dataset: PreparedDataset) -> Ints:
+    def cold_start_user_rows(self, dataset: PreparedDataset) -> Ints:
         """Rows of the users without a training event."""
         is_training_N = _is_training(dataset, self.train_stop_U, self.held_out_item_V)
         return np.flatnonzero(~_has_training_events(dataset, is_training_N))
 
-    def cold_start_items(self, dataset: PreparedDataset) -> Ints:
+    def cold_start_item_rows(self, dataset: PreparedDataset) -> Ints:
         """Rows of the items without a training event."""
         return FIRST_ITEM + np.flatnonzero(training_counts(dataset, self)[FIRST_ITEM:] == 0)
 
@@ -115,7 +115,7 @@ def make_split(dataset: PreparedDataset, config: SplitConfig) -> Split:
     test = _cases(dataset, is_cold_start_U, parts.test)
     if not len(test):
         raise DataError(
-            f"{dataset.name}: split {config.split!r} leaves nobody to evaluate; "
+            f"{dataset.name}: split {config.split!r} leaves no user to evaluate; "
             "it needs users with 3 events"
         )
     if not is_training_N.any():
@@ -198,7 +198,7 @@ def without_held_out_items(dataset: PreparedDataset, split: Split) -> tuple[Prep
 
 
 def _checksum(dataset: PreparedDataset, parts: SplitParts, *subsets: Cases) -> str:
-    """Fingerprint of the dataset, the training events and the cases."""
+    """Checksum of the dataset, the training events and the cases."""
     arrays = [parts.train_stop_U]
     for cases in subsets:
         arrays += [cases.user_C, cases.start_C, cases.target_C]

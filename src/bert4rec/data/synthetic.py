@@ -15,8 +15,8 @@ import numpy as np
 
 from bert4rec.data.arrays import Ints
 from bert4rec.data.dataset import PreparedDataset
-from bert4rec.data.dataset_builder import FeatureTable, NumberedTables, build_dataset
-from bert4rec.data.features import Feature, Kind
+from bert4rec.data.dataset_builder import NumberedTables, build_dataset
+from bert4rec.data.features import Feature, FeatureTable, Kind
 from bert4rec.errors import UsageError
 from bert4rec.ids import FIRST_ITEM, FIRST_USER
 

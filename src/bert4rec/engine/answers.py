@@ -29,7 +29,7 @@ class Recommendation:
     expected_rating: float | None = None
     """Mean of the predicted rating distribution; None if the model predicts no ratings."""
     rating_interval: tuple[float, float] | None = None
-    """Lowest and highest of the fewest adjacent rating levels that hold 80 % probability."""
+    """Lowest and highest of the fewest neighbouring rating levels that hold 80 % probability."""
     moves: Sequence[Move] | None = None
     """Changes of the rank by rules, in their order; None for a request without rules."""
 
@@ -114,7 +114,7 @@ class SimilarItem:
 
     item_id: RawId
     similarity: float
-    """Cosine of the two item vectors, which hold id and metadata."""
+    """Cosine of the two item embeddings, which hold id and metadata."""
     position: int
     """Position of the item's latest event in the history."""
     title: str | None = None

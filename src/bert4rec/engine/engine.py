@@ -33,7 +33,7 @@ from bert4rec.engine.profile import user_profile
 from bert4rec.engine.ratings import expected_ratings
 from bert4rec.engine.raw_values import item_row, row_of, title_of
 from bert4rec.engine.recommend_many import recommendation_tables
-from bert4rec.engine.request import Request, RequestContext, When, check_count, to_rules, to_seconds
+from bert4rec.engine.request import Request, RequestOptions, When, check_count, to_rules, to_seconds
 from bert4rec.errors import UnknownUser, UsageError
 from bert4rec.ids import FIRST_USER, RawId
 from bert4rec.retrieval.candidates import EXCLUDED
@@ -48,7 +48,7 @@ class RecommendationEngine:
     | case | answer |
     |---|---|
     | known `user_id` | from the stored history and the stored user features |
-    | `item_sequence` | from the sequence, for an unknown user |
+    | `item_sequence` | from the sequence, for a cold-start user |
     | both | the sequence replaces the stored history; the user features stay |
     | unknown `user_id` with a sequence | as a cold-start user, with the passed `user_features` |
     | unknown `user_id` alone | UnknownUser, which says to pass a sequence |
@@ -107,11 +107,11 @@ class RecommendationEngine:
         filter_seen: bool = True,
         *,
         rules: Rules | Mapping[str, Any] | None = None,
-        **context: Unpack[RequestContext],
+        **options: Unpack[RequestOptions],
     ) -> Recommendations:
         """Top-k recommendations for one user, best first.
 
-        Without an `item_sequence` the stored history counts. `context` may hold `timestamps`,
+        Without an `item_sequence` the stored history counts. `options` may hold `timestamps`,
         `ratings`, `request_time`, `user_features`, `ignore_unknown_items` and `forget`, as
         `Request` describes them. Under `rules`, `moves` name those that changed
         an item's rank.
@@ -135,7 +135,7 @@ class RecommendationEngine:
                 k=k,
                 filter_seen=filter_seen,
                 rules=to_rules(rules),
-                **context,
+                **options,
             )
         )
 
@@ -152,7 +152,7 @@ class RecommendationEngine:
             history,
             request.k,
             seen=seen if request.filter_seen else None,
-            rules=rules,
+            item_rules=rules,
         )
         _check_filters(ranking, request.rules)
         return Recommendations(request.user_id, self._recommendations(history, ranking))
@@ -185,7 +185,7 @@ class RecommendationEngine:
         request_time: When | None = None,
         rules: Rules | Mapping[str, Any] | None = None,
     ) -> Iterator[RecommendationTable]:
-        """Top-k recommendations of stored users in columns, a table for about a hundred users each.
+        """Top-k recommendations of known users in columns, a table for about a hundred users each.
 
         `user_ids` None takes all users. The `rules` hold for every list; a user for whom they leave
         no item gets no rows. Raises UsageError, UnknownUser and UnknownItem before the first table.
@@ -215,13 +215,13 @@ class RecommendationEngine:
         recommended_item_id: RawId | None = None,
         *,
         method: Method = "leave-one-out",
-        **context: Unpack[RequestContext],
+        **options: Unpack[RequestOptions],
     ) -> Explanation:
         """Explanation of an item's score and rank for one user; the item may be seen or not.
 
         Effects are differences of logits: the score with everything minus the score without one
         event or feature. They do not add up to the score. The method `gradients` estimates the
-        effects of events by integrated gradients, which is faster. `context` is that of
+        effects of events by integrated gradients, which is faster. `options` are those of
         `get_recommendations`.
 
         Raises UsageError, UnknownUser and UnknownItem for the cases in the table of the class, and
@@ -233,7 +233,7 @@ class RecommendationEngine:
         >>> sorted(explained.context_effects)
         ['age_group', 'gender', 'occupation_code', 'user_id']
         """
-        request = Request(user_id, item_sequence, **context)
+        request = Request(user_id, item_sequence, **options)
         return self.explain(request, recommended_item_id, method)
 
     def explain(
@@ -266,7 +266,7 @@ class RecommendationEngine:
         return attention_maps(self.scorer, self.dataset, history)
 
     def get_user_profile(self, user_id: RawId, *, forget: Sequence[RawId] = ()) -> dict[str, Any]:
-        """Profile of a stored user as plain values, ready for JSON.
+        """Profile of a known user as plain values, ready for JSON.
 
         | key | value |
         |---|---|

@@ -1,7 +1,7 @@
 """Latency of recommendations: time of one request, and users per second in batches.
 
 A larger catalogue is the model's own with made-up items behind it. Their vectors resemble those of
-real items, so they cost what real ones would. Item vectors are computed before the first request.
+real items, so they cost what real ones would. Item embeddings are computed before the first request.
 
 Legend: B users of a batch, V item rows, D width, X made-up items.
 """
@@ -59,7 +59,7 @@ def measure_latency(
     k: int = 10,
     seed: int = 0,
 ) -> Latency:
-    """Latency of top-k recommendations for stored users, drawn at random."""
+    """Latency of top-k recommendations for known users, drawn at random."""
     random = np.random.default_rng(seed)
     items = len(scorer.output_VD) - FIRST_ITEM
 
@@ -69,7 +69,7 @@ def measure_latency(
         recommend(scorer, histories, k, seen=histories)
         return time.perf_counter() - started
 
-    # The first requests compute the item vectors and fill caches; they are not measured.
+    # The first requests compute the item embeddings and fill caches; they are not measured.
     for _ in range(WARM_UP_REQUESTS):
         seconds(1)
     singles = np.array([seconds(1) for _ in range(requests)])

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bert4rec.data.dataset import PreparedDataset
-from bert4rec.data.features import Feature, Kind
+from bert4rec.data.features import Feature, FeatureTables, Kind
 from bert4rec.errors import UnknownItem, UsageError
 from bert4rec.ids import FIRST_ITEM, UNKNOWN, Vocabulary
 
@@ -65,7 +65,7 @@ def raw_value(feature: Feature, value: Any) -> Any:
 
 
 def feature_rows(
-    features: Mapping[str, tuple[Feature, NDArray[Any]]],
+    features: FeatureTables,
     values: Mapping[str, Any],
     kind: str = "user feature",
 ) -> dict[str, NDArray[Any]]:

@@ -1,4 +1,4 @@
-"""Recommendations for many stored users, a batch at a time: memory is bounded.
+"""Recommendations for many known users, batch by batch in limited memory.
 
 Legend: B users of a batch, U user rows, X requested users, K items of a list.
 """
@@ -21,7 +21,7 @@ from bert4rec.retrieval.recommend import Ranking, recommend
 
 USERS_AT_ONCE = 128
 SCORES_AT_ONCE = 2**22
-"""Most scores of a batch, 16 MiB: what bounds the memory for large catalogues."""
+"""Most scores of a batch, 16 MiB; it limits the memory for large catalogues."""
 
 
 def recommendation_tables(
@@ -33,7 +33,7 @@ def recommendation_tables(
     request_time: int,
     rules: ItemRules | None,
 ) -> Iterator[RecommendationTable]:
-    """Top-k recommendations of stored users, a table for each batch of them."""
+    """Top-k recommendations of known users, a table for each batch of them."""
     # A row of `start_U1` ends where the next one starts.
     stop_U = np.asarray(dataset.start_U1)[1:]
     batch_size = max(1, min(USERS_AT_ONCE, SCORES_AT_ONCE // dataset.item_rows))
@@ -42,7 +42,7 @@ def recommendation_tables(
         request_time_B = np.full(len(user_B), request_time)
         histories = dataset.histories(user_B, stop_U[user_B], request_time_B)
         seen = histories if filter_seen else None
-        ranking = recommend(scorer, histories, k, seen=seen, rules=rules)
+        ranking = recommend(scorer, histories, k, seen=seen, item_rules=rules)
         yield _table(dataset, histories, ranking)
 
 

@@ -25,7 +25,7 @@ When = int | float | datetime | str
 """Seconds since 1970, a datetime (UTC if it has no zone) or the word "now"."""
 
 
-class RequestContext(TypedDict, total=False):
+class RequestOptions(TypedDict, total=False):
     """Keyword arguments of the engine that go into a `Request`, which describes them."""
 
     timestamps: Sequence[When | None] | None

@@ -36,8 +36,8 @@ from bert4rec.evaluation.report import Report
 from bert4rec.evaluation.slices import bands, slices
 from bert4rec.ids import PAD
 from bert4rec.result_tables import Estimate
-from bert4rec.retrieval.candidates import EXCLUDED, candidate_scores
-from bert4rec.retrieval.ranking import rank_of, top_k
+from bert4rec.retrieval.candidates import candidate_scores
+from bert4rec.retrieval.ranking import rank_of, top_candidates
 from bert4rec.retrieval.scorers import RatingScorer, Scorer
 
 LIST_LENGTH = 10
@@ -92,7 +92,7 @@ def evaluate(
     )
 
 
-def evaluate_rows(
+def evaluate_by_request_time(
     scorer: Scorer, dataset: PreparedDataset, split: Split, subset: Subset, batch_size: int = 64
 ) -> dict[str, Report]:
     """Reports of a model with the request time known, first, and unknown.
@@ -118,7 +118,7 @@ def cases_of(dataset: PreparedDataset, split: Split, subset: Subset) -> Cases:
     cases = split.cases(subset)
     if not len(cases):
         raise DataError(
-            f"{dataset.name}: split {split.name!r} has no {subset} cases; nobody can be ranked for"
+            f"{dataset.name}: split {split.name!r} has no {subset} cases; there is nothing to evaluate"
         )
     return cases
 
@@ -145,7 +145,7 @@ class _BatchResult:
     listed: Ints
     """Items in anybody's list."""
     count_XRZ: Floats
-    """Counts of stated probabilities, as `count_in_bins` makes them."""
+    """Counts of predicted probabilities, as `count_in_bins` makes them."""
 
 
 def _evaluate_batch(
@@ -154,19 +154,13 @@ def _evaluate_batch(
     histories = cases.histories(dataset, request_time)
     target_B = target_items(dataset, cases)
     score_BV = candidate_scores(scorer, histories, seen=histories, target_B=target_B)
-    item_BK = _top_items(score_BV, min(LIST_LENGTH, dataset.num_items))
+    item_BK = top_candidates(score_BV, min(LIST_LENGTH, dataset.num_items))[0].cpu().numpy()
     values, count_XRZ = beyond_accuracy_metrics(item_BK, traits), no_counts()
     if isinstance(scorer, RatingScorer) and scorer.predicts_ratings and len(dataset.rating_levels):
         rating_values, count_XRZ = _rating_metrics(scorer, dataset, cases, histories, target_B)
         values |= rating_values
     rank_B = rank_of(score_BV, target_B.to(score_BV.device)).cpu().numpy()
     return _BatchResult(rank_B, values, item_BK[item_BK != PAD], count_XRZ)
-
-
-def _top_items(score_BV: Tensor, k: int) -> Ints:
-    """Top-k items `[B, K]`, PAD where a user has fewer candidates left."""
-    item_BK, score_BK = top_k(score_BV, k)
-    return item_BK.where(score_BK > EXCLUDED, PAD).cpu().numpy()
 
 
 def _rating_metrics(

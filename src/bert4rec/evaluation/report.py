@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from bert4rec.data.arrays import Floats, Ints
+from bert4rec.data.splits import Subset
 from bert4rec.errors import DataError
 from bert4rec.evaluation.calibration import Reliability
 from bert4rec.evaluation.protocol import protocol_line
@@ -23,6 +24,8 @@ from bert4rec.evaluation.slices import paired_parts
 from bert4rec.files import write_atomically
 from bert4rec.result_tables import Estimate, Table, to_plain
 
+Reports = Mapping[Subset, Mapping[str, "Report"]]
+"""Reports by subset and row: `request_time_on`, `request_time_off`."""
 TABLE_METRICS = ("hit@10", "ndcg@10", "mrr", "rating_rmse")
 
 
@@ -103,6 +106,15 @@ def metrics_table(
     rows = [[report.name, *map(report.metrics.get, known)] for report in reports]
     protocols = dict.fromkeys(report.protocol_line() for report in reports)
     return Table("", [title, *known], rows, note="\n".join(protocols))
+
+
+def stored_metrics(reports: Reports) -> dict[str, Any]:
+    """Reports as the metrics of a model folder: plain values by `SUBSET_ROW`."""
+    return {
+        f"{subset}_{row}": report.to_dict()
+        for subset, rows in reports.items()
+        for row, report in rows.items()
+    }
 
 
 def save_report(report: Report, path: Path) -> None:

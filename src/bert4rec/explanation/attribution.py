@@ -24,9 +24,9 @@ from bert4rec.explanation.variants import keep_events, leave_out_events, score_i
 from bert4rec.retrieval.scorers import Scorer
 
 GREEDY_STEPS = 5
-"""Events that are chosen one after another; the rest follow by their own importance."""
+"""Most events that are chosen greedily; the others follow in order of their own importance."""
 GREEDY_CANDIDATES = 24
-"""Most important events, by themselves, that each step chooses from."""
+"""Number of most important events among which each greedy step chooses."""
 
 
 class SequenceScorer(Scorer, Protocol):

@@ -15,6 +15,7 @@ import polars as pl
 
 from bert4rec.errors import SourceError
 from bert4rec.ids import YEAR_3000
+from bert4rec.ingest.file_types import is_parquet
 from bert4rec.ingest.raw_tables import column_names, require_columns, scan_table
 from bert4rec.ingest.schema import EventTable
 from bert4rec.ingest.source import Source
@@ -116,7 +117,7 @@ def _usable(
 def _typed(raw: pl.LazyFrame, path: Path, columns: Mapping[str, str]) -> pl.LazyFrame:
     """Typed columns by role, and `blank`: true for rows without any value."""
     kinds = raw.collect_schema()
-    is_text_file = path.suffix != ".parquet"
+    is_text_file = not is_parquet(path)
     typed = [pl.col(ROW)]
     typed += [ids(raw, role, kinds[role], is_text_file) for role in ("user", "item")]
     if "time" in columns:
@@ -146,7 +147,7 @@ def _rating_problems(typed: pl.DataFrame, table: EventTable, path: Path) -> list
     is_number = rating.is_finite().fill_null(False)
     problems = [Problem("rating", "not a number", pl.col("rating_given") & ~is_number)]
     # A missing time or id is noticed by itself; a row that ends before its rating is not.
-    if path.suffix != ".parquet" and typed["rating"].null_count():
+    if not is_parquet(path) and typed["rating"].null_count():
         short = short_rows(path, table.format, len(typed))
         if short:
             is_cut_off = rating.is_null() & pl.col(ROW).is_in(short)

@@ -10,6 +10,7 @@ import zlib
 from pathlib import Path
 
 from bert4rec.errors import DataError, SourceError, UsageError
+from bert4rec.ingest.file_types import suffix_of
 from bert4rec.ingest.movielens import RELEASES, Release
 from bert4rec.ingest.schema import Schema
 from bert4rec.ingest.source import Source
@@ -43,7 +44,7 @@ def cache_folder() -> Path:
 def _find_in(release: Release, location: Path) -> Path | None:
     """Archive or folder of the release, in or at `location`."""
     if location.is_file():
-        return location if location.suffix == ".zip" else None
+        return location if suffix_of(location) == ".zip" else None
     inside = location / release.folder
     if (inside / release.schema.events.file).is_file():
         return inside

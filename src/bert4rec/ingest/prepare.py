@@ -16,7 +16,8 @@ import numpy as np
 
 from bert4rec.config import PrepareConfig
 from bert4rec.data.dataset import PreparedDataset
-from bert4rec.data.dataset_builder import FeatureTable, NumberedTables, build_dataset
+from bert4rec.data.dataset_builder import NumberedTables, build_dataset
+from bert4rec.data.features import FeatureTable
 from bert4rec.errors import UsageError
 from bert4rec.ids import NO_TIME
 from bert4rec.ingest.cleaning import Counts, clean_events

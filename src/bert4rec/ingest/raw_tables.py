@@ -14,6 +14,7 @@ from pathlib import Path
 import polars as pl
 
 from bert4rec.errors import DataError, SourceError
+from bert4rec.ingest.file_types import is_parquet
 from bert4rec.ingest.schema import Format
 from bert4rec.ingest.separators import single_character, with_single_character
 from bert4rec.ingest.text_errors import unreadable
@@ -34,9 +35,7 @@ def scan_table(path: Path, layout: Format, scratch: Path) -> pl.LazyFrame:
     if not path.stat().st_size:
         raise SourceError("the file is empty", path)
     try:
-        frame = (
-            _scan_parquet(path) if path.suffix == ".parquet" else _scan_text(path, layout, scratch)
-        )
+        frame = _scan_parquet(path) if is_parquet(path) else _scan_text(path, layout, scratch)
         names = column_names(frame)
     except (pl.exceptions.PolarsError, UnicodeDecodeError) as problem:
         raise unreadable(path, problem, layout) from problem

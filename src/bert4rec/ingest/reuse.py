@@ -22,7 +22,7 @@ _IRRELEVANT = ("output", "overwrite", "data_dir")
 
 
 def preparation_settings(config: PrepareConfig) -> dict[str, Any]:
-    """Settings and fingerprints of schema and files, which decide the content of the folder."""
+    """Settings and checksums of schema and files, which decide the content of the folder."""
     settings = {key: value for key, value in asdict(config).items() if key not in _IRRELEVANT}
     if config.schema is not None:
         settings["schema"] = hashlib.sha256(config.schema.read_bytes()).hexdigest()

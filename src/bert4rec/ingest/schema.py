@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bert4rec.data.features import Kind
-
-_TAB_SUFFIXES = {".tsv", ".inter", ".item", ".user"}
+from bert4rec.ingest.file_types import default_separator
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class Format:
 
     def separator_of(self, path: Path) -> str:
         """Field separator of a file."""
-        return self.separator or ("\t" if path.suffix in _TAB_SUFFIXES else ",")
+        return self.separator or default_separator(path)
 
     @property
     def is_utf8(self) -> bool:

@@ -1,7 +1,7 @@
 """Schemas read from files: YAML for own tables, and RecBole's atomic files.
 
 Values are checked against the types of the dataclasses in `schema`. An error is one line that names
-the file, the key, its value and what is allowed. `docs/own-tables.md` is the reference for users.
+the file, the key, its value and what is allowed. `docs/schema.md` is the reference.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ import yaml
 
 from bert4rec.data.features import Kind
 from bert4rec.errors import ConfigError, SourceError
+from bert4rec.ingest.file_types import suffix_of
 from bert4rec.ingest.recbole import recbole_schema
 from bert4rec.ingest.schema import EventTable, FeatureColumn, Format, Schema, SideTable
 
-REFERENCE = "docs/own-tables.md"
+REFERENCE = "docs/schema.md"
 _MOST_LEVELS = 255
 """Rating rows are stored as uint8, and row 0 means "no rating"."""
 
@@ -35,7 +36,7 @@ def read_schema(path: Path) -> Schema:
     """
     if not path.is_file():
         raise SourceError("no such file; a schema is a YAML file or a RecBole .inter file", path)
-    if path.suffix == ".inter":
+    if suffix_of(path) == ".inter":
         return recbole_schema(path)
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))

@@ -10,6 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from bert4rec.errors import SourceError
+from bert4rec.ingest.file_types import is_parquet
 from bert4rec.ingest.schema import Format
 from bert4rec.ingest.separators import UNIT_SEPARATOR, single_character, with_single_character
 
@@ -20,7 +21,7 @@ LONGEST_FIELD = 2**31 - 1
 def unreadable(path: Path, problem: Exception, layout: Format) -> SourceError:
     """Error for a file that could not be read, as one line with its line and the remedy."""
     text = " ".join(str(problem).split())
-    if path.suffix == ".parquet":
+    if is_parquet(path):
         return SourceError("not a Parquet file, or truncated", path)
     if "utf" in text.lower() or isinstance(problem, UnicodeDecodeError):
         reason = f"not {layout.encoding.upper()}; say its 'encoding' in the schema, or convert it"
@@ -37,7 +38,7 @@ def unreadable(path: Path, problem: Exception, layout: Format) -> SourceError:
 
 def line_of(path: Path, layout: Format, row: int) -> tuple[int, str]:
     """Line of a data row (from 0) in an editor, and a remark if the row has too few fields."""
-    if path.suffix == ".parquet":
+    if is_parquet(path):
         return row + 1, ""
     number = row if layout.header else row + 1
     expected = _field_count(path, layout)

@@ -43,13 +43,18 @@ def reset_cold_start_rows(network: Bert4Rec, user_X: Tensor, item_I: Tensor) -> 
             weights[name][network.cold_item_I] = 0
 
 
+def is_cold_start_item(network: Bert4Rec) -> Tensor:
+    """True for item rows `[V]` without an id embedding: their row of the item table is zero."""
+    return (network.item.weight == 0).all(1)
+
+
 def score_offset(network: Bert4Rec) -> Tensor | None:
     """Score offset of each item row, `[V]`: its item bias, less the penalty of a cold-start item.
 
-    None where nothing is added. A cold-start item is one whose embedding row is zero.
+    None where nothing is added.
     """
     bias_V = network.item_head.bias_V
-    is_cold_V = (network.item.weight == 0).all(1)
+    is_cold_V = is_cold_start_item(network)
     if not network.places_cold_start_items or not is_cold_V[FIRST_ITEM:].any():
         return bias_V
     penalty_V = is_cold_V * network.get_buffer(COLD_ITEM_PENALTY)

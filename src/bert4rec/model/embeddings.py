@@ -49,9 +49,9 @@ def position_embedding(config: ModelConfig) -> nn.Embedding | None:
 
 
 class UserAttention(nn.Module):
-    """Cross-attention (Vaswani et al. 2017) from every token to its user's tokens and its context.
+    """Cross-attention (Vaswani et al. 2017) from every token to its user's tokens and request time.
 
-    User tokens are the same for a whole sequence; the context is each token's own request.
+    User tokens are the same for a complete sequence; each token has its own request time.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -64,14 +64,14 @@ class UserAttention(nn.Module):
         self.project_out = nn.Linear(D, D)
 
     def forward(
-        self, x_TD: Tensor, user_BJD: Tensor, context_TD: Tensor, row_T: Tensor
+        self, x_TD: Tensor, user_BJD: Tensor, request_time_TD: Tensor, row_T: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Mixed values `[T, D]`, and the weights `[T, J + 1, H]`, the context's last."""
+        """Mixed values `[T, D]`, and the weights `[T, J + 1, H]`, the request time's last."""
         query_THE = self._split_heads(self.query(self.norm(x_TD)))
         # Projected once per user, then repeated for the tokens of its sequence.
         user_key_value = embed(self.key_value(user_BJD), row_T)
-        context_key_value = self.key_value(context_TD)[:, None]
-        key_value = torch.cat([user_key_value, context_key_value], dim=1)
+        request_time_key_value = self.key_value(request_time_TD)[:, None]
+        key_value = torch.cat([user_key_value, request_time_key_value], dim=1)
         key_TJHE, value_TJHE = map(self._split_heads, key_value.chunk(2, dim=2))
         score_TJH = (query_THE[:, None] * key_TJHE).sum(3) / query_THE.shape[2] ** 0.5
         weight_TJH = score_TJH.softmax(1)

@@ -36,11 +36,11 @@ class ItemHead(nn.Module):
         )
 
     def output_states(self, state_XD: Tensor) -> Tensor:
-        """States' factor of the scores; a cosine's holds `logit_scale`."""
+        """Query vectors of the scores; those of a cosine head hold `logit_scale`."""
         return F.normalize(state_XD, dim=1) * self.logit_scale if self.cosine else state_XD
 
     def output_embeddings(self, item_VD: Tensor) -> Tensor:
-        """Items' factor of the scores, the same for every state."""
+        """Output item embeddings, the same for every state."""
         return F.normalize(item_VD, dim=1) if self.cosine else item_VD
 
 

@@ -11,14 +11,12 @@ B users, V item rows, D hidden width, J user tokens, X anything a feature holds:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bert4rec.data.features import Feature, Kind
+from bert4rec.data.features import FeatureTables, Kind
 from bert4rec.ids import UNKNOWN
 from bert4rec.model.lookup import embed
 from bert4rec.model.table_sizes import FeatureSize
@@ -172,9 +170,7 @@ def feature_encoders(modules: nn.ModuleList) -> Iterator[FeatureEncoder]:
         yield module
 
 
-def load_feature_tables(
-    encoders: nn.ModuleList, features: Mapping[str, tuple[Feature, NDArray[Any]]]
-) -> None:
+def load_feature_tables(encoders: nn.ModuleList, features: FeatureTables) -> None:
     """Copy a dataset's feature tables into the encoders' buffers."""
     for encoder in feature_encoders(encoders):
         _, table = features[encoder.feature.name]

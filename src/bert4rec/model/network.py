@@ -157,8 +157,8 @@ class Bert4Rec(nn.Module):
         x_TD = x_TD if token_weight_T is None else x_TD * token_weight_T[:, None]
         x_TD = self.dropout(x_TD)
         if self.user is not None and self.request is not None:
-            context_TD = self.request(sequences.request_time_T, sequences.time_T)
-            user_TD = self._attend_user(self.user, context_TD, x_TD, sequences, record)
+            request_time_TD = self.request(sequences.request_time_T, sequences.time_T)
+            user_TD = self._attend_user(self.user, request_time_TD, x_TD, sequences, record)
             x_TD = x_TD + self.dropout(user_TD)
         bias = self.attention_bias
         # All layers attend alike: one plan serves them all.
@@ -201,17 +201,17 @@ class Bert4Rec(nn.Module):
     def _attend_user(
         self,
         user: UserTokens,
-        context_TD: Tensor,
+        request_time_TD: Tensor,
         x_TD: Tensor,
         sequences: Sequences,
         record: AttentionRecord | None,
     ) -> Tensor:
-        """Vector of the user and the request context for each token, `[T, D]`."""
+        """Vector of the user and the request time for each token, `[T, D]`."""
         dropout = self.config.user_dropout if self.training else 0.0
         user_BJD = user(sequences.user_B, sequences.user_features, dropout)
         if self.user_attention is None:
-            return embed(user_BJD.sum(1), sequences.row_T) + context_TD
-        user_TD, weight_TJH = self.user_attention(x_TD, user_BJD, context_TD, sequences.row_T)
+            return embed(user_BJD.sum(1), sequences.row_T) + request_time_TD
+        user_TD, weight_TJH = self.user_attention(x_TD, user_BJD, request_time_TD, sequences.row_T)
         if record is not None:
             record["user"] = [weight_TJH]
         return user_TD
@@ -247,7 +247,7 @@ class Bert4Rec(nn.Module):
     def _preferences(
         self, state_TD: Tensor | None, upcoming: UpcomingEvents | None
     ) -> tuple[Tensor | None, Mapping[str, Tensor] | None]:
-        """States' factor of the upcoming-item scores `[B, D]`, and logits of feature values."""
+        """Query vectors of the upcoming-item scores `[B, D]`, and logits of feature values."""
         if self.preference_head is None or state_TD is None or upcoming is None:
             return None, None
         # Detached: the task trains its own head alone (decision 15), here and in its loss.

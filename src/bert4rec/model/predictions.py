@@ -16,21 +16,22 @@ from torch import Tensor
 class Predictions:
     """Predictions of the heads for one batch.
 
-    Item scores stay a product of two factors: all of them are never in memory at once.
+    Item scores stay a product of query vectors and output item embeddings: all of them are never in
+    memory at once.
     """
 
     output_VD: Tensor
-    """Items' factor of every score."""
+    """Output item embeddings."""
     bias_V: Tensor | None
     """Item biases; None for a cosine head."""
     cold_item_I: Tensor | None = None
     """Rows of cold-start items, which are no candidates in training."""
     causal_SD: Tensor | None = None
-    """States' factor of the next-item scores."""
+    """Query vectors of the next-item scores."""
     masked_SD: Tensor | None = None
-    """States' factor of the masked-item scores."""
+    """Query vectors of the masked-item scores."""
     preference_BD: Tensor | None = None
-    """States' factor of the upcoming-item scores."""
+    """Query vectors of the upcoming-item scores."""
     values: Mapping[str, Tensor] | None = None
     """Logits over the upcoming events' feature values, by feature."""
     rating_NR: Tensor | None = None

@@ -99,7 +99,7 @@ class NetworkScorer:
     @cached_property
     @torch.no_grad()
     def output_VD(self) -> Tensor:
-        """Items' factor of every score."""
+        """Output embeddings of all item rows."""
         return self.network.item_head.output_embeddings(self.item_VD)
 
     @cached_property
@@ -111,7 +111,7 @@ class NetworkScorer:
     @cached_property
     @torch.no_grad()
     def metadata_output_VD(self) -> Tensor:
-        """Items' factor of every score if all were cold-start items."""
+        """Output embeddings of all item rows as if all were cold-start items."""
         if self.network.metadata is None:
             raise DataError(
                 f"{self.name}: reads no item features; without its id it knows nothing of an item"

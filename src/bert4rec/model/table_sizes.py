@@ -12,7 +12,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from bert4rec.data.dataset import PreparedDataset
-from bert4rec.data.features import Feature, Kind
+from bert4rec.data.features import Feature, FeatureTables, Kind
 
 
 @dataclass(frozen=True)
@@ -67,9 +67,7 @@ class TableSizes:
         )
 
 
-def _feature_sizes(
-    features: Mapping[str, tuple[Feature, NDArray[Any]]],
-) -> tuple[FeatureSize, ...]:
+def _feature_sizes(features: FeatureTables) -> tuple[FeatureSize, ...]:
     return tuple(_feature_size(feature, table) for feature, table in features.values())
 
 

@@ -10,7 +10,6 @@ Legend: O rows of a weight, D its columns, I items that have a cold-start bias.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import numpy as np
 import torch
@@ -24,9 +23,6 @@ from bert4rec.model.cold_start_bias import ColdStartBias
 from bert4rec.model.cold_start_rows import COLD_ITEM_PENALTY, ITEM_ROW_WEIGHTS, USER_ROW_WEIGHTS
 from bert4rec.model.metadata import FeatureEncoder
 from bert4rec.model.network import Bert4Rec
-
-Features = Mapping[str, tuple[Feature, Any]]
-"""Features and their tables, by name."""
 
 BIAS_ITEMS = "cold_start_bias.item_I"
 BIAS_VALUES = "cold_start_bias.bias_FI"

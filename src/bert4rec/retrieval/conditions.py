@@ -180,7 +180,7 @@ class _Evaluator:
         known = ["item_id", *title, *self.dataset.item_features]
         if isinstance(node, ast.Name) and node.id in known:
             return node.id
-        raise self.error(node, f"is no name of what is known of items: {', '.join(known)}")
+        raise self.error(node, f"is not an item feature; there are {', '.join(known)}")
 
     def literal(self, node: ast.expr) -> Value:
         """Number or text, as written."""

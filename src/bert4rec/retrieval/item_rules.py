@@ -38,7 +38,7 @@ class ItemRules:
     caps: Caps | None
     """Caps on feature values; None without caps."""
     item_VD: Tensor
-    """Item vectors, between which MMR measures similarity."""
+    """Item embeddings, between which MMR measures similarity."""
 
     @classmethod
     def resolve(

@@ -10,11 +10,12 @@ from torch import Tensor
 
 from bert4rec.data.arrays import Ints
 from bert4rec.data.histories import Histories
-from bert4rec.retrieval.candidates import candidate_scores
+from bert4rec.ids import PAD
+from bert4rec.retrieval.candidates import EXCLUDED, candidate_scores
 from bert4rec.retrieval.scorers import Scorer
 
 COMPARISONS_AT_ONCE = 2**24
-"""Most comparisons of `list_rank` at once, 16 MiB: what bounds its memory for long lists."""
+"""Most comparisons of `list_rank` at once, 16 MiB; it limits the memory for long lists."""
 
 
 def top_k(score_BV: Tensor, k: int) -> tuple[Tensor, Tensor]:
@@ -38,6 +39,12 @@ def top_k(score_BV: Tensor, k: int) -> tuple[Tensor, Tensor]:
     order_BK = score_BV.gather(1, item_BK).sort(dim=1, descending=True, stable=True).indices
     item_BK = item_BK.gather(1, order_BK)
     return item_BK, score_BV.gather(1, item_BK)
+
+
+def top_candidates(score_BV: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Items and scores of `top_k`, with PAD for the item where candidates run out."""
+    item_BK, score_BK = top_k(score_BV, k)
+    return item_BK.where(score_BK > EXCLUDED, PAD), score_BK
 
 
 def _lowest_tied_rows(score_BV: Tensor, last_score_B1: Tensor, k: int) -> Tensor:

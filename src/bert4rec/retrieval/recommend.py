@@ -20,7 +20,7 @@ from bert4rec.data.histories import Histories
 from bert4rec.ids import PAD
 from bert4rec.retrieval.candidates import EXCLUDED, candidate_scores
 from bert4rec.retrieval.item_rules import ItemRules
-from bert4rec.retrieval.ranking import list_rank, top_k
+from bert4rec.retrieval.ranking import list_rank, top_candidates, top_k
 from bert4rec.retrieval.reranking import MMR_CANDIDATES, mmr_rerank
 from bert4rec.retrieval.scorers import Scorer
 
@@ -90,55 +90,55 @@ def recommend(
     k: int,
     *,
     seen: Histories | None,
-    rules: ItemRules | None = None,
+    item_rules: ItemRules | None = None,
 ) -> Ranking:
     """Top-k recommendations of each user; items of `seen` are filtered, None filters none."""
     score_BV = candidate_scores(scorer, histories, seen=seen)
-    return rank_items(score_BV, k, rules)
+    return rank_items(score_BV, k, item_rules)
 
 
-def rank_items(score_BV: Tensor, k: int, rules: ItemRules | None = None) -> Ranking:
+def rank_items(score_BV: Tensor, k: int, item_rules: ItemRules | None = None) -> Ranking:
     """Top-k items of given scores, without EXCLUDED ones; ties go to the lower item row."""
-    if rules is None:
-        item_BK, score_BK = top_k(score_BV, k)
-        item_BK = item_BK.where(score_BK > EXCLUDED, PAD)
+    if item_rules is None:
+        item_BK, score_BK = top_candidates(score_BV, k)
         return Ranking(item_BK.cpu().numpy(), score_BK.cpu().numpy())
-    stages = [*_stages(score_BV.cpu(), rules)]
-    item_BK = _top_items(stages[-1].score_BV, k, rules)
+    stages = [*_stages(score_BV.cpu(), item_rules)]
+    item_BK = _top_items(stages[-1].score_BV, k, item_rules)
     score_BK = stages[0].score_BV.gather(1, item_BK).where(item_BK != PAD, EXCLUDED)
-    return Ranking(item_BK.numpy(), score_BK.numpy(), stages, rules.rules.rerankers)
+    return Ranking(item_BK.numpy(), score_BK.numpy(), stages, item_rules.rules.rerankers)
 
 
-def _stages(score_BV: Tensor, rules: ItemRules) -> Iterator[Stage]:
+def _stages(score_BV: Tensor, item_rules: ItemRules) -> Iterator[Stage]:
     """Scores before the rules, after the filters and after the boosts."""
     yield Stage("", score_BV)
-    if rules.rules.filters:
-        score_BV = score_BV.masked_fill(~rules.allowed_V, EXCLUDED)
-        yield Stage(rules.rules.filters, score_BV)
-    if rules.rules.boosts:
-        score_BV = score_BV + rules.boost_V
+    if item_rules.rules.filters:
+        score_BV = score_BV.masked_fill(~item_rules.allowed_V, EXCLUDED)
+        yield Stage(item_rules.rules.filters, score_BV)
+    if item_rules.rules.boosts:
+        score_BV = score_BV + item_rules.boost_V
         yield Stage("boosts", score_BV)
 
 
-def _top_items(score_BV: Tensor, k: int, rules: ItemRules) -> Tensor:
+def _top_items(score_BV: Tensor, k: int, item_rules: ItemRules) -> Tensor:
     """Item rows `[B, K]` of the lists, re-ranked under caps or for diversity."""
-    if rules.rules.rerankers:
-        return _reranked(score_BV, k, rules, max(MMR_CANDIDATES, 10 * k))
-    item_BK, score_BK = top_k(score_BV, k)
-    return item_BK.where(score_BK > EXCLUDED, PAD)
+    if item_rules.rules.rerankers:
+        return _reranked(score_BV, k, item_rules, max(MMR_CANDIDATES, 10 * k))
+    return top_candidates(score_BV, k)[0]
 
 
-def _reranked(score_BV: Tensor, k: int, rules: ItemRules, candidates: int) -> Tensor:
+def _reranked(score_BV: Tensor, k: int, item_rules: ItemRules, candidates: int) -> Tensor:
     """Item rows `[B, K]` chosen by MMR from the best candidates.
 
     Lists that the caps leave short are chosen again from four times as many candidates.
     """
     item_BI, score_BI = top_k(score_BV, candidates)
-    item_BK = mmr_rerank(item_BI, score_BI, rules.item_VD, k, rules.rules.diversity, rules.caps)
+    item_BK = mmr_rerank(
+        item_BI, score_BI, item_rules.item_VD, k, item_rules.rules.diversity, item_rules.caps
+    )
     left_B = (score_BV > EXCLUDED).sum(1)
     length_B = (item_BK != PAD).sum(1)
     is_short_B = (length_B < left_B.clamp(max=k)) & (candidates < left_B)
     # One user at a time: the vectors of thousands of candidates of all users may not fit.
     for user in is_short_B.nonzero()[:, 0].tolist():
-        item_BK[user] = _reranked(score_BV[user : user + 1], k, rules, 4 * candidates)[0]
+        item_BK[user] = _reranked(score_BV[user : user + 1], k, item_rules, 4 * candidates)[0]
     return item_BK

@@ -135,7 +135,7 @@ def cold_start_items(
 def _cold_items(dataset: PreparedDataset, split: Split) -> Tensor:
     """True for item rows `[V]` that no training event has."""
     is_cold_V = torch.zeros(dataset.item_rows, dtype=torch.bool)
-    is_cold_V[torch.from_numpy(split.cold_start_items(dataset))] = True
+    is_cold_V[torch.from_numpy(split.cold_start_item_rows(dataset))] = True
     if not is_cold_V.any():
         raise DataError(
             f"{dataset.name}: every item has training events under {split.name!r}; "

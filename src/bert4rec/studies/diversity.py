@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -43,14 +43,6 @@ DIVERSITIES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
 ACCURACY = ("ndcg@10", "hit@10")
 VARIETY = ("distance@10", "diversity@10", "novelty@10")
 COVERAGE = "coverage@10"
-
-
-class VectorScorer(Scorer, Protocol):
-    """Scorer whose items have vectors, between which similarity is measured."""
-
-    @property
-    def item_VD(self) -> Tensor:
-        """Vector of every item row."""
 
 
 @dataclass(frozen=True)
@@ -99,10 +91,12 @@ def diversity_curve(
     of a list. diversity@10 and novelty@10 are those of `beyond_accuracy`. The request time is
     known where data and model have it.
 
-    Raises UsageError for a scorer without item vectors.
+    Raises UsageError for a scorer without item embeddings.
     """
     if not hasattr(scorer, "item_VD"):
-        raise UsageError("MMR re-ranking needs the item vectors of one model; name one model alone")
+        raise UsageError(
+            "MMR re-ranking needs the item embeddings of one model; name one model alone"
+        )
     cases = cases_of(dataset, split, subset)
     knows_time = uses_request_time(scorer, dataset)
     traits = item_traits(dataset, split)

@@ -67,7 +67,7 @@ def _explainers(axis: Axes, explained: Faithfulness, measure: str) -> None:
 def plot_diversity(curve: DiversityCurve, path: Path) -> None:
     """Draw accuracy against variety, a point for each value of `diversity`; a PNG."""
     titles = {
-        "distance@10": "distance of item vectors in a list",
+        "distance@10": "distance of item embeddings in a list",
         "diversity@10": "dissimilarity of values in a list",
     }
     drawn = {name: title for name, title in titles.items() if curve.has(name)}

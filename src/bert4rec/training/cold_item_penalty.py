@@ -47,7 +47,7 @@ def cold_item_penalty(
     """
     excluded_V = torch.zeros(dataset.item_rows, dtype=torch.bool)
     excluded_V[:FIRST_ITEM] = True
-    excluded_V[torch.from_numpy(split.cold_start_items(dataset))] = True
+    excluded_V[torch.from_numpy(split.cold_start_item_rows(dataset))] = True
     target_C = dataset.item_N[split.validation.target_C]
     warm = split.validation[~excluded_V.numpy()[target_C]]
     warm = warm[:: max(1, len(warm) // MIN_CASES)]

@@ -42,7 +42,7 @@ def fit_cold_start_bias(scorer: NetworkScorer, dataset: PreparedDataset, split: 
     """Fit the cold-start biases of the scorer's network to the first events of training users."""
     cold_start_bias = scorer.network.cold_start_bias
     cold_start_bias.reset()
-    cold_item_X = split.cold_start_items(dataset)
+    cold_item_X = split.cold_start_item_rows(dataset)
     dataset, split = without_held_out_items(dataset, split)
     user_U, start_U, length_U = _first_events(dataset, split)
     item_N = dataset.item_N[range_indices(start_U, length_U)]

@@ -42,7 +42,7 @@ class Teacher:
     ) -> None:
         self.weight, self.temperature = weight, temperature
         groups = {task: tuple(members) for task, members in scorers.items()}
-        # Tasks with the same members share their mean, and with it its item vectors.
+        # Tasks with the same members share their mean, and with it its item embeddings.
         means = {group: _MeanScores(group) for group in groups.values()}
         self.means = {task: means[group] for task, group in groups.items()}
         self.scorers = list(dict.fromkeys(chain.from_iterable(means)))
@@ -94,13 +94,13 @@ class _MeanScores:
         self.members = members
 
     def queries(self, targets: Supervised, causal: bool) -> Tensor:
-        """States' factor of the scores, `[S, D]`."""
+        """Query vectors of the scores, `[S, D]`."""
         parts = [_queries(member, targets, causal) for member in self.members]
         return torch.cat(parts, 1) / len(parts) if len(parts) > 1 else parts[0]
 
     @cached_property
     def output_VD(self) -> Tensor:
-        """Items' factor of the scores."""
+        """Output item embeddings."""
         parts = [member.output_VD for member in self.members]
         return torch.cat(parts, 1) if len(parts) > 1 else parts[0]
 
@@ -113,7 +113,7 @@ class _MeanScores:
 
 
 def _queries(scorer: NetworkScorer, targets: Supervised, causal: bool) -> Tensor:
-    """States' factor of one model's scores, `[S, D]`."""
+    """Query vectors of one model's scores, `[S, D]`."""
     state_TD = scorer.network.encode(targets.sequences, scorer.item_VD, causal)
     return scorer.network.item_head.output_states(state_TD[targets.token_S])
 

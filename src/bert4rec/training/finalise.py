@@ -6,15 +6,15 @@ bias), evaluate the model and write its folder.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any
 
 from bert4rec import artefact
 from bert4rec.data.splits import Subset
 from bert4rec.evaluation.comparison import compare
-from bert4rec.evaluation.evaluate import evaluate_rows
-from bert4rec.evaluation.report import Report
+from bert4rec.evaluation.evaluate import evaluate_by_request_time
+from bert4rec.evaluation.report import Reports, stored_metrics
 from bert4rec.model.cold_start_rows import COLD_ITEM_PENALTY
 from bert4rec.model.network import Bert4Rec
 from bert4rec.model.scorer import NetworkScorer
@@ -26,9 +26,6 @@ from bert4rec.training.progress import summary_line
 from bert4rec.training.run_directory import drop_checkpoints, write_json
 from bert4rec.training.training_run import TrainingRun
 from bert4rec.training.warm_start import describe_comparison
-
-Reports = Mapping[Subset, Mapping[str, Report]]
-"""Reports by subset and row (with request time, without it)."""
 
 
 def finalise(
@@ -43,7 +40,8 @@ def finalise(
     scorer = _scorer(run, network)
     fit_cold_start_bias(scorer, run.dataset, run.split)
     reports: Reports = {
-        subset: evaluate_rows(scorer, run.dataset, run.split, subset) for subset in subsets
+        subset: evaluate_by_request_time(scorer, run.dataset, run.split, subset)
+        for subset in subsets
     }
     comparison = _compare_with_warm_start(run, reports)
     _plot_losses(run, figures)
@@ -77,7 +75,7 @@ def _compare_with_warm_start(run: TrainingRun, reports: Reports) -> str:
         return ""
     model = artefact.load(run.directory.warm_start, run.dataset)
     model_scorer = NetworkScorer(model.network, model.run, name=folder)
-    model_rows = evaluate_rows(model_scorer, run.dataset, run.split, subset)
+    model_rows = evaluate_by_request_time(model_scorer, run.dataset, run.split, subset)
     comparisons = {
         row: compare(report, model_rows[row]) for row, report in rows.items() if row in model_rows
     }
@@ -108,10 +106,7 @@ def _save(
 ) -> None:
     """Write the model folder: weights, data, settings, metrics and model card."""
     output, dataset = run.directory.output, run.dataset
-    metrics = {}
-    for subset, rows in reports.items():
-        for row, report in rows.items():
-            metrics[f"{subset}_{row}"] = report.to_dict()
+    metrics = stored_metrics(reports)
     card = model_card(
         output.name, run.config, dataset.manifest, metrics, figures, compared=comparison
     )

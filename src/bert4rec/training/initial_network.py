@@ -36,8 +36,8 @@ def reset_untrained_rows(network: Bert4Rec, dataset: PreparedDataset, split: Spl
     """Make users and items without a training event cold-start users and items of the network."""
     reset_cold_start_rows(
         network,
-        torch.from_numpy(split.cold_start_users(dataset)),
-        torch.from_numpy(split.cold_start_items(dataset)),
+        torch.from_numpy(split.cold_start_user_rows(dataset)),
+        torch.from_numpy(split.cold_start_item_rows(dataset)),
     )
 
 

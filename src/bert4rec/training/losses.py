@@ -110,7 +110,7 @@ def _preference_loss(
 ) -> Tensor:
     """Cross-entropy of the upcoming items and of their values of each feature, in equal shares.
 
-    Only the preference head learns from it: states and item vectors are detached
+    Only the preference head learns from it: states and item embeddings are detached
     (docs/decisions/0015).
     """
     assert predictions.preference_BD is not None

@@ -121,7 +121,7 @@ class TrainingModule(pl.LightningModule):
         self.rating_rmse.update(expected_B[rated_B.to(device)], rating_B[rated_B].to(device))
 
     def on_validation_epoch_end(self) -> None:
-        """Drop the scorer, whose item vectors are those of this epoch's weights."""
+        """Drop the scorer, whose item embeddings are those of this epoch's weights."""
         self.scorer = None
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:

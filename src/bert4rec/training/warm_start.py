@@ -20,7 +20,7 @@ from bert4rec.artefact import Artefact
 from bert4rec.config import RunConfig
 from bert4rec.data.arrays import Ints
 from bert4rec.data.dataset import PreparedDataset
-from bert4rec.data.features import Kind
+from bert4rec.data.features import FeatureTables, Kind
 from bert4rec.data.splits import Split, make_split, training_events
 from bert4rec.errors import ConfigError
 from bert4rec.evaluation.comparison import Comparison
@@ -28,7 +28,6 @@ from bert4rec.evaluation.interactions import training_pairs
 from bert4rec.model.network import Bert4Rec
 from bert4rec.model.vocabulary_growth import (
     NEW_ROW,
-    Features,
     grown_weights,
     learned_weights,
     matching_rows,
@@ -162,7 +161,7 @@ def _leakage_obstacles(
         yield f"was trained on every validation event of this run; {advice}"
 
 
-def _kinds(features: Features) -> list[tuple[str, Kind]]:
+def _kinds(features: FeatureTables) -> list[tuple[str, Kind]]:
     return [(name, feature.kind) for name, (feature, _) in features.items()]
 
 

@@ -16,7 +16,7 @@ from bert4rec import artefact
 from bert4rec.config import ModelConfig, RunConfig
 from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.splits import Split, make_split
-from bert4rec.evaluation.evaluate import evaluate_rows, true_ratings
+from bert4rec.evaluation.evaluate import evaluate_by_request_time, true_ratings
 from bert4rec.ids import FIRST_ITEM
 from bert4rec.model.network import Bert4Rec
 from small_worlds import dataset_of, leave_one_out
@@ -97,7 +97,9 @@ def test_rating_head_predicts_the_same_cases(
     artefact.save(tmp_path / "model", network, run, dataset, split)
     flags = ["--no_grid", "--model", f"mine={tmp_path / 'model'}"]
     document = measured(rating_peers, world_folder, tmp_path / "out.json", *flags)
-    reports = evaluate_rows(artefact.load(tmp_path / "model").scorer(), dataset, split, "test")
+    reports = evaluate_by_request_time(
+        artefact.load(tmp_path / "model").scorer(), dataset, split, "test"
+    )
     for row, report in reports.items():
         errors = document["rows"][f"mine, {row.replace('_', ' ')}"]
         for metric in ("rating_rmse", "rating_mae"):

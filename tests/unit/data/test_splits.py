@@ -149,7 +149,7 @@ def test_user_without_training_events_is_cold_start_under_any_split() -> None:
     assert split.test.user_C.tolist() == [1, 3]  # the third user's first event is of after the date
     assert histories.user_B.tolist() == [1, UNKNOWN]
     assert histories.user_features["gender"].tolist() == [1, 1]
-    assert split.cold_start_users(dataset).tolist() == [UNKNOWN, 3]
+    assert split.cold_start_user_rows(dataset).tolist() == [UNKNOWN, 3]
     all_users = leave_one_out(dataset).test.histories(dataset, request_time=False)
     assert all_users.user_B.tolist() == [1, 2, 3, 4]
     assert not all_users.user_features
@@ -189,7 +189,7 @@ def test_held_out_items_are_tested_and_neither_train_nor_validate() -> None:
         event for event in all_training if dataset.item_N[event] != cold
     ]
     assert training_counts(dataset, split)[cold] == 0
-    assert split.cold_start_items(dataset).tolist() == [cold]
+    assert split.cold_start_item_rows(dataset).tolist() == [cold]
     assert split.test.target_C.tolist() == everything.test.target_C.tolist()
     warm = [target for target in everything.validation.target_C if dataset.item_N[target] != cold]
     assert split.validation.target_C.tolist() == warm
@@ -209,7 +209,7 @@ def test_user_of_held_out_items_alone_is_cold_start() -> None:
     split = make_split(dataset, SplitConfig("cold-start-items"))
     assert split.held_out_item_V is not None
     (cold,) = np.flatnonzero(split.held_out_item_V) - FIRST_ITEM
-    assert split.cold_start_users(dataset).tolist() == [UNKNOWN, 6 + cold]
+    assert split.cold_start_user_rows(dataset).tolist() == [UNKNOWN, 6 + cold]
     assert split.test.is_cold_start_C.tolist() == [user == 6 + cold for user in split.test.user_C]
 
 
@@ -227,7 +227,7 @@ def test_training_events_without_held_out_items_are_one_range() -> None:
     warm, view = without_held_out_items(dataset, split)
     trained = training_events(dataset, split)
     trained_without = training_events(warm, view)
-    assert split.cold_start_items(dataset)[0] not in warm.item_N
+    assert split.cold_start_item_rows(dataset)[0] not in warm.item_N
     for name in ("item_N", "rating_N", "time_N"):
         assert (
             getattr(warm, name)[trained_without].tolist()

@@ -14,7 +14,7 @@ from bert4rec.data.histories import Histories
 from bert4rec.data.splits import Subset, make_split
 from bert4rec.errors import DataError
 from bert4rec.evaluation.baselines import SequentialRules
-from bert4rec.evaluation.evaluate import evaluate, evaluate_rows
+from bert4rec.evaluation.evaluate import evaluate, evaluate_by_request_time
 from bert4rec.ids import FIRST_ITEM, NO_TIME
 from bert4rec.result_tables import Estimate
 from small_worlds import LEVELS, Scores, constant, dataset_of, knows, leave_one_out
@@ -102,21 +102,23 @@ def test_request_time_is_given_only_on_request() -> None:
 
 def test_rows_have_the_request_time_known_and_unknown() -> None:
     timed, timeless = dataset_of([0, 1, 2], times=[[10, 20, 30]]), dataset_of([0, 1, 2])
-    rows = evaluate_rows(constant(timed), timed, leave_one_out(timed), "test")
+    rows = evaluate_by_request_time(constant(timed), timed, leave_one_out(timed), "test")
     assert {row: report.protocol["request_time"] for row, report in rows.items()} == {
         "request_time_on": True,
         "request_time_off": False,
     }
-    assert list(evaluate_rows(constant(timeless), timeless, leave_one_out(timeless), "test")) == [
-        "request_time_off"
-    ]
+    assert list(
+        evaluate_by_request_time(constant(timeless), timeless, leave_one_out(timeless), "test")
+    ) == ["request_time_off"]
 
 
 def test_model_without_request_times_has_one_row() -> None:
     timed = dataset_of([0, 1, 2], times=[[1, 2, 3]])
     scorer = constant(timed)
     scorer.reads_request_time = False  # type: ignore[attr-defined]
-    assert list(evaluate_rows(scorer, timed, leave_one_out(timed), "test")) == ["request_time_off"]
+    assert list(evaluate_by_request_time(scorer, timed, leave_one_out(timed), "test")) == [
+        "request_time_off"
+    ]
     assert evaluate(scorer, timed, leave_one_out(timed)).protocol["request_time"] is False
 
 

@@ -27,12 +27,14 @@ def history(dataset: PreparedDataset, user: int | str) -> list[int | str]:
     ]
 
 
-@pytest.mark.parametrize("suffix", ["tsv", "parquet"])
+@pytest.mark.parametrize("suffix", ["tsv", "parquet", "TSV", "PARQUET"])
 def test_tsv_and_parquet_read_like_csv(own_tables, tmp_path: Path, suffix: str) -> None:
     rows = {"u": ["a", "b", "a"], "i": [5, 6, 7], "r": [1.5, 2.0, None], "t": [3, 2, 1]}
     table = pl.DataFrame(rows)
     path = tmp_path / f"e.{suffix}"
-    table.write_parquet(path) if suffix == "parquet" else table.write_csv(path, separator="\t")
+    table.write_parquet(path) if suffix.lower() == "parquet" else table.write_csv(
+        path, separator="\t"
+    )
     dataset = own_tables(path.read_bytes(), name=path.name)
     assert history(dataset, "a") == [7, 5]
     assert list(dataset.rating_levels) == [1.5, 2.0]

@@ -37,7 +37,7 @@ def tiny() -> PreparedDataset:
 
 
 def states(network: Bert4Rec, batch: Batch) -> dict[str, Tensor]:
-    """States' factor of the scores, by pass."""
+    """Query vectors of the scores, by pass."""
     predictions = network(batch)
     return {name: getattr(predictions, name) for name in PASSES}
 
@@ -195,7 +195,7 @@ def test_without_ratings_in_the_data_there_is_no_rating_head() -> None:
 
 
 def test_id_dropout_leaves_items_to_their_metadata(world: PreparedDataset) -> None:
-    """Of an item vector the id's part goes, and so does the item's bias."""
+    """Id dropout removes the id's part of an item embedding, and the item's bias."""
     network, batch = network_of(world, id_dropout=0.3, cosine_head=False).train(), batch_of(world)
     network.item_head.bias_V.data.fill_(0.5)
     torch.manual_seed(1)

@@ -37,7 +37,7 @@ DATASET = dataset_of(
     *HISTORIES, times=[list(range(100, 100 + len(of))) for of in HISTORIES], genres=GENRES
 )
 SPLIT = make_split(DATASET, SplitConfig("cold-start-items", fold=0))
-NEW = torch.from_numpy(SPLIT.cold_start_items(DATASET)) - FIRST_ITEM
+NEW = torch.from_numpy(SPLIT.cold_start_item_rows(DATASET)) - FIRST_ITEM
 COLD_TARGETS = NEW[NEW < TARGETS].tolist()
 WARM_TARGETS = [item for item in range(TARGETS) if item not in COLD_TARGETS]
 

@@ -130,9 +130,9 @@ def test_only_first_events_of_those_who_train_count(people: PreparedDataset) -> 
     split = split_of(people, "cold-start-users")
     start_U1 = np.asarray(people.start_U1)
     item_N = np.array(people.item_N)
-    for user in split.cold_start_users(people):
+    for user in split.cold_start_user_rows(people):
         item_N[start_U1[user] : start_U1[user + 1]] = FIRST_ITEM
-    for user in np.setdiff1d(np.arange(1, people.users.rows), split.cold_start_users(people)):
+    for user in np.setdiff1d(np.arange(1, people.users.rows), split.cold_start_user_rows(people)):
         item_N[start_U1[user] + COLD_START_RANGE : start_U1[user + 1]] = FIRST_ITEM
     expected, found = (fitted(data, split) for data in (people, replace(people, item_N=item_N)))
     for name in ("item_I", "bias_FI"):
@@ -195,7 +195,7 @@ def test_that_nobody_chose_new_items_lifts_no_others(
     """Whatever the network thinks of them."""
     split = split_of(people, "cold-start-items")
     plain, raised = (NetworkScorer(network_of(people), settings()) for _ in range(2))
-    real, new_R = raised.score, split.cold_start_items(people)
+    real, new_R = raised.score, split.cold_start_item_rows(people)
 
     def score(histories: Histories) -> Tensor:
         score_BV = real(histories)
@@ -212,7 +212,7 @@ def test_that_nobody_chose_new_items_lifts_no_others(
 
 def test_an_item_that_is_kept_from_training_has_none(people: PreparedDataset) -> None:
     split = split_of(people, "cold-start-items")
-    cold = set(split.cold_start_items(people).tolist())
+    cold = set(split.cold_start_item_rows(people).tolist())
     assert cold
     assert biases(fitted(people, split)).keys() == set(range(FIRST_ITEM, people.item_rows)) - cold
 

@@ -494,7 +494,7 @@ def test_new_items_are_their_metadata_from_the_first_step_on(
     monkeypatch.setattr(fit, "fit", lambda run, module: made.append(module))
     run = run_of(split="cold-start-items", fold=2)
     train(world, run, tmp_path / "run", log=lambda line: None)
-    new, network = make_split(world, run.split).cold_start_items(world), made[0].network
+    new, network = make_split(world, run.split).cold_start_item_rows(world), made[0].network
     assert len(new) == 5
     assert np.flatnonzero((network.item.weight == 0).all(1)).tolist() == [PAD, *new]
     assert network.cold_item_I is not None

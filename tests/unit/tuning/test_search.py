@@ -110,13 +110,13 @@ def test_every_trial_is_a_run_of_its_own_and_the_best_is_told(
 def test_no_trial_looks_at_the_test(
     tuned: Callable[..., list[TrialResult]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked, evaluate_rows = [], finalise.evaluate_rows
+    asked, evaluate_by_request_time = [], finalise.evaluate_by_request_time
 
     def note(scorer: Any, dataset: Any, split: Any, subset: Any) -> Any:
         asked.append(subset)
-        return evaluate_rows(scorer, dataset, split, subset)
+        return evaluate_by_request_time(scorer, dataset, split, subset)
 
-    monkeypatch.setattr(finalise, "evaluate_rows", note)
+    monkeypatch.setattr(finalise, "evaluate_by_request_time", note)
     tuned(1)
     assert asked == ["validation"]
     metrics = json.loads((tmp_path / "search" / "trial-000" / "metrics.json").read_text())
