@@ -143,7 +143,7 @@ def masked_tokens(batch: Batch) -> int:
 
 
 def trained(config: RunConfig, folder: Path) -> list[list[float]]:
-    """Item vectors at the end of training, which every task trains."""
+    """Item embeddings at the end of training, which every task trains."""
     if config not in _trained:
         train(WORLD, config, folder, log=lambda line: None)
         _trained[config] = last_checkpoint(folder)["state_dict"]["network.item.weight"].tolist()

@@ -94,7 +94,7 @@ def whiskers(estimates: Sequence[Estimate]) -> list[list[float]]:
 def plot_reliability(report: Report, path: Path) -> None:
     """Draw observed share against predicted probability for each rating level; a PNG.
 
-    Below stands the number of predictions in each bin.
+    A lower panel shows the number of predictions in each bin.
     """
     figure = Figure(figsize=(5.6, 6.8), layout="constrained")
     shares, counts = figure.subplots(2, 1, sharex=True, height_ratios=[3.6, 1])

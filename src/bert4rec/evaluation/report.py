@@ -44,7 +44,7 @@ class Report:
     band_C: Mapping[str, Ints] = field(default_factory=dict)
     """By slice, the index of each case's part in `slices`; empty in files of older reports."""
     reliability: Reliability = ()
-    """Observed share of each rating level by stated probability; empty without predictions."""
+    """Observed share of each rating level by predicted probability; empty without predictions."""
     squared_error_C: Floats | None = None
     """Squared error of each predicted rating, NaN for unrated cases; None without predictions."""
 
@@ -110,11 +110,11 @@ def metrics_table(
 
 def stored_metrics(reports: Reports) -> dict[str, Any]:
     """Reports as the metrics of a model folder: plain values by `SUBSET_ROW`."""
-    return {
-        f"{subset}_{row}": report.to_dict()
-        for subset, rows in reports.items()
-        for row, report in rows.items()
-    }
+    metrics = {}
+    for subset, rows in reports.items():
+        for row, report in rows.items():
+            metrics[f"{subset}_{row}"] = report.to_dict()
+    return metrics
 
 
 def save_report(report: Report, path: Path) -> None:

@@ -190,10 +190,10 @@ def test_preference_targets_are_upcoming_items_and_genres_in_equal_shares() -> N
         preference_BD=torch.ones(1, 1),
         values={"genres": torch.tensor([[1.0, 4.0]])},
     )
-    coming = batch_of(dataset_of([0, 1, 2])).upcoming
-    assert coming is not None
+    upcoming = batch_of(dataset_of([0, 1, 2])).upcoming
+    assert upcoming is not None
     item_BA = torch.tensor([[FIRST_ITEM, FIRST_ITEM + 1, PAD]])
-    batch = Batch(None, None, replace(coming, item_BA=item_BA), events=0)
+    batch = Batch(None, None, replace(upcoming, item_BA=item_BA), events=0)
     tables = {"genres": torch.tensor([[0, 0], [0, 0], [1, 0], [1, 2], [2, 0]])}
     likely_items, likely_genres = (
         output_VD[FIRST_ITEM:, 0].log_softmax(0),
@@ -226,9 +226,9 @@ def test_upcoming_items_without_genres_have_no_genre_loss() -> None:
         preference_BD=torch.ones(1, 1),
         values={"genres": torch.zeros(1, 4)},
     )
-    coming = batch_of(dataset_of([0, 1, 2])).upcoming
-    assert coming is not None
-    batch = Batch(None, None, replace(coming, item_BA=torch.tensor([[FIRST_ITEM]])), events=0)
+    upcoming = batch_of(dataset_of([0, 1, 2])).upcoming
+    assert upcoming is not None
+    batch = Batch(None, None, replace(upcoming, item_BA=torch.tensor([[FIRST_ITEM]])), events=0)
     tables = {"genres": torch.zeros(3, 2, dtype=torch.long)}
     assert (
         multi_task_loss(predictions, batch, ALL_TASKS, tables).total.item() == 0
