@@ -149,7 +149,7 @@ def test_a_resumed_run_needs_its_start_no_more(
     assert [comparison(of)["difference"] for of in (resumed, whole)] == [
         comparison(whole)["difference"]
     ] * 2
-    assert not (resumed / "training" / "start").exists()
+    assert not (resumed / "training" / "warm_start").exists()
 
 
 def test_what_a_run_starts_from_is_compared_as_it_was(folder: Path, trained: Train) -> None:
