@@ -79,8 +79,8 @@ class UnknownUser(DataError):
 
     def __init__(self, user_id: object) -> None:
         super().__init__(
-            f"unknown user_id {user_id!r}: pass an item_sequence to recommend for a cold-start user, "
-            "or check the id"
+            f"unknown user_id {user_id!r}: "
+            "pass an item_sequence to recommend for a cold-start user, or check the id"
         )
         self.user_id = user_id
 

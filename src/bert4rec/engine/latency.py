@@ -1,7 +1,8 @@
 """Latency of recommendations: time of one request, and users per second in batches.
 
 A larger catalogue is the model's own with made-up items behind it. Their vectors resemble those of
-real items, so they cost what real ones would. Item embeddings are computed before the first request.
+real items, so they cost what real ones would. Item embeddings are computed before the first
+request.
 
 Legend: B users of a batch, V item rows, D width, X made-up items.
 """

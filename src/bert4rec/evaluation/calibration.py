@@ -1,10 +1,11 @@
 """Calibration of rating probabilities, counted in bins as cases go by.
 
 The measure is the class-wise expected calibration error of Kull et al. (2019, "Beyond temperature
-scaling", NeurIPS). Each rating level is a binary event. Its predicted probabilities are put into bins of
-equal width. The usual error (Guo et al. 2017) looks at the most likely level alone. Here the whole
-distribution counts: too much probability for 1 star must not make up for too little for 5. Bins of equal width can be counted batch by batch, without
-keeping every case's probabilities; bins of equal mass could not.
+scaling", NeurIPS). Each rating level is a binary event. Its predicted probabilities are put into
+bins of equal width. The usual error (Guo et al. 2017) looks at the most likely level alone. Here
+the whole distribution counts: too much probability for 1 star must not make up for too little for
+5. Bins of equal width can be counted batch by batch, without keeping every case's probabilities;
+bins of equal mass could not.
 
 Legend: B cases of a batch, R rating levels, Z bins, X three counts.
 """

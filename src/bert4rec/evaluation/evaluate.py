@@ -118,7 +118,8 @@ def cases_of(dataset: PreparedDataset, split: Split, subset: Subset) -> Cases:
     cases = split.cases(subset)
     if not len(cases):
         raise DataError(
-            f"{dataset.name}: split {split.name!r} has no {subset} cases; there is nothing to evaluate"
+            f"{dataset.name}: split {split.name!r} has no {subset} cases; "
+            "there is nothing to evaluate"
         )
     return cases
 
