@@ -26,7 +26,16 @@ def test_doctor_reports_packages_and_the_device() -> None:
     found = json.loads(run("doctor", "--json").succeeded())
     assert found["bert4rec"] == __version__
     assert found["torch"][0].isdigit()
-    assert {"python", "numpy", "polars", "lightning", "device", "threads", "memory"} <= set(found)
+    assert {
+        "python",
+        "numpy",
+        "scipy",
+        "polars",
+        "lightning",
+        "device",
+        "threads",
+        "memory",
+    } <= set(found)
     assert found["device"].startswith(("cpu", "gpu", "mps"))
     assert "data" not in found
 

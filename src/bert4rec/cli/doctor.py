@@ -18,7 +18,7 @@ from bert4rec.errors import Bert4RecError, DataError
 from bert4rec.result_tables import Table
 
 PACKAGES = (
-    *("bert4rec", "torch", "lightning", "torchmetrics", "numpy", "polars"),
+    *("bert4rec", "torch", "lightning", "torchmetrics", "numpy", "scipy", "polars"),
     *("safetensors", "filelock", "jsonargparse", "rich", "matplotlib"),
 )
 EXTRAS = ("tensorboard", "wandb", "mlflow-skinny", "optuna", "captum")

@@ -16,8 +16,8 @@ from bert4rec.log import Log
 from bert4rec.result_tables import Estimate, Table
 
 LOG_WIDTH = 120
-MOST_COLUMNS = 5
-"""Columns of estimates with four digits that fit into a log; more of them have three."""
+MOST_ESTIMATES = 4
+"""Estimates with four digits that fit into a line of a log; more of them have three."""
 
 Step = TypeVar("Step")
 
@@ -47,7 +47,7 @@ def show_table(table: Table, margins: bool = True) -> None:
     for position, column in enumerate(table.columns):
         justify = "right" if _is_numeric(table, position) else "left"
         grid.add_column(column, justify=justify, overflow="fold")  # type: ignore[arg-type]
-    digits = 4 if len(table.columns) <= MOST_COLUMNS else 3
+    digits = 4 if _most_estimates(table) <= MOST_ESTIMATES else 3
     for row in table.texts(digits, margins):
         grid.add_row(*row)
     screen = console()
@@ -59,8 +59,14 @@ def show_table(table: Table, margins: bool = True) -> None:
 
 
 def _is_numeric(table: Table, position: int) -> bool:
-    cells = [row[position] for row in table.rows]
+    cells = [row[position] for row in table.rows if row[position] is not None]
     return bool(cells) and all(isinstance(cell, int | float | Estimate) for cell in cells)
+
+
+def _most_estimates(table: Table) -> int:
+    """Largest number of estimates in a row."""
+    counts = [sum(isinstance(cell, Estimate) for cell in row) for row in table.rows]
+    return max(counts, default=0)
 
 
 def show_note(text: str) -> None:

@@ -54,6 +54,17 @@ def test_table_without_column_names_has_no_head() -> None:
     assert shown(Table("", ["", ""], [["python", "3"]])) == ["python  3"]
 
 
+def test_plain_numbers_keep_four_digits_in_a_table_of_many_columns() -> None:
+    columns = ["trial", "a", "b", "ndcg@10", "hit@10", "epochs", "seconds", "state"]
+    row = [0, "0.1", "x", 0.0043, 0.0095, 1, 2, "complete"]
+    assert "0.0043  0.0095" in shown(Table("", columns, [row]))[1]
+
+
+def test_numbers_are_aligned_right_beside_an_absent_value() -> None:
+    lines = shown(Table("", ["a", "long name"], [["x", 1.5], ["y", None]]))
+    assert lines[1:] == ["x     1.5000", "y          –"]
+
+
 def test_absent_value_is_a_dash() -> None:
     assert shown(Table("", ["a", "b"], [[None, 1]]))[1].startswith("–")
 
