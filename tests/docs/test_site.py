@@ -47,7 +47,7 @@ class Links(HTMLParser):
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The built site; the build fails for a page outside the navigation, or a broken link."""
+    """Site of a strict build, which fails for a broken link or a page without navigation."""
     if find_spec("mkdocs") is None:
         pytest.skip("mkdocs is not installed; it is part of the dev extra")
     folder = tmp_path_factory.mktemp("site")
