@@ -167,7 +167,7 @@ def _full_table(title: str, models: Mapping[str, str]) -> Table:
     rows = {f"**{label}**": found for label, found in _model_rows(models).items()}
     rows |= _baseline_rows(records)
     rows |= {f"*reported:* {label}": found for label, found in _reported_rows(title).items()}
-    protocol = {**records[0]["protocol"], "request_time": "as the rows say"}
+    protocol = {**records[0]["protocol"], "request_time": "as labelled"}
     note = [f"{protocol_line(protocol)}.", NOTES.get(title, ""), _links(models, "../")]
     return _table(title, rows, " ".join(filter(None, note)))
 
