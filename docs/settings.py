@@ -1,4 +1,4 @@
-"""docs/settings.md from `config.py`: every setting with its default and its description.
+"""docs/settings.md from `config.py`: every setting with its type, default and description.
 
 `docs/generate.py` writes the page, and a test compares it with its source.
 """
@@ -24,6 +24,7 @@ This page is generated from `bert4rec/config.py` by `make docs`.
 
 Every setting is a flag of `bert4rec train` and a key of a configuration file:
 `--hidden_size 64`, `hidden_size: 64`.
+`bert4rec tune` and `bert4rec distill` have these flags too; teachers of `distill` are `--teachers`.
 Task weights are `--task_weights.next_item 1` and `task_weights: {next_item: 1}`.
 Preparation settings are flags of `bert4rec prepare`.
 
@@ -41,11 +42,19 @@ def settings_page() -> str:
 
 
 def _section(title: str, node: ast.ClassDef) -> str:
-    lines = [f"## {title}\n", "| setting | default | meaning |", "|---|---|---|"]
+    lines = [f"## {title}\n", "| setting | type | default | meaning |", "|---|---|---|---|"]
     for entry, text in zip(node.body, node.body[1:], strict=False):
         if isinstance(entry, ast.AnnAssign) and isinstance(entry.target, ast.Name):
-            lines.append(f"| `{entry.target.id}` | {_default(entry.value)} | {_text(text)} |")
+            kind, default = _type(entry.annotation), _default(entry.value)
+            lines.append(f"| `{entry.target.id}` | {kind} | {default} | {_text(text)} |")
     return "\n".join([*lines, ""])
+
+
+def _type(annotation: ast.expr) -> str:
+    """Name of a type, or the values to choose from."""
+    if isinstance(annotation, ast.Subscript) and ast.unparse(annotation.value) == "Literal":
+        return ", ".join(f"`{value}`" for value in ast.literal_eval(annotation.slice))
+    return "`" + ast.unparse(annotation).replace("|", "\\|") + "`"
 
 
 def _default(value: ast.expr | None) -> str:
