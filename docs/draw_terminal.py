@@ -48,8 +48,8 @@ def _without_titles(model: Path, copy: Path) -> Path:
     trained = load(model)
     untitled = replace(trained.dataset.vocabularies, titles=None)
     dataset = replace(trained.dataset, stored_vocabularies=untitled)
-    split = make_split(dataset, trained.run.split)
-    save(copy, trained.network, trained.run, dataset, split)
+    split = make_split(dataset, trained.config.split)
+    save(copy, trained.network, trained.config, dataset, split)
     return copy
 
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import compress
 from typing import Any, TypeAlias
 
 ABSENT = "–"
@@ -96,6 +97,15 @@ class Table:
     """Text below the table, such as the protocol of its figures."""
     signed: bool = False
     """True for differences: estimates show their sign."""
+
+    def without_empty_columns(self) -> Table:
+        """Table without the columns that have no value in any row."""
+        kept = [self._has_value(position) for position in range(len(self.columns))]
+        rows = [list(compress(row, kept)) for row in self.rows]
+        return replace(self, columns=list(compress(self.columns, kept)), rows=rows)
+
+    def _has_value(self, position: int) -> bool:
+        return not self.rows or any(row[position] is not None for row in self.rows)
 
     def to_markdown(self) -> str:
         """Title in bold, the table with whole intervals, and the note as a paragraph."""

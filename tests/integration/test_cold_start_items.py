@@ -78,7 +78,7 @@ def model(learned: Path) -> Artefact:
 
 @pytest.fixture(scope="module")
 def split(model: Artefact) -> Split:
-    return make_split(model.dataset, model.run.split)
+    return make_split(model.dataset, model.config.split)
 
 
 @pytest.fixture(scope="module")
@@ -213,7 +213,7 @@ def without_items(model: Artefact, row_X: np.ndarray) -> Artefact:
             ids, dataset.users.ids, [dataset.titles[row - FIRST_ITEM] for row in kept[FIRST_ITEM:]]
         ),
     )
-    network = Bert4Rec.for_dataset(model.run.model, fewer, model.run.training.task_weights)
+    network = Bert4Rec.for_dataset(model.config.model, fewer, model.config.training.task_weights)
     kept_X = torch.from_numpy(kept)
     before, wanted = model.network.state_dict(), network.state_dict()
     network.load_state_dict(

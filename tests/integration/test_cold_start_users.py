@@ -122,7 +122,7 @@ def test_engine_answers_a_cold_start_user_by_demographics(
 ) -> None:
     model = artefact.load(learned)
     engine, dataset = RecommendationEngine.load(learned), model.dataset
-    user = int(make_split(dataset, model.run.split).test.user_C[0])
+    user = int(make_split(dataset, model.config.split).test.user_C[0])
     said = {
         name: feature.values[table[user] - 1]
         for name, (feature, table) in dataset.user_features.items()
@@ -138,7 +138,7 @@ def test_engine_answers_a_cold_start_user_by_demographics(
 
 def test_best_epoch_is_chosen_on_cold_start_users(learned: Path) -> None:
     model = artefact.load(learned)
-    split = make_split(model.dataset, model.run.split)
+    split = make_split(model.dataset, model.config.split)
     assert not np.isin(split.validation.user_C, split.test.user_C).any()
     rows = model.network.user.user.weight  # type: ignore[union-attr]
     same_U = (rows == rows[0]).all(1).numpy()

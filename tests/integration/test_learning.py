@@ -144,12 +144,14 @@ def liked_of(user_B: np.ndarray) -> np.ndarray:
 
 def with_new_items(model: Artefact) -> NetworkScorer:
     """Model with the cold-start items in its catalogue; nothing is trained."""
-    grown = Bert4Rec.for_dataset(model.run.model, world_of(ITEMS), model.run.training.task_weights)
+    grown = Bert4Rec.for_dataset(
+        model.config.model, world_of(ITEMS), model.config.training.task_weights
+    )
     grown.item.weight.data.zero_()
     for name, learned in model.network.state_dict().items():
         own = grown.state_dict()[name]
         (own[: len(learned)] if learned.dim() else own).copy_(learned)
-    return NetworkScorer(grown, model.run)
+    return NetworkScorer(grown, model.config)
 
 
 def test_cold_start_item_ranks_by_its_metadata(

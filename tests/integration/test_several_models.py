@@ -74,7 +74,7 @@ def test_distill_reports_the_student_beside_its_teachers(
     ]
     printed = run("distill", "--teachers", model, second, *words).succeeded()
     assert printed.startswith(f"learns from {model}, {second}: next_item and item_prediction\n")
-    assert artefact.load(student).run.training.teacher == (str(model), str(second))
+    assert artefact.load(student).config.training.teacher == (str(model), str(second))
     _, validation, test, _ = re.sub(" +\n", "\n", printed).split("\n\n")
     names = ["student", "model", "second", "ensemble of 2 teachers"]
     assert [re.split(r"  +", line)[0] for line in validation.splitlines()] == ["validation", *names]
@@ -143,7 +143,7 @@ def test_search_ends_with_a_table_and_settings_that_train_reads(
     assert table[-1] == f"best: {best}, settings: {tmp_path / 'search' / 'best.yaml'}"
     words = ["--data", world_folder, "--config", tmp_path / "search" / "best.yaml"]
     run("train", *words, "--output", tmp_path / "again").succeeded()
-    assert artefact.load(tmp_path / "again").run == artefact.load(best).run
+    assert artefact.load(tmp_path / "again").run == artefact.load(best).config
     assert "holds a search; --resume" in run(*asked).refused(2)
     again = run(*asked, "--trials", 2, "--resume").succeeded()
     assert again.strip().splitlines() == table  # nothing is trained again

@@ -62,6 +62,18 @@ def test_markdown_holds_title_whole_intervals_dashes_and_note() -> None:
     ]
 
 
+def test_column_without_a_value_is_left_out() -> None:
+    table = Table("found", ["item", "title", "score"], [["a", None, 0.5], ["b", None, None]])
+    assert table.without_empty_columns() == Table(
+        "found", ["item", "score"], [["a", 0.5], ["b", None]]
+    )
+
+
+def test_table_without_rows_keeps_its_columns() -> None:
+    table = Table("found", ["item", "title"], [])
+    assert table.without_empty_columns() == table
+
+
 def test_signed_table_signs_its_estimates_alone() -> None:
     table = Table("", ["difference", "p"], [[Estimate(0.01, 0.005, 0.015), 0.04]], signed=True)
     assert table.texts() == [["+0.0100 [+0.0050, +0.0150]", "0.0400"]]

@@ -35,7 +35,7 @@ def save_pair(model: Artefact, model_path: Path, metadata_path: Path) -> None:
     Raises ArtefactError where they cannot be written.
     """
     metadata = to_json(dataset_metadata(model.dataset))
-    config = {**describe(model.network, model.run, model.dataset), "split": dict(model.split)}
+    config = {**describe(model.network, model.config, model.dataset), "split": dict(model.split)}
     parts = {
         # Through JSON: a dataclass's own types would not load without running code.
         "config": json.loads(to_json(config)),

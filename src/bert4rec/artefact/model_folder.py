@@ -47,7 +47,7 @@ _CATALOGUE = ("items", "users", "rating_levels", "item_features", "user_features
 def save(
     folder: Path,
     network: Bert4Rec,
-    run: RunConfig,
+    run_config: RunConfig,
     dataset: PreparedDataset,
     split: Split,
     *,
@@ -78,7 +78,7 @@ def save(
         files[DATA_FILE] = safetensors.torch.save(dataset_tensors(dataset))
         files[METADATA_FILE] = to_json(dataset_metadata(dataset))
     config = {
-        **describe(network, run, dataset),
+        **describe(network, run_config, dataset),
         "split": {"name": split.name, "checksum": split.checksum},
         "catalogue": _catalogue_checksum(dataset),
         "files": {name: sha256(files[name]) for name in _CHECKED if name in files},

@@ -30,7 +30,7 @@ class Artefact:
 
     source: Path
     """Folder or file that it was loaded from."""
-    run: RunConfig
+    config: RunConfig
     """Settings of the training run."""
     network: Bert4Rec
     dataset: PreparedDataset
@@ -44,15 +44,15 @@ class Artefact:
 
     def scorer(self) -> NetworkScorer:
         """Scorer of the network, named after the source."""
-        return NetworkScorer(self.network, self.run, name=self.source.name)
+        return NetworkScorer(self.network, self.config, name=self.source.name)
 
 
-def describe(network: Bert4Rec, run: RunConfig, dataset: PreparedDataset) -> dict[str, Any]:
+def describe(network: Bert4Rec, config: RunConfig, dataset: PreparedDataset) -> dict[str, Any]:
     """Plain values from which, with weights and data, `assemble` makes the model again."""
     return {
         "format_version": FORMAT_VERSION,
         "bert4rec_version": __version__,
-        "settings": run.to_dict(),
+        "settings": config.to_dict(),
         "table_sizes": network.table_sizes.to_dict(),
         "dataset": {"name": dataset.name, "checksum": dataset.checksum},
     }
@@ -84,14 +84,14 @@ def assemble(
     Raises ArtefactError where they do not fit together.
     """
     with assembly_errors(source):
-        run = RunConfig.from_dict(description["settings"])
+        config = RunConfig.from_dict(description["settings"])
         table_sizes = TableSizes.from_dict(description["table_sizes"])
-        network = Bert4Rec(run.model, table_sizes, run.training.task_weights)
+        network = Bert4Rec(config.model, table_sizes, config.training.task_weights)
         network.load_features(dataset)
         tables = feature_tables(stored_weights(network))
         network.load_state_dict({**tables, **without_feature_tables(weights)})
         training_data, split = dict(description["dataset"]), dict(description["split"])
-    return Artefact(source, run, network.eval(), dataset, training_data, split, metrics)
+    return Artefact(source, config, network.eval(), dataset, training_data, split, metrics)
 
 
 def stored_dataset(

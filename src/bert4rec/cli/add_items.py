@@ -52,9 +52,9 @@ def run(args: Namespace) -> None:
     added = dataset.num_items - model.dataset.num_items
     training = json.loads((args.model / TRAINING_FILE).read_text(encoding="utf-8"))
     note = f"{added:,} of its items were added after training, by their metadata alone."
-    card = model_card(args.output.name, grown.run, dataset.manifest, {}, training, note=note)
-    split = make_split(dataset, grown.run.split)
-    save(args.output, grown.network, grown.run, dataset, split, training=training, card=card)
+    card = model_card(args.output.name, grown.config, dataset.manifest, {}, training, note=note)
+    split = make_split(dataset, grown.config.split)
+    save(args.output, grown.network, grown.config, dataset, split, training=training, card=card)
     print(f"{added:,} items added, {dataset.num_items:,} in all: {args.output}")
 
 

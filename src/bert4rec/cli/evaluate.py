@@ -83,7 +83,7 @@ def run(args: Namespace) -> None:
     rows = evaluate_by_request_time(scorer, dataset, split, args.subset, batch_size)
     baselines = _baselines(dataset, split, args, log)
     rating_baselines = _rating_baselines(dataset, split, args)
-    studies = _studies(scorer, dataset, split, args, models[0].run.split.split)
+    studies = _studies(scorer, dataset, split, args, models[0].config.split.split)
     evaluation = Evaluation(rows, baselines, rating_baselines, studies)
     if args.output:
         write_evaluation(evaluation, args.output)

@@ -100,10 +100,9 @@ def _show(explanation: Explanation, shown: int) -> None:
     _show_features("user and request features", explanation.context_effects)
     _show_features("item features", explanation.item_feature_effects)
     if explanation.similar_items:
-        rows = [
-            [item.item_id, item.title or "", item.similarity] for item in explanation.similar_items
-        ]
-        show_table(Table("most similar items of the history", ["item_id", "title", "cosine"], rows))
+        rows = [[item.item_id, item.title, item.similarity] for item in explanation.similar_items]
+        title, columns = "most similar items of the history", ["item_id", "title", "cosine"]
+        show_table(Table(title, columns, rows).without_empty_columns())
 
 
 def _show_events(explanation: Explanation, shown: int) -> None:
@@ -111,7 +110,7 @@ def _show_events(explanation: Explanation, shown: int) -> None:
     rows = [
         [
             event.item_id,
-            event.title or "",
+            event.title,
             event.effect,
             event.effect_alone,
             event.rank_without,
@@ -120,9 +119,8 @@ def _show_events(explanation: Explanation, shown: int) -> None:
         for event in explanation.events[:shown]
     ]
     columns = ["item_id", "title", "effect", "effect alone", "rank without", ""]
-    show_table(
-        Table("effect of each past event on the score, the most important first", columns, rows)
-    )
+    title = "effect of each past event on the score, the most important first"
+    show_table(Table(title, columns, rows).without_empty_columns())
 
 
 def _show_features(owner: str, effects: Mapping[str, float]) -> None:

@@ -79,7 +79,7 @@ def data_of(model: "Artefact") -> "tuple[PreparedDataset, Split]":
             f"but {model.source} was trained on {trained_on['checksum']} ({trained_on['name']}); "
             "name the data it was trained on"
         )
-    split = make_split(dataset, model.run.split)
+    split = make_split(dataset, model.config.split)
     if split.checksum != model.split["checksum"]:
         raise DataError(
             f"{model.source}: was trained on another split "

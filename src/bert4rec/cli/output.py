@@ -6,7 +6,7 @@ import codecs
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import rich.table
@@ -65,8 +65,11 @@ def _is_numeric(table: Table, position: int) -> bool:
 
 def _most_estimates(table: Table) -> int:
     """Largest number of estimates in a row."""
-    counts = [sum(isinstance(cell, Estimate) for cell in row) for row in table.rows]
-    return max(counts, default=0)
+    return max(map(_estimates, table.rows), default=0)
+
+
+def _estimates(row: Sequence[object]) -> int:
+    return sum(isinstance(cell, Estimate) for cell in row)
 
 
 def show_note(text: str) -> None:

@@ -51,7 +51,7 @@ def run(args: Namespace) -> None:
     (model,) = open_models([args.model], args.data, args.data_dir)
     dataset, split = data_of(model)
     training = json.loads(_text(args.model / TRAINING_FILE))
-    run_config = _without_paths(model.run)
+    run_config = _without_paths(model.config)
     metrics = model.metrics
     if args.half:
         round_to_half_precision(model.network)
@@ -107,13 +107,13 @@ def _evaluated_again(model: Artefact, dataset: PreparedDataset, split: Split) ->
     return stored_metrics(reports)
 
 
-def _without_paths(run: RunConfig) -> RunConfig:
+def _without_paths(config: RunConfig) -> RunConfig:
     """Settings with folder names in place of paths, which may tell of people and machines."""
-    training = run.training
+    training = config.training
     teacher = tuple(_folder_name(folder) for folder in training.teacher)
     warm_start_from = training.warm_start_from and _folder_name(training.warm_start_from)
     training = replace(training, teacher=teacher, warm_start_from=warm_start_from)
-    return replace(run, training=training)
+    return replace(config, training=training)
 
 
 def _folder_name(folder: str) -> str:

@@ -67,11 +67,11 @@ def _show(found: Recommendations, title: str, has_rules: bool) -> None:
     if has_rules:
         columns += ["moved by"]
     rows = [_row(item, has_ratings, has_rules) for item in found]
-    show_table(Table(title, columns, rows))
+    show_table(Table(title, columns, rows).without_empty_columns())
 
 
 def _row(item: Recommendation, has_ratings: bool, has_rules: bool) -> list[Cell]:
-    row: list[Cell] = [item.rank, item.item_id, item.title or "", item.score]
+    row: list[Cell] = [item.rank, item.item_id, item.title, item.score]
     if has_ratings:
         row += [item.expected_rating, _interval(item)]
     if has_rules:

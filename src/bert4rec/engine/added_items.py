@@ -44,7 +44,7 @@ def with_items(model: Artefact, items: Sequence[Item]) -> Artefact:
             "train with item_features and an id_dropout above 0"
         )
     dataset = _with_items(model.dataset, items)
-    network = Bert4Rec.for_dataset(model.run.model, dataset, model.run.training.task_weights)
+    network = Bert4Rec.for_dataset(model.config.model, dataset, model.config.training.task_weights)
     grown = grown_weights(network, model.network, model.dataset, dataset)
     # Feature tables are those of the larger dataset, learned weights those of the trained network.
     network.load_state_dict({**network.state_dict(), **grown})

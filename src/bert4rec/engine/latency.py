@@ -101,7 +101,9 @@ def with_made_up_items(scorer: NetworkScorer, items: int, seed: int = 0) -> Netw
     """Scorer of a catalogue of so many items, made-up ones behind its own."""
     count = items - (len(scorer.item_VD) - FIRST_ITEM)
     generator = torch.Generator().manual_seed(seed)
-    larger = NetworkScorer(deepcopy(scorer.network), scorer.run, f"{scorer.name}, {items:,} items")
+    larger = NetworkScorer(
+        deepcopy(scorer.network), scorer.config, f"{scorer.name}, {items:,} items"
+    )
     larger.item_VD = _extended(scorer.item_VD, count, generator)
     if scorer.score_offset_V is None:
         larger.score_offset_V = None

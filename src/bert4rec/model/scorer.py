@@ -28,12 +28,12 @@ from bert4rec.model.network import AttentionRecord, Bert4Rec
 _MAKE_SEQUENCES = {"causal": causal_sequences, "masked": masked_sequences}
 
 
-def scoring_passes(run: RunConfig) -> tuple[str, ...]:
+def scoring_passes(config: RunConfig) -> tuple[str, ...]:
     """Passes whose scores are averaged: "causal", "masked", or both.
 
     Raises ConfigError for a pass that was not trained.
     """
-    scoring, tasks = run.model.scoring, run.training.task_weights
+    scoring, tasks = config.model.scoring, config.training.task_weights
     if scoring == "auto":
         return ("causal",) if tasks.next_item else ("masked",)
     passes = ("causal", "masked") if scoring == "average" else (scoring,)
@@ -51,14 +51,14 @@ class NetworkScorer:
 
     Item embeddings are computed once: the network's weights must not change while it is in use.
 
-        scorer = NetworkScorer(network, run)
+        scorer = NetworkScorer(network, config)
         score_BV = scorer.score(dataset.histories(user_B, stop_B))
     """
 
-    def __init__(self, network: Bert4Rec, run: RunConfig, name: str = "bert4rec") -> None:
+    def __init__(self, network: Bert4Rec, config: RunConfig, name: str = "bert4rec") -> None:
         self.network = network.eval()
-        self.run = run
-        self.passes = scoring_passes(run)
+        self.config = config
+        self.passes = scoring_passes(config)
         self.name = name
         self._latest: tuple[Histories | None, list[Tensor]] = (None, [])
 
@@ -88,7 +88,7 @@ class NetworkScorer:
             order = torch.randperm(weight.numel(), generator=generator).to(weight.device)
             weight.copy_(weight.flatten()[order].view_as(weight))
         network.cold_start_bias.reset()
-        return NetworkScorer(network, self.run, f"{self.name}, weights shuffled")
+        return NetworkScorer(network, self.config, f"{self.name}, weights shuffled")
 
     @cached_property
     @torch.no_grad()

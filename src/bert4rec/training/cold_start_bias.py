@@ -81,9 +81,9 @@ def _cold_start_histories(
 
     The first half has all demographics, the second half none.
     """
-    random = np.random.default_rng((scorer.run.training.seed, RANDOM_STREAM))
+    random = np.random.default_rng((scorer.config.training.seed, RANDOM_STREAM))
     request_time_U = dataset.time_N[random.integers(start_U, start_U + length_U)]
-    share = REQUEST_TIME_SHARE[scorer.run.model.request_time]
+    share = REQUEST_TIME_SHARE[scorer.config.model.request_time]
     request_time_U = np.where(random.random(len(user_U)) < share, request_time_U, NO_TIME)
     cold_start_U = np.ones(len(user_U), dtype=np.bool_)
     histories = dataset.histories(user_U, start_U, request_time_U, is_cold_start_B=cold_start_U)

@@ -132,7 +132,7 @@ def load_teacher(config: RunConfig, dataset: PreparedDataset, split: Split) -> T
     for folder, model in zip(training.teacher, models, strict=True):
         for obstacle in _obstacles(model, config, dataset, split):
             raise ConfigError(f"teacher {folder}: {obstacle}")
-    scorers = [(model.scorer(), _item_tasks(model.run)) for model in models]
+    scorers = [(model.scorer(), _item_tasks(model.config)) for model in models]
     by_task: dict[str, list[NetworkScorer]] = {}
     for task in _item_tasks(config):
         members = [scorer for scorer, tasks in scorers if task in tasks]
@@ -146,8 +146,8 @@ def _obstacles(
 ) -> Iterator[str]:
     """Reasons why the run cannot learn from a model: leaked test events, or unknown inputs."""
     yield from artefact.incompatibilities(model, dataset, split)
-    teacher_tasks, tasks = _item_tasks(model.run), _item_tasks(config)
-    teacher, student = model.run.model, config.model
+    teacher_tasks, tasks = _item_tasks(model.config), _item_tasks(config)
+    teacher, student = model.config.model, config.model
     if not set(tasks) & set(teacher_tasks):
         yield (
             f"was trained for {teacher_tasks[0]} alone, this run is for {tasks[0]}: "
@@ -163,7 +163,7 @@ def _obstacles(
             f"was trained with request_time {teacher.request_time!r}, this run is with "
             f"{student.request_time!r}; take {teacher.request_time!r} here too"
         )
-    if model.run.training.exclude_seen and not config.training.exclude_seen:
+    if model.config.training.exclude_seen and not config.training.exclude_seen:
         yield (
             "was trained with exclude_seen and knows nothing of seen items; "
             "take exclude_seen here too"

@@ -74,7 +74,7 @@ def _compare_with_warm_start(run: TrainingRun, reports: Reports) -> str:
     if not rows:
         return ""
     model = artefact.load(run.directory.warm_start, run.dataset)
-    model_scorer = NetworkScorer(model.network, model.run, name=folder)
+    model_scorer = NetworkScorer(model.network, model.config, name=folder)
     model_rows = evaluate_by_request_time(model_scorer, run.dataset, run.split, subset)
     comparisons = {
         row: compare(report, model_rows[row]) for row, report in rows.items() if row in model_rows

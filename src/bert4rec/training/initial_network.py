@@ -48,7 +48,7 @@ def save_warm_start(
 
     It keeps its own settings. Users and items that are new to it are cold-start users and items.
     """
-    config = warm_start_model.run
+    config = warm_start_model.config
     network = Bert4Rec.for_dataset(config.model, dataset, config.training.task_weights)
     load_warm_start(network, warm_start_model, dataset)
     reset_untrained_rows(network, dataset, split)

@@ -141,7 +141,7 @@ def _growth_obstacles(model: Artefact, dataset: PreparedDataset) -> Iterator[str
             f"knows ratings on another scale than {dataset.name} has; "
             "prepare the newer data on the same one"
         )
-    if make_split(before, model.run.split).checksum != model.split["checksum"]:
+    if make_split(before, model.config.split).checksum != model.split["checksum"]:
         yield (
             "was split in another way by the version that trained it, "
             "so nobody can tell what it was trained on"
@@ -171,7 +171,7 @@ def _leaked_events(model: Artefact, dataset: PreparedDataset, split: Split) -> I
     Events are equal in user, item and time; where either dataset has no times, in user and item.
     """
     before = model.dataset
-    trained = make_split(before, model.run.split)
+    trained = make_split(before, model.config.split)
     user_M, item_M = training_pairs(before, trained)
     user_M = matching_rows(dataset.users, before.users)[user_M]
     item_M = matching_rows(dataset.items, before.items)[item_M]

@@ -21,7 +21,7 @@ def model(dataset: PreparedDataset, folder: str, rule: str = "leave-one-out") ->
     split = make_split(dataset, run.split)
     return Artefact(
         source=Path(folder),
-        run=run,
+        config=run,
         network=network_of(dataset),
         dataset=dataset,
         training_data={"name": dataset.name, "checksum": dataset.checksum},

@@ -25,7 +25,7 @@ def pair(model: Artefact, tmp_path: Path) -> tuple[Path, Path]:
 def test_pair_scores_as_the_folder_does(model: Artefact, pair: tuple[Path, Path]) -> None:
     loaded = artefact.load_pair(*pair)
     assert_same_data(loaded.dataset, model.dataset)
-    assert loaded.run == model.run
+    assert loaded.config == model.config
     assert loaded.split == model.split
     histories = model.dataset.histories(np.array([1, 2]), model.dataset.start_U1[2:4])
     torch.testing.assert_close(

@@ -37,7 +37,7 @@ def test_loaded_folder_has_the_network_settings_and_data_that_were_saved(
     dataset = PreparedDataset.open(world_folder)
     network = save_untrained(tmp_path / "m", dataset, dropout=0.4)
     loaded = artefact.load(tmp_path / "m")
-    assert loaded.run.model == network.config
+    assert loaded.config.model == network.config
     assert loaded.network.table_sizes == network.table_sizes
     assert not loaded.network.training
     assert loaded.network.state_dict().keys() == network.state_dict().keys()
@@ -58,7 +58,7 @@ def test_model_names_its_data_and_split_by_their_checksums(
     model: Artefact, world_folder: Path
 ) -> None:
     dataset = PreparedDataset.open(world_folder)
-    split = make_split(dataset, model.run.split)
+    split = make_split(dataset, model.config.split)
     assert dict(model.split) == {"name": "leave-one-out", "checksum": split.checksum}
     assert model.dataset.checksum == dataset.checksum
     assert "test_request_time_on" in model.metrics

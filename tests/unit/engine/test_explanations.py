@@ -271,7 +271,7 @@ def test_the_rank_without_an_event_is_among_the_same_items(engine: Recommendatio
 
 
 def test_only_events_that_are_read_are_listed(engine: RecommendationEngine) -> None:
-    seq_length = engine.model.run.model.seq_length
+    seq_length = engine.model.config.model.seq_length
     sequence = [101 + place for place in range(seq_length + 5)]
     explained = engine.explain_recommendation(item_sequence=sequence, recommended_item_id=124)
     assert sorted(event.position for event in explained.events) == list(range(5, seq_length + 5))

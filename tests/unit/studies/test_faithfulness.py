@@ -100,7 +100,7 @@ def test_rank_correlation_with_itself_is_one(scorer: NetworkScorer, world: Prepa
         def with_shuffled_weights(self, seed: int) -> NetworkScorer:
             return self
 
-    same = Same(scorer.network, scorer.run)
+    same = Same(scorer.network, scorer.config)
     found = faithfulness(same, world, make_split(world, RUN.split), users=3)
     assert found.shuffled.value == pytest.approx(1)
 

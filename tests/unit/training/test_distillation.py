@@ -79,7 +79,7 @@ def test_it_says_what_its_model_scores(
     user_B = read.sequences.user_B.numpy()
     event_B = np.asarray(split.train_stop_U)[user_B] - 1
     histories = world.histories(user_B, event_B, world.time_N[event_B])
-    asked = replace(model.run, model=replace(model.run.model, scoring=scoring))
+    asked = replace(model.config, model=replace(model.config.model, scoring=scoring))
     torch.testing.assert_close(
         score_BV, NetworkScorer(model.network, asked).score(histories), atol=1e-4, rtol=1e-4
     )
@@ -171,7 +171,7 @@ def test_a_student_of_several_learns_from_all_of_them(
     said: list[str] = []
     student = trained(max_epochs=2, teacher=[str(folder), str(second)], log=said.append)
     assert said[0] == f"learns from {folder}, {second}: next_item and item_prediction"
-    assert artefact.load(student).run.training.teacher == (str(folder), str(second))
+    assert artefact.load(student).config.training.teacher == (str(folder), str(second))
     assert not same(
         weights(student), weights(trained("other", max_epochs=2, teacher=[str(folder)]))
     )
@@ -325,7 +325,7 @@ def test_a_students_model_folder_needs_no_teacher(
     lent = Path(shutil.copytree(folder, tmp_path / "lent"))
     student = trained(max_epochs=1, teacher=str(lent))
     shutil.rmtree(lent)
-    assert artefact.load(student).run.training.teacher == (str(lent),)
+    assert artefact.load(student).config.training.teacher == (str(lent),)
 
 
 # Who cannot be a teacher

@@ -431,9 +431,9 @@ def test_averaged_weights_are_what_is_saved(trained: Train, complete: Path) -> N
 
 def weights_at_the_start(folder: Path) -> dict[str, torch.Tensor]:
     model = artefact.load(folder)
-    seed_epoch(model.run.training.seed, epoch=0)
+    seed_epoch(model.config.training.seed, epoch=0)
     return Bert4Rec.for_dataset(
-        model.run.model, model.dataset, model.run.training.task_weights
+        model.config.model, model.dataset, model.config.training.task_weights
     ).state_dict()
 
 

@@ -393,8 +393,10 @@ def test_a_published_model_goes_on_with_its_own_data_alone(
     model = artefact.load(
         train(older, run_of(max_epochs=1), tmp_path / "whole", log=lambda line: None)
     )
-    split = make_split(older, model.run.split)
-    artefact.save(tmp_path / "published", model.network, model.run, older, split, with_data=False)
+    split = make_split(older, model.config.split)
+    artefact.save(
+        tmp_path / "published", model.network, model.config, older, split, with_data=False
+    )
     network, _ = grown(tmp_path / "published", older)
     assert torch.equal(network.item.weight, model.network.item.weight)
     with pytest.raises(

@@ -93,7 +93,7 @@ def test_a_model_that_was_published_without_its_data_will_do(
     model = artefact.load(folder)
     published = tmp_path / "published"
     artefact.save(
-        published, model.network, model.run, world, make_split(world, RUN.split), with_data=False
+        published, model.network, model.config, world, make_split(world, RUN.split), with_data=False
     )
     network, _ = started(world, published)
     assert torch.equal(network.item.weight, model.network.item.weight)
@@ -176,4 +176,4 @@ def test_a_run_does_not_start_from_its_own_folder(
     own = shutil.copytree(folder, tmp_path / "own")
     with pytest.raises(ConfigError, match="is the output as well"):
         train(world, run_of(warm_start_from=str(own)), own, overwrite=True, log=lambda line: None)
-    assert artefact.load(own).run == artefact.load(folder).run
+    assert artefact.load(own).config == artefact.load(folder).config
