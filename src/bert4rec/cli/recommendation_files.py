@@ -47,8 +47,10 @@ def write_tables(
 
     def frames(*_: Any) -> Iterator[pl.DataFrame]:
         for table in tables:
-            columns = {name: getattr(table, name) for name in schema}
-            yield pl.DataFrame(columns).cast(schema)
+            # Arrays of Python texts are lists to polars.
+            ids = {"user_id": table.user_id.tolist(), "item_id": table.item_id.tolist()}
+            columns = {**ids, "score": table.score, "rank": table.rank}
+            yield pl.DataFrame(columns, schema_overrides=schema).cast(schema)
 
     rows = register_io_source(frames, schema=schema, is_pure=True)
     try:
@@ -67,7 +69,10 @@ def _write(rows: pl.LazyFrame, unfinished: Path, path: Path) -> None:
 
 
 def _id_type(vocabulary: Vocabulary) -> pl.DataType:
-    """Column type of raw ids."""
+    """Column type of raw ids: 64-bit integers, without a sign where they need it, or text."""
     import polars as pl
 
-    return pl.Int64() if isinstance(vocabulary.raw(vocabulary.first), int) else pl.String()
+    if not isinstance(vocabulary.raw(vocabulary.first), int):
+        return pl.String()
+    is_large = any(isinstance(raw, int) and raw >= 2**63 for raw in vocabulary.ids)
+    return pl.UInt64() if is_large else pl.Int64()

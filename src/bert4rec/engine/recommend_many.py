@@ -9,11 +9,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from bert4rec.data.arrays import Ints
+from bert4rec.data.arrays import Ints, id_array
 from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.histories import Histories
 from bert4rec.engine.answers import RecommendationTable
-from bert4rec.ids import FIRST_ITEM, FIRST_USER
 from bert4rec.model.scorer import NetworkScorer
 from bert4rec.retrieval.candidates import EXCLUDED
 from bert4rec.retrieval.item_rules import ItemRules
@@ -48,11 +47,12 @@ def recommendation_tables(
 
 def _table(dataset: PreparedDataset, histories: Histories, ranking: Ranking) -> RecommendationTable:
     """Rankings of a batch in columns of raw ids."""
-    user_ids, item_ids = np.asarray(dataset.users.ids), np.asarray(dataset.items.ids)
     row, position = np.nonzero(ranking.score_BK > EXCLUDED)
+    item_rows = ranking.item_BK[row, position].tolist()
+    user_ids = id_array([dataset.users.raw(user) for user in histories.user_B.tolist()])
     return RecommendationTable(
-        user_id=user_ids[histories.user_B[row] - FIRST_USER],
-        item_id=item_ids[ranking.item_BK[row, position] - FIRST_ITEM],
+        user_id=user_ids[row],
+        item_id=id_array([dataset.items.raw(item) for item in item_rows]),
         score=ranking.score_BK[row, position],
         rank=position + 1,
     )

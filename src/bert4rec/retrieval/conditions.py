@@ -161,7 +161,7 @@ class _Evaluator:
         if name == "item_id":
             return _as_column([*[None] * FIRST_ITEM, *self.dataset.items.ids])
         if name == "title":
-            return np.array(self.titles())
+            return _as_column(self.titles())
         feature, table = self.dataset.item_features[name]
         if feature.kind is Kind.MULTI:
             raise self.error(node, f"has several values; write {feature.values[0]!r} in {name}")
@@ -210,7 +210,7 @@ def _as_column(values: Sequence[RawId | None]) -> NDArray[Any]:
     known = [value for value in values if value is not None]
     if known and all(isinstance(value, int | float) for value in known):
         return np.array([np.nan if value is None else value for value in values], dtype=float)
-    return np.array(["" if value is None else str(value) for value in values])
+    return np.array(["" if value is None else str(value) for value in values], dtype=object)
 
 
 def _listed(values: Sequence[object]) -> str:
