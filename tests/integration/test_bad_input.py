@@ -77,8 +77,8 @@ def test_unusable_table_is_refused_with_its_fault(
 ) -> None:
     schema = schema_of(tmp_path, events, **layout)
     before = set(tmp_path.iterdir())
-    said = run("prepare", "--schema", schema, "--output", tmp_path / "out").refused(1)
-    assert all(part in said for part in parts), said
+    message = run("prepare", "--schema", schema, "--output", tmp_path / "out").refused(1)
+    assert all(part in message for part in parts), message
     assert set(tmp_path.iterdir()) == before
 
 
@@ -100,11 +100,11 @@ def test_damaged_archive_is_refused(tmp_path: Path, damage, parts: list[str]) ->
     archive.parent.mkdir()
     archive.write_bytes(damage(whole))
     assert archive.read_bytes() != whole
-    said = run(
+    message = run(
         "prepare", "--dataset", "ml-1m", "--data_dir", archive.parent, "--output", tmp_path / "out"
     ).refused(1)
-    assert said.startswith(str(archive))
-    assert all(part in said for part in parts), said
+    assert message.startswith(str(archive))
+    assert all(part in message for part in parts), message
     assert {path.name for path in tmp_path.iterdir()} == {"data", "whole"}
 
 
@@ -114,10 +114,10 @@ def test_truncated_release_file_names_the_row(tmp_path: Path) -> None:
         (tmp_path / name).write_text(
             text if "ratings" not in name else text[: text.index("978300300")]
         )
-    said = run(
+    message = run(
         "prepare", "--dataset", "ml-1m", "--data_dir", tmp_path, "--output", tmp_path / "out"
     ).refused(1)
-    assert "ratings.dat, row 4, field 'time': missing" in said
+    assert "ratings.dat, row 4, field 'time': missing" in message
     assert not (tmp_path / "out").exists()
 
 
@@ -173,9 +173,11 @@ def test_training_is_refused_without_validation_users(tmp_path: Path) -> None:
         "--output",
         prepared,
     ).succeeded()
-    said = run("train", "--data", prepared, "--output", tmp_path / "model", *settings()).refused(1)
+    message = run("train", "--data", prepared, "--output", tmp_path / "model", *settings()).refused(
+        1
+    )
     assert (
-        said
+        message
         == "own: split 'leave-one-out' leaves no user to evaluate; it needs users with 3 events"
     )
     assert not (tmp_path / "model").exists()
@@ -217,9 +219,9 @@ DATA = {
 }
 
 
-@pytest.mark.parametrize(("how", "said"), DATA.items(), ids=DATA)
+@pytest.mark.parametrize(("how", "message"), DATA.items(), ids=DATA)
 def test_incomplete_prepared_folder_is_refused(
-    tmp_path: Path, copy, world_folder: Path, model: Path, how: str, said: str
+    tmp_path: Path, copy, world_folder: Path, model: Path, how: str, message: str
 ) -> None:
     folder = damaged_data(copy(world_folder), how)
     for words in (
@@ -228,7 +230,7 @@ def test_incomplete_prepared_folder_is_refused(
     ):
         line = run(*words, "--data", folder).refused(1)
         assert line.startswith(str(folder))
-        assert said in line
+        assert message in line
     assert not (tmp_path / "out").exists()
 
 
@@ -272,19 +274,19 @@ def test_incomplete_model_folder_is_refused(copy, model: Path, other_model: Path
 @pytest.mark.parametrize("command", ["recommend", "explain", "profile", "evaluate"])
 def test_missing_model_says_how_to_train_one(tmp_path: Path, command: str) -> None:
     user = [] if command == "evaluate" else ["--user_id", "1"]
-    said = run(command, *user, "--model", tmp_path / "gone").refused(1)
+    message = run(command, *user, "--model", tmp_path / "gone").refused(1)
     gone = tmp_path / "gone"
-    assert said == f"{gone}: does not exist; 'bert4rec train --output {gone}' makes one"
+    assert message == f"{gone}: does not exist; 'bert4rec train --output {gone}' makes one"
 
 
 @pytest.mark.parametrize("user_id", ["9999", "-1", "somebody", "7.0"])
 @pytest.mark.parametrize("command", ["recommend", "explain", "profile"])
 def test_unknown_user_is_refused(model: Path, command: str, user_id: str) -> None:
-    said = run(command, "--model", model, f"--user_id={user_id}", "--json").refused(1)
-    assert said.startswith(
+    message = run(command, "--model", model, f"--user_id={user_id}", "--json").refused(1)
+    assert message.startswith(
         f"unknown user_id {user_id if user_id in ('9999', '-1') else repr(user_id)}: "
     )
-    assert "check the id" in said
+    assert "check the id" in message
 
 
 @pytest.mark.parametrize("item", ["9", "x"])
@@ -320,17 +322,17 @@ QUESTIONS = {
 }
 
 
-@pytest.mark.parametrize(("words", "said"), QUESTIONS.items(), ids=QUESTIONS)
-def test_contradictory_request_is_refused(model: Path, words: str, said: str) -> None:
+@pytest.mark.parametrize(("words", "message"), QUESTIONS.items(), ids=QUESTIONS)
+def test_contradictory_request_is_refused(model: Path, words: str, message: str) -> None:
     done = run("recommend", "--model", model, "--json", *words.split())
-    assert said in done.refused(2)
+    assert message in done.refused(2)
     assert done.out == ""
 
 
 def test_model_is_evaluated_on_its_own_data_only(model: Path, other_world: Path) -> None:
-    said = run("evaluate", "--model", model, "--data", other_world).refused(1)
-    assert said.startswith(f"{other_world}: has checksum ")
-    assert f"{model} was trained on " in said
+    message = run("evaluate", "--model", model, "--data", other_world).refused(1)
+    assert message.startswith(f"{other_world}: has checksum ")
+    assert f"{model} was trained on " in message
 
 
 def test_reports_on_different_data_are_not_compared(reports: Path, tmp_path: Path) -> None:
@@ -338,25 +340,25 @@ def test_reports_on_different_data_are_not_compared(reports: Path, tmp_path: Pat
     content = json.loads(one.read_text())
     content["protocol"]["dataset_checksum"] = "0123456789abcdef"
     other.write_text(json.dumps(content))
-    said = run("compare", one, other, "--json").refused(1)
-    assert "cannot be compared: their dataset checksum differ" in said
-    assert "0123456789abcdef" in said
+    message = run("compare", one, other, "--json").refused(1)
+    assert "cannot be compared: their dataset checksum differ" in message
+    assert "0123456789abcdef" in message
 
 
 def test_compare_refuses_a_file_that_is_no_report(reports: Path, tmp_path: Path) -> None:
     for name in ("comparison.png", "report.md"):
-        said = run("compare", reports / "popularity.json", reports / name).refused(1)
-        assert said.startswith(f"{reports / name}: not a report of 'bert4rec evaluate --output'")
+        message = run("compare", reports / "popularity.json", reports / name).refused(1)
+        assert message.startswith(f"{reports / name}: not a report of 'bert4rec evaluate --output'")
     assert str(tmp_path / "gone") in run(
         "compare", reports / "popularity.json", tmp_path / "gone"
     ).refused(1)
 
 
 def test_compare_names_the_reports_of_a_folder(reports: Path) -> None:
-    said = run("compare", reports, reports / "popularity.json").refused(2)
-    assert said.startswith(f"{reports}: a folder of several reports; name one of them: ")
+    message = run("compare", reports, reports / "popularity.json").refused(2)
+    assert message.startswith(f"{reports}: a folder of several reports; name one of them: ")
     assert {"model_request_time_on.json", "popularity.json"} < set(
-        said.rpartition(": ")[2].split(", ")
+        message.rpartition(": ")[2].split(", ")
     )
 
 
@@ -370,34 +372,34 @@ def test_output_below_a_file_is_refused(
         "train": ["--data", world_folder, *settings()],
         "evaluate": ["--model", model],
     }[command]
-    said = run(command, *words, "--output", tmp_path / "file" / "out").refused(1)
-    assert said.startswith(str(tmp_path / "file" / "out"))
-    assert "Not a directory" in said
+    message = run(command, *words, "--output", tmp_path / "file" / "out").refused(1)
+    assert message.startswith(str(tmp_path / "file" / "out"))
+    assert "Not a directory" in message
 
 
 def test_training_does_not_write_into_a_foreign_folder(world_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
-    said = run("train", "--data", world_folder, "--output", tmp_path, *settings()).refused(2)
-    assert said.startswith(f"{tmp_path}: holds something that is no run that can go on")
+    message = run("train", "--data", world_folder, "--output", tmp_path, *settings()).refused(2)
+    assert message.startswith(f"{tmp_path}: holds something that is no run that can go on")
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
 def test_model_of_other_settings_needs_overwrite(world_folder: Path, model: Path) -> None:
-    said = run("train", "--data", world_folder, "--output", model, *settings(num_layers=2)).refused(
-        2
-    )
-    assert said.startswith(
+    message = run(
+        "train", "--data", world_folder, "--output", model, *settings(num_layers=2)
+    ).refused(2)
+    assert message.startswith(
         f"{model}: was trained with num_layers 1, not 2; choose another --output"
     )
 
 
 def test_model_of_other_data_needs_overwrite(other_world: Path, model: Path) -> None:
-    said = run("train", "--data", other_world, "--output", model, *settings()).refused(2)
-    assert said.startswith(f"{model}: was trained on another dataset")
+    message = run("train", "--data", other_world, "--output", model, *settings()).refused(2)
+    assert message.startswith(f"{model}: was trained on another dataset")
 
 
 @pytest.mark.parametrize(
-    ("setting", "said"),
+    ("setting", "message"),
     [
         ({"scoring": "masked", "task_weights.item_prediction": 0}, "scoring 'masked' needs"),
         ({"accelerator": "mps"}, "accelerator 'mps', devices 1"),
@@ -405,9 +407,9 @@ def test_model_of_other_data_needs_overwrite(other_world: Path, model: Path) -> 
     ids=["scoring", "device"],
 )
 def test_output_of_a_refused_run_can_be_used_again(
-    world_folder: Path, tmp_path: Path, setting: dict[str, object], said: str
+    world_folder: Path, tmp_path: Path, setting: dict[str, object], message: str
 ) -> None:
     words = ["train", "--data", world_folder, "--output", tmp_path / "out"]
-    assert said in run(*words, *settings(**setting)).refused(2)
+    assert message in run(*words, *settings(**setting)).refused(2)
     assert not (tmp_path / "out" / "config.json").exists()
     run(*words, *settings(max_epochs=1)).succeeded()

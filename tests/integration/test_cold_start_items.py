@@ -64,16 +64,16 @@ def circles(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def learned(circles: Path) -> Path:
+def model_folder(circles: Path) -> Path:
     """A model to which a fifth of the items are new."""
-    folder = circles.with_name("learned")
+    folder = circles.with_name("model_folder")
     run("train", "--data", circles, "--output", folder, *settings(**LEARNS)).succeeded()
     return folder
 
 
 @pytest.fixture(scope="module")
-def model(learned: Path) -> Artefact:
-    return artefact.load(learned)
+def model(model_folder: Path) -> Artefact:
+    return artefact.load(model_folder)
 
 
 @pytest.fixture(scope="module")
@@ -82,26 +82,28 @@ def split(model: Artefact) -> Split:
 
 
 @pytest.fixture(scope="module")
-def answered(learned: Path) -> dict[str, Any]:
+def evaluation(model_folder: Path) -> dict[str, Any]:
     """What `evaluate` says of it, with its reports in a folder beside."""
-    found = run("evaluate", "--model", learned, "--output", learned.with_name("reports"), "--json")
+    found = run(
+        "evaluate", "--model", model_folder, "--output", model_folder.with_name("reports"), "--json"
+    )
     return dict(json.loads(found.out))
 
 
-def interval(answered: dict[str, Any], row: str, column: str) -> list[float]:
-    found = answered["cold_start_items"]["rows"][row][column]["ndcg@10"]
+def interval(evaluation: dict[str, Any], row: str, column: str) -> list[float]:
+    found = evaluation["cold_start_items"]["rows"][row][column]["ndcg@10"]
     return [found["low"], found["high"]]
 
 
 def test_cold_start_items_rank_above_chance_among_themselves_and_in_the_catalogue(
-    answered: dict[str, Any],
+    evaluation: dict[str, Any],
 ) -> None:
     for column in (COLD_AMONG_COLD, COLD_AMONG_ALL):
-        assert interval(answered, MODEL, column)[0] > interval(answered, RANDOM, column)[1] + 0.1, (
-            column
-        )
         assert (
-            interval(answered, "content kNN", column)[0] > interval(answered, RANDOM, column)[1]
+            interval(evaluation, MODEL, column)[0] > interval(evaluation, RANDOM, column)[1] + 0.1
+        ), column
+        assert (
+            interval(evaluation, "content kNN", column)[0] > interval(evaluation, RANDOM, column)[1]
         ), column
 
 
@@ -115,14 +117,15 @@ def test_cold_start_items_of_the_liked_group_rank_first(model: Artefact, split: 
 
 
 def test_evaluate_writes_and_prints_the_cold_start_table(
-    answered: dict[str, Any], learned: Path
+    evaluation: dict[str, Any], model_folder: Path
 ) -> None:
-    reports = learned.with_name("reports")
+    reports = model_folder.with_name("reports")
     assert (
-        json.loads((reports / "cold_start_items.json").read_text()) == answered["cold_start_items"]
+        json.loads((reports / "cold_start_items.json").read_text())
+        == evaluation["cold_start_items"]
     )
     written = (reports / "report.md").read_text()
-    shown = run("evaluate", "--model", learned).succeeded()
+    shown = run("evaluate", "--model", model_folder).succeeded()
     for column in (COLD_AMONG_COLD, COLD_AMONG_ALL, WARM_AMONG_ALL, WARM_AMONG_WARM, COST):
         assert column in written
         assert column in printed_columns(shown, MODEL)

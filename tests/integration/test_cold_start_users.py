@@ -37,21 +37,21 @@ LEARNS = {
 
 
 @pytest.fixture(scope="module")
-def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A prepared folder: 240 users, all of whom have a 20th event."""
-    folder = tmp_path_factory.mktemp("cold") / "people"
+    folder = tmp_path_factory.mktemp("cold") / "data"
     synthetic_dataset(seed=0, num_users=240, num_items=60, events_per_user=40, folder=folder)
     return folder
 
 
 @pytest.fixture(scope="module")
-def learned(people: Path) -> Path:
+def model_folder(data: Path) -> Path:
     """A model of those of them who train."""
-    folder = people.with_name("learned")
+    folder = data.with_name("model_folder")
     run(
         "train",
         "--data",
-        people,
+        data,
         "--output",
         folder,
         *settings(**LEARNS, split="cold-start-users", fold=1),
@@ -60,84 +60,87 @@ def learned(people: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def answered(learned: Path) -> dict[str, Any]:
+def evaluation(model_folder: Path) -> dict[str, Any]:
     """What `evaluate` says of it, with its reports in a folder beside."""
-    found = run("evaluate", "--model", learned, "--output", learned.with_name("reports"), "--json")
+    found = run(
+        "evaluate", "--model", model_folder, "--output", model_folder.with_name("reports"), "--json"
+    )
     return dict(json.loads(found.out))
 
 
-def of(answered: dict[str, Any], name: str, k: int) -> tuple[float, list[float]]:
+def hit_rate(evaluation: dict[str, Any], name: str, k: int) -> tuple[float, list[float]]:
     (found,) = (
-        entry["hit@10"] for entry in answered["cold_start_users"]["rows"][name] if entry["k"] == k
+        entry["hit@10"] for entry in evaluation["cold_start_users"]["rows"][name] if entry["k"] == k
     )
     return found["value"], [found["low"], found["high"]]
 
 
-def test_demographics_help_users_without_events(answered: dict[str, Any]) -> None:
-    known, (low, _) = of(answered, MODEL, 0)
-    assert known > of(answered, NO_DEMOGRAPHICS, 0)[0] + 0.15
-    assert low > of(answered, "popularity", 0)[0]
+def test_demographics_help_users_without_events(evaluation: dict[str, Any]) -> None:
+    known, (low, _) = hit_rate(evaluation, MODEL, 0)
+    assert known > hit_rate(evaluation, NO_DEMOGRAPHICS, 0)[0] + 0.15
+    assert low > hit_rate(evaluation, "popularity", 0)[0]
     (gain,) = (
         pair["by_events"][0]["hit@10"]
-        for pair in answered["cold_start_users"]["differences"]
+        for pair in evaluation["cold_start_users"]["differences"]
         if pair["second"] == NO_DEMOGRAPHICS
     )
     assert gain["low"] > 0
     assert gain["p_value"] < 0.01
 
 
-def test_each_visible_event_helps(answered: dict[str, Any]) -> None:
-    assert of(answered, MODEL, 19)[0] > of(answered, MODEL, 0)[0] + 0.2
+def test_each_visible_event_helps(evaluation: dict[str, Any]) -> None:
+    assert hit_rate(evaluation, MODEL, 19)[0] > hit_rate(evaluation, MODEL, 0)[0] + 0.2
 
 
-def test_all_visible_events_give_the_usual_report(answered: dict[str, Any]) -> None:
+def test_all_visible_events_give_the_usual_report(evaluation: dict[str, Any]) -> None:
     assert (
-        of(answered, MODEL, 19)[0]
-        == answered["rows"]["request_time_on"]["metrics"]["hit@10"]["value"]
+        hit_rate(evaluation, MODEL, 19)[0]
+        == evaluation["rows"]["request_time_on"]["metrics"]["hit@10"]["value"]
     )
-    assert answered["protocol"]["split"] == "cold-start-users, fold 1"
+    assert evaluation["protocol"]["split"] == "cold-start-users, fold 1"
 
 
 def test_evaluate_writes_and_prints_the_few_shot_curve(
-    answered: dict[str, Any], learned: Path
+    evaluation: dict[str, Any], model_folder: Path
 ) -> None:
-    reports = learned.with_name("reports")
+    reports = model_folder.with_name("reports")
     assert (
-        json.loads((reports / "cold_start_users.json").read_text()) == answered["cold_start_users"]
+        json.loads((reports / "cold_start_users.json").read_text())
+        == evaluation["cold_start_users"]
     )
     assert (reports / "cold_start_users.png").read_bytes().startswith(b"\x89PNG")
     assert "| hit@10 after k events |" in (reports / "report.md").read_text()
-    told = run("evaluate", "--model", learned).succeeded()
+    text = run("evaluate", "--model", model_folder).succeeded()
     for part in (
         "hit@10 after k events",
         "difference of ndcg@10",
         "popularity by gender and age_group",
     ):
-        assert part in told
-    assert max(map(len, told.splitlines())) <= 120
+        assert part in text
+    assert max(map(len, text.splitlines())) <= 120
 
 
 def test_engine_answers_a_cold_start_user_by_demographics(
-    learned: Path,
+    model_folder: Path,
 ) -> None:
-    model = artefact.load(learned)
-    engine, dataset = RecommendationEngine.load(learned), model.dataset
+    model = artefact.load(model_folder)
+    engine, dataset = RecommendationEngine.load(model_folder), model.dataset
     user = int(make_split(dataset, model.config.split).test.user_C[0])
-    said = {
+    demographics = {
         name: feature.values[table[user] - 1]
         for name, (feature, table) in dataset.user_features.items()
         if table[user]
     }
     known = engine.get_recommendations(user_id=dataset.users.raw(user), item_sequence=[101, 105])
-    new = engine.get_recommendations(item_sequence=[101, 105], user_features=said)
+    new = engine.get_recommendations(item_sequence=[101, 105], user_features=demographics)
     assert known.item_ids == new.item_ids
     for one, other in zip(known, new, strict=True):
         assert one.score == pytest.approx(other.score, abs=1e-4)
         assert one.expected_rating == pytest.approx(other.expected_rating, abs=1e-4)
 
 
-def test_best_epoch_is_chosen_on_cold_start_users(learned: Path) -> None:
-    model = artefact.load(learned)
+def test_best_epoch_is_chosen_on_cold_start_users(model_folder: Path) -> None:
+    model = artefact.load(model_folder)
     split = make_split(model.dataset, model.config.split)
     assert not np.isin(split.validation.user_C, split.test.user_C).any()
     rows = model.network.user.user.weight  # type: ignore[union-attr]
@@ -146,44 +149,46 @@ def test_best_epoch_is_chosen_on_cold_start_users(learned: Path) -> None:
 
 
 def test_models_of_different_folds_are_not_mixed(
-    learned: Path, people: Path, tmp_path: Path
+    model_folder: Path, data: Path, tmp_path: Path
 ) -> None:
     other = tmp_path / "other"
     words = settings(max_epochs=1, split="cold-start-users")
-    run("train", "--data", people, "--output", other, *words).succeeded()
-    assert "trained on different splits" in run("evaluate", "--model", learned, other).refused(1)
-    assert "split checksum differ" in run("compare", learned, other).refused(1)
+    run("train", "--data", data, "--output", other, *words).succeeded()
+    assert "trained on different splits" in run("evaluate", "--model", model_folder, other).refused(
+        1
+    )
+    assert "split checksum differ" in run("compare", model_folder, other).refused(1)
     published = tmp_path / "open"
     run("publish", "--model", other, "--output", published).succeeded()
     assert "cold-start-users, fold 0" in json.dumps(
         json.loads((published / "config.json").read_text())["split"]
     )
     assert "different splits" in run(
-        "evaluate", "--data", people, "--model", learned, published
+        "evaluate", "--data", data, "--model", model_folder, published
     ).refused(1)
     started = [
         "--data",
-        people,
+        data,
         "--output",
         tmp_path / "started",
         *words,
         "--warm_start_from",
-        learned,
+        model_folder,
     ]
     assert "take a model of the same split" in run("train", *started).refused(2)
 
 
-def test_unknown_fold_is_refused(people: Path, tmp_path: Path) -> None:
+def test_unknown_fold_is_refused(data: Path, tmp_path: Path) -> None:
     words = [
         "train",
         "--data",
-        people,
+        data,
         "--output",
         tmp_path / "run",
         *settings(split="cold-start-users", fold=5),
     ]
     assert "fold is 5: it must be a whole number from 0 to 4" in run(*words).refused(2)
-    words = ["train", "--data", people, "--output", tmp_path / "run", *settings(fold=2)]
+    words = ["train", "--data", data, "--output", tmp_path / "run", *settings(fold=2)]
     assert "fold 2 is of the splits 'cold-start-users' and 'cold-start-items'" in run(
         *words
     ).refused(2)

@@ -291,8 +291,8 @@ def test_a_bad_configuration_file_is_one_line(
     tmp_path: Path, text: str | bytes, parts: list[str], joined: bool
 ) -> None:
     file = config_file(tmp_path, text)
-    said = run(*TRAIN, *([f"--config={file}"] if joined else ["--config", file])).refused(2)
-    assert all(part in said for part in parts), said
+    message = run(*TRAIN, *([f"--config={file}"] if joined else ["--config", file])).refused(2)
+    assert all(part in message for part in parts), message
 
 
 def test_a_configuration_file_that_is_not_there_is_named(tmp_path: Path) -> None:
@@ -328,9 +328,9 @@ BAD_FLAGS = {
 }
 
 
-@pytest.mark.parametrize(("words", "said"), BAD_FLAGS.items(), ids=BAD_FLAGS)
-def test_a_bad_flag_is_one_line(words: str, said: str) -> None:
-    assert said in run(*TRAIN, *words.split()).refused(2)
+@pytest.mark.parametrize(("words", "message"), BAD_FLAGS.items(), ids=BAD_FLAGS)
+def test_a_bad_flag_is_one_line(words: str, message: str) -> None:
+    assert message in run(*TRAIN, *words.split()).refused(2)
 
 
 def test_a_value_that_a_flag_got_wrong_is_not_blamed_on_the_file(tmp_path: Path) -> None:
@@ -343,7 +343,7 @@ def test_a_value_that_a_flag_got_wrong_is_not_blamed_on_the_file(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["train"], "missing --data, --output"),
         (["train", "--data", "d"], "missing --output"),
@@ -382,8 +382,8 @@ def test_a_value_that_a_flag_got_wrong_is_not_blamed_on_the_file(tmp_path: Path)
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_what_is_missing_or_cannot_be_meant_is_one_line(words: list[str], said: str) -> None:
-    assert said in run(*words).refused(2)
+def test_what_is_missing_or_cannot_be_meant_is_one_line(words: list[str], message: str) -> None:
+    assert message in run(*words).refused(2)
 
 
 def test_a_script_refuses_flags_in_the_same_way() -> None:

@@ -49,7 +49,7 @@ def lost_by_hand(world: PreparedDataset, split: Split, penalty: float) -> tuple[
         split.validation.user_C, split.validation.start_C, split.validation.target_C, strict=True
     ):
         histories = world.histories(np.array([user]), np.array([target]))
-        known, nameless = (
+        score_V, metadata_score_V = (
             scorer.score(histories)[0].tolist(),
             scorer.score_by_metadata(histories)[0].tolist(),
         )
@@ -59,17 +59,19 @@ def lost_by_hand(world: PreparedDataset, split: Split, penalty: float) -> tuple[
             - set(world.item_N[start:target].tolist())
             - {wanted}
         )
-        place = 1 + sum(known[item] >= known[wanted] for item in others)
-        before += FOLDS * gain(place)
-        for fifth in range(FOLDS):
-            new = [item for item in others if item % FOLDS == fifth]
-            after += gain(place + sum(nameless[item] - penalty >= known[wanted] for item in new))
+        rank = 1 + sum(score_V[item] >= score_V[wanted] for item in others)
+        before += FOLDS * gain(rank)
+        for fold in range(FOLDS):
+            cold = [item for item in others if item % FOLDS == fold]
+            after += gain(
+                rank + sum(metadata_score_V[item] - penalty >= score_V[wanted] for item in cold)
+            )
     lost = 1 - after / before
     return float(lost[0]), float(lost[1])
 
 
-def gain(place: int) -> np.ndarray[Any, Any]:
-    return np.array([1.0, 1 / np.log2(place + 1)]) * (place <= LISTED)
+def gain(rank: int) -> np.ndarray[Any, Any]:
+    return np.array([1.0, 1 / np.log2(rank + 1)]) * (rank <= LISTED)
 
 
 @pytest.fixture(scope="module")

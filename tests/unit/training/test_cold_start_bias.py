@@ -24,8 +24,8 @@ from small_networks import network_of, settings
 
 
 @pytest.fixture(scope="module")
-def people() -> PreparedDataset:
-    """120 people with more events than are taken for their first ones."""
+def world() -> PreparedDataset:
+    """120 users with more events than count as their first ones."""
     return synthetic_dataset(
         seed=0, num_users=120, num_items=40, events_per_user=COLD_START_RANGE + 16
     )
@@ -44,17 +44,17 @@ def fitted(dataset: PreparedDataset, split: Split) -> NetworkScorer:
 
 
 def biases(scorer: NetworkScorer) -> dict[int, Tensor]:
-    """By item row, `[P]`."""
+    """Biases `[F]` by item row."""
     cold_start_bias = scorer.network.cold_start_bias
     rows = cold_start_bias.get_buffer("item_I").tolist()
     return {
-        row: cold_start_bias.get_buffer("bias_FI")[:, place]
-        for place, row in enumerate(rows)
+        row: cold_start_bias.get_buffer("bias_FI")[:, position]
+        for position, row in enumerate(rows)
         if row != PAD
     }
 
 
-def as_newcomers(dataset: PreparedDataset) -> Histories:
+def cold_start_histories(dataset: PreparedDataset) -> Histories:
     user_B = np.arange(1, dataset.users.rows)
     start_B = np.asarray(dataset.start_U1)[user_B]
     return dataset.histories(user_B, start_B, is_cold_start_B=np.ones(len(user_B), dtype=np.bool_))
@@ -62,10 +62,10 @@ def as_newcomers(dataset: PreparedDataset) -> Histories:
 
 def loss(scorer: NetworkScorer, dataset: PreparedDataset, split: Split) -> float:
     """Objective user by user: each twice, with all demographics and none, and the prior once."""
-    told, silent = as_newcomers(dataset), as_newcomers(dataset)
-    for value_B in silent.user_features.values():
+    known, unknown = cold_start_histories(dataset), cold_start_histories(dataset)
+    for value_B in unknown.user_features.values():
         value_B[:] = UNKNOWN
-    both = [scorer.score(histories).double() for histories in (told, silent)]
+    both = [scorer.score(histories).double() for histories in (known, unknown)]
     total = SHRINKAGE * float(
         scorer.network.cold_start_bias.get_buffer("bias_FI").double().square().sum()
     )
@@ -80,13 +80,13 @@ def loss(scorer: NetworkScorer, dataset: PreparedDataset, split: Split) -> float
 
 @pytest.mark.parametrize("items", [MAX_ITEMS, 10])
 def test_no_other_biases_fit_better(
-    items: int, people: PreparedDataset, monkeypatch: pytest.MonkeyPatch
+    items: int, world: PreparedDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of all items, and of the most chosen ones beside others that have none."""
     monkeypatch.setattr("bert4rec.training.cold_start_bias.MAX_ITEMS", items)
-    split = split_of(people)
-    scorer = fitted(people, split)
-    best = loss(scorer, people, split)
+    split = split_of(world)
+    scorer = fitted(world, split)
+    best = loss(scorer, world, split)
     bias_FI = scorer.network.cold_start_bias.get_buffer("bias_FI")
     there_PX = (bias_FI != 0).float()
     generator = torch.Generator().manual_seed(0)
@@ -94,108 +94,108 @@ def test_no_other_biases_fit_better(
         for _ in range(5):
             step_PX = torch.randn(bias_FI.shape, generator=generator) * there_PX * size
             bias_FI += step_PX
-            assert loss(scorer, people, split) > best
+            assert loss(scorer, world, split) > best
             bias_FI -= step_PX
     scorer.network.cold_start_bias.reset()
-    assert loss(scorer, people, split) > best + 0.5
+    assert loss(scorer, world, split) > best + 0.5
 
 
 def test_every_item_of_a_small_catalogue_has_a_bias_and_the_rest_of_the_places_none(
-    people: PreparedDataset,
+    world: PreparedDataset,
 ) -> None:
-    cold_start_bias = fitted(people, split_of(people)).network.cold_start_bias
+    cold_start_bias = fitted(world, split_of(world)).network.cold_start_bias
     item_X = cold_start_bias.get_buffer("item_I")
-    assert sorted(item_X[:40].tolist()) == list(range(FIRST_ITEM, people.item_rows))
+    assert sorted(item_X[:40].tolist()) == list(range(FIRST_ITEM, world.item_rows))
     assert item_X.shape == (MAX_ITEMS,)
     assert (item_X[40:] == PAD).all()
     assert not cold_start_bias.get_buffer("bias_FI")[:, 40:].any()
 
 
-def test_who_says_nothing_is_answered_for_too(people: PreparedDataset) -> None:
-    scorer, said, silent = (
-        fitted(people, split_of(people)),
-        as_newcomers(people),
-        as_newcomers(people),
+def test_biases_cover_users_without_demographics(world: PreparedDataset) -> None:
+    scorer, known, unknown = (
+        fitted(world, split_of(world)),
+        cold_start_histories(world),
+        cold_start_histories(world),
     )
-    for value_B in silent.user_features.values():
+    for value_B in unknown.user_features.values():
         value_B[:] = UNKNOWN
-    of_silent, of_others = (scorer.score(told) for told in (silent, said))
+    score_unknown, score_known = (scorer.score(histories) for histories in (unknown, known))
     scorer.network.cold_start_bias.reset()
-    assert (of_silent != scorer.score(silent))[:, FIRST_ITEM:].all()
-    assert len((of_silent - scorer.score(silent)).round(decimals=4).unique(dim=0)) == 1
-    assert len((of_others - scorer.score(said)).round(decimals=4).unique(dim=0)) > 1
+    assert (score_unknown != scorer.score(unknown))[:, FIRST_ITEM:].all()
+    assert len((score_unknown - scorer.score(unknown)).round(decimals=4).unique(dim=0)) == 1
+    assert len((score_known - scorer.score(known)).round(decimals=4).unique(dim=0)) > 1
 
 
-def test_only_first_events_of_those_who_train_count(people: PreparedDataset) -> None:
-    split = split_of(people, "cold-start-users")
-    start_U1 = np.asarray(people.start_U1)
-    item_N = np.array(people.item_N)
-    for user in split.cold_start_user_rows(people):
+def test_only_the_first_events_of_training_users_count(world: PreparedDataset) -> None:
+    split = split_of(world, "cold-start-users")
+    start_U1 = np.asarray(world.start_U1)
+    item_N = np.array(world.item_N)
+    for user in split.cold_start_user_rows(world):
         item_N[start_U1[user] : start_U1[user + 1]] = FIRST_ITEM
-    for user in np.setdiff1d(np.arange(1, people.users.rows), split.cold_start_user_rows(people)):
+    for user in np.setdiff1d(np.arange(1, world.users.rows), split.cold_start_user_rows(world)):
         item_N[start_U1[user] + COLD_START_RANGE : start_U1[user + 1]] = FIRST_ITEM
-    expected, found = (fitted(data, split) for data in (people, replace(people, item_N=item_N)))
+    expected, found = (fitted(data, split) for data in (world, replace(world, item_N=item_N)))
     for name in ("item_I", "bias_FI"):
         assert torch.equal(
             expected.network.cold_start_bias.get_buffer(name),
             found.network.cold_start_bias.get_buffer(name),
         )
     item_N[start_U1[np.flatnonzero(split.train_stop_U > start_U1[:-1])]] = FIRST_ITEM
-    found = fitted(replace(people, item_N=item_N), split)
+    found = fitted(replace(world, item_N=item_N), split)
     assert biases(found)[FIRST_ITEM][0] > biases(expected)[FIRST_ITEM][0]
 
 
-def asked_of(
+def users_of_the_fit(
     monkeypatch: pytest.MonkeyPatch,
     dataset: PreparedDataset,
     split: Split,
     **settings_of_model: str,
 ) -> tuple[Ints, Histories]:
-    """The rows of those who are asked during a fit, and as whom."""
-    asked: list[tuple[Ints, Histories]] = []
+    """The rows of those who are found during a fit, and as whom."""
+    found: list[tuple[Ints, Histories]] = []
     real = fitting._cold_start_histories
 
-    def listening(
+    def recorded(
         scorer: NetworkScorer, dataset: PreparedDataset, user_U: Ints, *others: Any
     ) -> Histories:
-        asked.append((user_U, real(scorer, dataset, user_U, *others)))
-        return asked[0][1]
+        found.append((user_U, real(scorer, dataset, user_U, *others)))
+        return found[0][1]
 
-    monkeypatch.setattr(fitting, "_cold_start_histories", listening)
+    monkeypatch.setattr(fitting, "_cold_start_histories", recorded)
     scorer = NetworkScorer(network_of(dataset, **settings_of_model), settings(**settings_of_model))
     fit_cold_start_bias(scorer, dataset, split)
-    return asked[0]
+    return found[0]
 
 
 @pytest.mark.parametrize(
     ("request_time", "share"), [("always", 1.0), ("sometimes", 0.5), ("never", 0.0)]
 )
 def test_the_time_is_known_as_often_as_in_training(
-    request_time: str, share: float, people: PreparedDataset, monkeypatch: pytest.MonkeyPatch
+    request_time: str, share: float, world: PreparedDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    user_U, asked = asked_of(monkeypatch, people, split_of(people), request_time=request_time)
-    timed_U = asked.request_time_B != NO_TIME
+    user_U, found = users_of_the_fit(monkeypatch, world, split_of(world), request_time=request_time)
+    timed_U = found.request_time_B != NO_TIME
     assert timed_U.mean() == pytest.approx(share, abs=0.1)
-    start_U1 = np.asarray(people.start_U1)
-    for user, moment in zip(user_U[timed_U], asked.request_time_B[timed_U], strict=True):
-        assert moment in people.time_N[start_U1[user] : start_U1[user] + COLD_START_RANGE]
+    start_U1 = np.asarray(world.start_U1)
+    for user, request_time in zip(user_U[timed_U], found.request_time_B[timed_U], strict=True):
+        assert request_time in world.time_N[start_U1[user] : start_U1[user] + COLD_START_RANGE]
 
 
-def test_of_many_people_some_are_asked_from_the_first_to_the_last(
-    people: PreparedDataset, monkeypatch: pytest.MonkeyPatch
+def test_a_sample_of_many_users_spans_all_of_them(
+    world: PreparedDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fitting, "MAX_USERS", 40)
-    user_U, _ = asked_of(monkeypatch, people, split_of(people))
+    user_U, _ = users_of_the_fit(monkeypatch, world, split_of(world))
     assert user_U.tolist() == [*range(1, 121, 3)] * 2
 
 
-def test_that_nobody_chose_new_items_lifts_no_others(
-    people: PreparedDataset, monkeypatch: pytest.MonkeyPatch
+def test_absence_of_cold_start_items_lifts_no_other_item(
+    world: PreparedDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever the network thinks of them."""
-    split = split_of(people, "cold-start-items")
-    plain, raised = (NetworkScorer(network_of(people), settings()) for _ in range(2))
-    real, new_R = raised.score, split.cold_start_item_rows(people)
+    """Their scores do not matter."""
+    split = split_of(world, "cold-start-items")
+    plain, raised = (NetworkScorer(network_of(world), settings()) for _ in range(2))
+    real, new_R = raised.score, split.cold_start_item_rows(world)
 
     def score(histories: Histories) -> Tensor:
         score_BV = real(histories)
@@ -204,28 +204,28 @@ def test_that_nobody_chose_new_items_lifts_no_others(
 
     monkeypatch.setattr(raised, "score", score)
     for scorer in (plain, raised):
-        fit_cold_start_bias(scorer, people, split)
+        fit_cold_start_bias(scorer, world, split)
     one, other = (biases(scorer) for scorer in (plain, raised))
     assert one.keys() == other.keys()
     assert all(torch.equal(one[item], other[item]) for item in one)
 
 
-def test_an_item_that_is_kept_from_training_has_none(people: PreparedDataset) -> None:
-    split = split_of(people, "cold-start-items")
-    cold = set(split.cold_start_item_rows(people).tolist())
+def test_a_cold_start_item_has_no_bias(world: PreparedDataset) -> None:
+    split = split_of(world, "cold-start-items")
+    cold = set(split.cold_start_item_rows(world).tolist())
     assert cold
-    assert biases(fitted(people, split)).keys() == set(range(FIRST_ITEM, people.item_rows)) - cold
+    assert biases(fitted(world, split)).keys() == set(range(FIRST_ITEM, world.item_rows)) - cold
 
 
-def test_a_second_fit_forgets_the_first(people: PreparedDataset) -> None:
-    scorer = fitted(people, split_of(people))
+def test_a_second_fit_does_not_depend_on_the_first(world: PreparedDataset) -> None:
+    scorer = fitted(world, split_of(world))
     before = scorer.network.cold_start_bias.get_buffer("bias_FI").clone()
-    fit_cold_start_bias(scorer, people, split_of(people))
+    fit_cold_start_bias(scorer, world, split_of(world))
     assert torch.equal(scorer.network.cold_start_bias.get_buffer("bias_FI"), before)
 
 
-def test_a_network_without_users_features_has_one_bias_an_item(people: PreparedDataset) -> None:
+def test_a_network_without_user_features_has_one_bias_per_item(world: PreparedDataset) -> None:
     run = settings(user_features="none")
-    scorer = NetworkScorer(network_of(people, user_features="none"), run)
-    fit_cold_start_bias(scorer, people, split_of(people))
+    scorer = NetworkScorer(network_of(world, user_features="none"), run)
+    fit_cold_start_bias(scorer, world, split_of(world))
     assert all(bias_P.shape == (1,) and bias_P.any() for bias_P in biases(scorer).values())

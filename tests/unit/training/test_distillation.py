@@ -58,11 +58,10 @@ def teachers(monkeypatch: pytest.MonkeyPatch) -> list[Teacher]:
 
 
 @pytest.mark.parametrize(
-    ("task", "reading", "scoring"),
-    [("next_item", "causal", "causal"), ("item_prediction", "masked", "masked")],
+    ("task", "scoring"), [("next_item", "causal"), ("item_prediction", "masked")]
 )
-def test_it_says_what_its_model_scores(
-    task: str, reading: str, scoring: Any, folder: Path, world: PreparedDataset
+def test_soft_targets_are_the_scores_of_the_teacher(
+    task: str, scoring: Any, folder: Path, world: PreparedDataset
 ) -> None:
     run, model = run_of(teacher=str(folder)), artefact.load(folder)
     split = make_split(world, run.split)
@@ -71,21 +70,21 @@ def test_it_says_what_its_model_scores(
     )
     teacher = load_teacher(run, world, split)
     assert teacher is not None
-    said, read = teacher.soft_targets(batch)[task], getattr(batch, reading)
-    last_B = (
-        read.sequences.last_B
-    )  # of every user the last training event is asked for, and nothing later is read
-    score_BV = (said.query_SD @ said.output_VD.T + said.bias_V)[torch.isin(read.token_S, last_B)]
+    targets, read = teacher.soft_targets(batch)[task], getattr(batch, scoring)
+    # The last training event of each user is the target, and nothing later is read.
+    last_B = read.sequences.last_B
+    score_SV = targets.query_SD @ targets.output_VD.T + targets.bias_V
+    score_BV = score_SV[torch.isin(read.token_S, last_B)]
     user_B = read.sequences.user_B.numpy()
     event_B = np.asarray(split.train_stop_U)[user_B] - 1
     histories = world.histories(user_B, event_B, world.time_N[event_B])
-    asked = replace(model.config, model=replace(model.config.model, scoring=scoring))
+    config = replace(model.config, model=replace(model.config.model, scoring=scoring))
     torch.testing.assert_close(
-        score_BV, NetworkScorer(model.network, asked).score(histories), atol=1e-4, rtol=1e-4
+        score_BV, NetworkScorer(model.network, config).score(histories), atol=1e-4, rtol=1e-4
     )
 
 
-def test_its_scores_are_divided_by_the_temperature(folder: Path, world: PreparedDataset) -> None:
+def test_scores_are_divided_by_the_temperature(folder: Path, world: PreparedDataset) -> None:
     split, batch = make_split(world, RUN.split), batch_of(world, seq_length=6)
     cold, warm = (
         load_teacher(
@@ -96,8 +95,8 @@ def test_its_scores_are_divided_by_the_temperature(folder: Path, world: Prepared
     assert set(cold) == {"next_item", "item_prediction"}
     for task in cold:
         one, other = (
-            said[task].query_SD @ said[task].output_VD.T + said[task].bias_V
-            for said in (cold, warm)
+            targets[task].query_SD @ targets[task].output_VD.T + targets[task].bias_V
+            for targets in (cold, warm)
         )
         torch.testing.assert_close(one, 4 * other, atol=1e-4, rtol=1e-4)
 
@@ -105,7 +104,7 @@ def test_its_scores_are_divided_by_the_temperature(folder: Path, world: Prepared
 @pytest.mark.parametrize(
     ("task", "other"), [("next_item", "item_prediction"), ("item_prediction", "next_item")]
 )
-def test_a_task_that_it_was_not_trained_for_is_not_distilled(
+def test_a_task_that_the_teacher_lacks_is_not_distilled(
     task: str, other: str, folder: Path, trained: Train, world: PreparedDataset
 ) -> None:
     single = trained(max_epochs=1, task_weights={other: 0.0})
@@ -125,11 +124,12 @@ def second(world: PreparedDataset, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 def logits(teacher: Teacher | None, batch: Batch) -> dict[str, Tensor]:
-    """What is said of each task's rows, `[S, V]`."""
+    """Logits `[S, V]` of each task."""
     assert teacher is not None
     return {
-        task: said.query_SD @ said.output_VD.T + (0 if said.bias_V is None else said.bias_V)
-        for task, said in teacher.soft_targets(batch).items()
+        task: targets.query_SD @ targets.output_VD.T
+        + (0 if targets.bias_V is None else targets.bias_V)
+        for task, targets in teacher.soft_targets(batch).items()
     }
 
 
@@ -168,9 +168,9 @@ def test_task_learns_from_the_teachers_trained_for_it(
 def test_a_student_of_several_learns_from_all_of_them(
     folder: Path, second: Path, trained: Train, teachers: list[Teacher]
 ) -> None:
-    said: list[str] = []
-    student = trained(max_epochs=2, teacher=[str(folder), str(second)], log=said.append)
-    assert said[0] == f"learns from {folder}, {second}: next_item and item_prediction"
+    logged: list[str] = []
+    student = trained(max_epochs=2, teacher=[str(folder), str(second)], log=logged.append)
+    assert logged[0] == f"learns from {folder}, {second}: next_item and item_prediction"
     assert artefact.load(student).config.training.teacher == (str(folder), str(second))
     assert not same(
         weights(student), weights(trained("other", max_epochs=2, teacher=[str(folder)]))
@@ -294,9 +294,9 @@ def same(first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> bool:
 
 
 def test_run_logs_the_tasks_with_a_teacher(folder: Path, trained: Train) -> None:
-    said: list[str] = []
-    trained(max_epochs=1, teacher=str(folder), log=said.append)
-    assert said[0] == f"learns from {folder}: next_item and item_prediction"
+    logged: list[str] = []
+    trained(max_epochs=1, teacher=str(folder), log=logged.append)
+    assert logged[0] == f"learns from {folder}: next_item and item_prediction"
 
 
 def test_an_interrupted_student_goes_on_to_the_weights_of_one_that_never_was(
@@ -332,7 +332,7 @@ def test_a_students_model_folder_needs_no_teacher(
 
 
 def trained_otherwise(folder: Path, copy_of: Path, **settings: Any) -> Path:
-    """The same model, said to be of other settings."""
+    """Copy of the model folder with other settings."""
     shutil.copytree(folder, copy_of)
     config = json.loads((copy_of / artefact.CONFIG_FILE).read_text())
     config["settings"] |= settings
@@ -365,16 +365,16 @@ NO_TEACHER: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     ),
     "seen items": ({"exclude_seen": True}, {"exclude_seen": False}, r"knows nothing of seen items"),
 }
-"""For each obstacle the teacher's settings, the student's, and what is said."""
+"""Settings of teacher and student, and the message, by obstacle."""
 
 
 @pytest.mark.parametrize("obstacle", NO_TEACHER)
 def test_a_model_that_cannot_teach_is_refused_in_one_line(
     obstacle: str, folder: Path, trained: Train, tmp_path: Path
 ) -> None:
-    its, ours, said = NO_TEACHER[obstacle]
-    other = trained_otherwise(folder, tmp_path / "other", **its)
-    with pytest.raises(ConfigError, match=said) as refused:
+    theirs, ours, message = NO_TEACHER[obstacle]
+    other = trained_otherwise(folder, tmp_path / "other", **theirs)
+    with pytest.raises(ConfigError, match=message) as refused:
         trained(teacher=str(other), log=pytest.fail, **ours)
     assert str(refused.value).startswith(f"teacher {other}: ")
     assert "\n" not in str(refused.value)

@@ -113,10 +113,10 @@ def test_the_same_seed_gives_the_same_weights_and_another_another(
 
 def test_a_complete_folder_is_left_as_it_is(complete: Path, world: PreparedDataset) -> None:
     before = {path: path.stat().st_mtime_ns for path in complete.rglob("*")}
-    said: list[str] = []
-    assert train(world, RUN, complete, log=said.append) == complete
+    logged: list[str] = []
+    assert train(world, RUN, complete, log=logged.append) == complete
     assert {path: path.stat().st_mtime_ns for path in complete.rglob("*")} == before
-    assert said == [
+    assert logged == [
         f"{complete}: already trained with these settings on this data; --overwrite trains it again"
     ]
 
@@ -217,9 +217,9 @@ def test_an_interrupted_run_goes_on_to_the_weights_of_one_that_never_was(
 ) -> None:
     with pytest.raises(KeyboardInterrupt, match="--resume goes on"):
         trained(log=stopping_at(3))
-    said: list[str] = []
-    resumed = trained(resume=True, log=said.append)
-    assert [line.split()[1] for line in said if line.startswith("epoch")] == ["3/3"]
+    logged: list[str] = []
+    resumed = trained(resume=True, log=logged.append)
+    assert [line.split()[1] for line in logged if line.startswith("epoch")] == ["3/3"]
     assert same_weights(resumed, complete)
     assert [epoch["epoch"] for epoch in figures(resumed)["history"]] == [1, 2, 3]
 
@@ -256,7 +256,7 @@ def raising(problem: BaseException) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("problem", "said"),
+    ("problem", "logged"),
     [
         (
             OSError(errno.ENOSPC, "No space left on device"),
@@ -275,12 +275,12 @@ def raising(problem: BaseException) -> Any:
     ids=["full", "forbidden", "connection", "files"],
 )
 def test_an_error_of_the_disk_is_told_from_any_other(
-    trained: Train, tmp_path: Path, problem: OSError, said: str
+    trained: Train, tmp_path: Path, problem: OSError, logged: str
 ) -> None:
     with pytest.raises(Bert4RecError) as stopped:
         trained(log=raising(problem))
     kept = "; what was trained is kept, --resume goes on from it"
-    assert str(stopped.value) == said.replace("RUN", str(tmp_path / "run")) + kept
+    assert str(stopped.value) == logged.replace("RUN", str(tmp_path / "run")) + kept
 
 
 def test_an_exit_that_nobody_interrupted_is_no_interrupt(trained: Train) -> None:
@@ -365,9 +365,9 @@ def test_a_run_that_was_interrupted_after_training_is_only_evaluated(
 
     with pytest.raises(KeyboardInterrupt, match="--resume goes on"):
         trained(log=interrupt)
-    said: list[str] = []
-    trained(resume=True, log=said.append)
-    assert not [line for line in said if line.startswith("epoch")]
+    logged: list[str] = []
+    trained(resume=True, log=logged.append)
+    assert not [line for line in logged if line.startswith("epoch")]
     assert same_weights(tmp_path / "run", complete)
 
 

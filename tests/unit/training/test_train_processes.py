@@ -81,9 +81,9 @@ def test_a_killed_run_goes_on_to_the_weights_of_one_that_never_was(
     done = last_checkpoint(output)["epoch"] + 1
     assert done < run.training.max_epochs
     dataset = PreparedDataset.open(world_folder)
-    said: list[str] = []
-    train(dataset, run, output, resume=True, log=said.append)
-    assert next(line for line in said if line.startswith("epoch")).split()[1] == f"{done + 1}/12"
+    logged: list[str] = []
+    train(dataset, run, output, resume=True, log=logged.append)
+    assert next(line for line in logged if line.startswith("epoch")).split()[1] == f"{done + 1}/12"
     whole = train(dataset, run, tmp_path / "whole", log=lambda line: None)
     assert same_weights(output, whole)
 
@@ -93,10 +93,10 @@ def test_two_processes_train_one_model_on_half_of_the_users_each(
     world_folder: Path, tmp_path: Path
 ) -> None:
     process, output = started(tmp_path, world_folder, run_of(devices=2))
-    said = process.communicate(timeout=300)[0]
-    assert process.returncode == 0, said
+    logged = process.communicate(timeout=300)[0]
+    assert process.returncode == 0, logged
     assert steps(output) == 3 * 2  # 80 users in batches of 20, two at a time
-    lines = [line for line in said.splitlines() if line.startswith("epoch")]
+    lines = [line for line in logged.splitlines() if line.startswith("epoch")]
     assert [line.split()[1] for line in lines] == ["1/3", "2/3", "3/3"]  # one of them speaks
     history = json.loads((output / "training.json").read_text())["history"]
     best = max(epoch["validation"]["ndcg@10"] for epoch in history)

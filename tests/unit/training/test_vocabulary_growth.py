@@ -131,10 +131,10 @@ def grown(folder: Path, new: PreparedDataset) -> tuple[Bert4Rec, str]:
 def test_who_was_known_is_answered_as_before(
     folder: Path, old: PreparedDataset, new: PreparedDataset
 ) -> None:
-    network, said = grown(folder, new)
+    network, logged = grown(folder, new)
     before, after = artefact.load(folder), NetworkScorer(network, run_of())
     assert before.network.cold_start_bias.get_buffer("bias_FI").any()
-    assert said.endswith(
+    assert logged.endswith(
         f"grows by {80 - OLD_USERS} users, 4 items "
         f"and {len(new.item_N) - len(old.item_N):,} events to grown"
     )
@@ -177,9 +177,9 @@ def test_what_is_new_begins_as_what_is_unknown(
 def test_a_run_is_compared_with_what_it_started_from(
     folder: Path, new: PreparedDataset, tmp_path: Path
 ) -> None:
-    said: list[str] = []
+    logged: list[str] = []
     further = train(
-        new, run_of(**GENTLY, warm_start_from=str(folder)), tmp_path / "gently", log=said.append
+        new, run_of(**GENTLY, warm_start_from=str(folder)), tmp_path / "gently", log=logged.append
     )
     found = json.loads((further / "comparison.json").read_text())
     assert set(found) == {"request_time_on", "request_time_off"}
@@ -188,14 +188,14 @@ def test_a_run_is_compared_with_what_it_started_from(
         line.startswith(
             f"no significant difference from {folder} (the 95 % interval includes 0): NDCG@10"
         )
-        for line in said
+        for line in logged
     )
     assert f": no significant difference from {folder}" in (further / "README.md").read_text()
     eagerly = train(
         new,
         run_of(max_epochs=8, learning_rate=0.02, warm_start_from=str(folder)),
         tmp_path / "eagerly",
-        log=said.append,
+        log=logged.append,
     )
     assert (
         json.loads((eagerly / "comparison.json").read_text())["request_time_on"]["difference"][
@@ -203,8 +203,8 @@ def test_a_run_is_compared_with_what_it_started_from(
         ]["value"]
         > 0.02
     )
-    assert any(line.startswith(f"better than {folder}: NDCG@10 +") for line in said)
-    train(new, run_of(**GENTLY), eagerly, overwrite=True, log=said.append)
+    assert any(line.startswith(f"better than {folder}: NDCG@10 +") for line in logged)
+    train(new, run_of(**GENTLY), eagerly, overwrite=True, log=logged.append)
     assert not (eagerly / "comparison.json").exists()
 
 
@@ -230,10 +230,10 @@ def test_whose_validation_event_was_trained_on_is_not_asked_for_it(
     later = build_dataset(
         with_events(content_of(world, users, items, newest_left=0, mean=50.0), row=5, first=3)
     )
-    said: list[str] = []
+    logged: list[str] = []
 
     def stop(line: str) -> None:
-        said.append(line)
+        logged.append(line)
         if line.startswith("epoch   1/"):
             raise KeyboardInterrupt
 
@@ -242,7 +242,7 @@ def test_whose_validation_event_was_trained_on_is_not_asked_for_it(
         train(later, run, tmp_path / "grown", log=stop)
     assert (
         f"left out of validation, for {start} was trained on the held-out event: "
-        f"1 of {len(users)} users" in said
+        f"1 of {len(users)} users" in logged
     )
     metrics = json.loads(
         (train(later, run, tmp_path / "grown", resume=True) / "metrics.json").read_text()
@@ -260,9 +260,9 @@ def test_ids_and_values_that_were_numbers_are_known_as_text(
     as_text = replace(
         as_text, user_ids=[*map(str, as_text.user_ids)], item_ids=[*map(str, as_text.item_ids)]
     )
-    network, said = grown(folder, build_dataset(as_text))
+    network, logged = grown(folder, build_dataset(as_text))
     known, _ = grown(folder, build_dataset(newer(world)))
-    assert "grows by 20 users, 4 items" in said
+    assert "grows by 20 users, 4 items" in logged
     assert torch.equal(network.item.weight, known.item.weight)
 
 
@@ -339,8 +339,8 @@ def test_all_that_a_run_holds_out_must_be_new_to_the_model(
         ConfigError, match=r"was trained on [\d,]+ of the events that this run holds out"
     ) as refused:
         open_warm_start(run, new, split)
-    told = int(str(refused.value).split("trained on ")[1].split(" of the")[0].replace(",", ""))
-    assert told > len(split.validation) + len(split.test)
+    excluded = int(str(refused.value).split("trained on ")[1].split(" of the")[0].replace(",", ""))
+    assert excluded > len(split.validation) + len(split.test)
 
 
 def test_a_split_that_is_made_in_another_way_now_is_refused(
@@ -356,13 +356,15 @@ def test_a_split_that_is_made_in_another_way_now_is_refused(
 
 
 def test_a_comparison_says_which_model_to_keep() -> None:
-    def said(low: float, high: float) -> str:
+    def logged(low: float, high: float) -> str:
         difference = {"ndcg@10": Estimate((low + high) / 2, low, high)}
         return describe_comparison(Comparison("new", "old", difference, {}, {"users": 1234}))
 
-    assert said(0.01, 0.03) == "better than old: NDCG@10 +0.0200 [+0.0100, +0.0300] on 1,234 users"
-    assert said(-0.03, -0.01).startswith("worse than old: keep that one: NDCG@10 -0.0200")
-    assert said(-0.01, 0.03).startswith(
+    assert (
+        logged(0.01, 0.03) == "better than old: NDCG@10 +0.0200 [+0.0100, +0.0300] on 1,234 users"
+    )
+    assert logged(-0.03, -0.01).startswith("worse than old: keep that one: NDCG@10 -0.0200")
+    assert logged(-0.01, 0.03).startswith(
         "no significant difference from old (the 95 % interval includes 0): NDCG@10 +0.0100"
     )
 

@@ -38,29 +38,29 @@ def started(world: PreparedDataset, folder: Path | str, **changes: Any) -> tuple
 def test_a_run_starts_from_the_weights_of_the_model_that_is_named(
     folder: Path, world: PreparedDataset
 ) -> None:
-    network, said = started(world, folder)
+    network, logged = started(world, folder)
     for name, tensor in weights(folder).items():
         np.testing.assert_array_equal(network.state_dict()[name], tensor, err_msg=name)
-    assert said == f"starts from {folder}"
+    assert logged == f"starts from {folder}"
 
 
 def test_what_only_the_new_network_has_stays_as_it_was_made_and_is_named(
     folder: Path, world: PreparedDataset
 ) -> None:
-    network, said = started(world, folder, rating_factor_size=3)
+    network, logged = started(world, folder, rating_factor_size=3)
     assert network.rating_head is not None
     assert network.rating_head.factors is not None
     assert network.rating_head.factors.item.weight.std() > 0
     assert torch.equal(network.item.weight, weights(folder)["item.weight"])
     factors = ("direction_R", "item.weight", "user.weight")
-    assert said == f"starts from {folder}; new are " + ", ".join(
+    assert logged == f"starts from {folder}; new are " + ", ".join(
         f"rating_head.factors.{of}" for of in factors
     )
 
 
 def test_what_only_the_model_has_is_left_and_named(folder: Path, world: PreparedDataset) -> None:
-    _, said = started(world, folder, temporal_embedding=False)
-    assert said.startswith(f"starts from {folder}; left are temporal.day_of_year.weight, ")
+    _, logged = started(world, folder, temporal_embedding=False)
+    assert logged.startswith(f"starts from {folder}; left are temporal.day_of_year.weight, ")
 
 
 def test_a_position_that_is_computed_is_not_overwritten_by_one_that_was_learned(
@@ -68,11 +68,11 @@ def test_a_position_that_is_computed_is_not_overwritten_by_one_that_was_learned(
 ) -> None:
     learned = trained("learned", max_epochs=1, position="learned", rating_factor_size=0)
     fresh = Bert4Rec.for_dataset(run_of().model, world, run_of().training.task_weights)
-    network, said = started(world, learned)
+    network, logged = started(world, learned)
     assert network.position is not None
     assert fresh.position is not None
     assert torch.equal(network.position.weight, fresh.position.weight)
-    assert said == f"starts from {learned}; left are position.weight"
+    assert logged == f"starts from {learned}; left are position.weight"
 
 
 def test_training_goes_on_from_there(folder: Path, trained: Train) -> None:

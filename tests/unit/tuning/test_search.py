@@ -151,20 +151,20 @@ def test_a_search_finds_what_is_better_and_the_seed_decides_how(
 def test_an_interrupted_search_goes_on_to_the_trials_of_one_that_never_was(
     tuned: Callable[..., list[TrialResult]], tmp_path: Path
 ) -> None:
-    said: list[str] = []
+    logged: list[str] = []
 
     def stop_in_the_second_trial(line: str) -> None:
-        said.append(line)
-        if line.startswith("epoch   2/") and any(line.startswith("trial 1,") for line in said):
+        logged.append(line)
+        if line.startswith("epoch   2/") and any(line.startswith("trial 1,") for line in logged):
             raise KeyboardInterrupt
 
     whole = tuned(2)
     with pytest.raises(KeyboardInterrupt, match="--resume goes on from it"):
         tuned(2, "cut", log=stop_in_the_second_trial)
-    said.clear()
-    assert timeless(tuned(2, "cut", resume=True, log=said.append)) == timeless(whole)
-    assert not [line for line in said if line.startswith("trial 0")]
-    assert [line.split()[1] for line in said if line.startswith("epoch")] == ["2/2"]
+    logged.clear()
+    assert timeless(tuned(2, "cut", resume=True, log=logged.append)) == timeless(whole)
+    assert not [line for line in logged if line.startswith("trial 0")]
+    assert [line.split()[1] for line in logged if line.startswith("epoch")] == ["2/2"]
     assert same_weights(tmp_path / "cut" / "trial-001", tmp_path / "search" / "trial-001")
 
 
@@ -193,8 +193,8 @@ def test_a_search_may_be_prolonged(
     assert len(tuned(2, resume=True)) == 6
 
 
-def refused(said: str, **changes: Any) -> tuple[str, dict[str, Any]]:
-    return said, changes
+def refused(logged: str, **changes: Any) -> tuple[str, dict[str, Any]]:
+    return logged, changes
 
 
 OTHERS = {
@@ -209,19 +209,19 @@ OTHERS = {
 }
 
 
-@pytest.mark.parametrize(("said", "changes"), OTHERS.values(), ids=OTHERS)
+@pytest.mark.parametrize(("logged", "changes"), OTHERS.values(), ids=OTHERS)
 def test_a_search_goes_on_with_the_same_alone(
     tuned: Callable[..., list[TrialResult]],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
-    said: str,
+    logged: str,
     changes: dict[str, Any],
 ) -> None:
     instant(monkeypatch)
     tuned(1)
     with pytest.raises(
         UsageError,
-        match=rf"^{tmp_path / 'search'}: was searched {said}.*; choose another --output$",
+        match=rf"^{tmp_path / 'search'}: was searched {logged}.*; choose another --output$",
     ):
         tuned(2, resume=True, **changes)
 
@@ -287,11 +287,11 @@ def test_a_trial_that_diverges_or_contradicts_itself_has_failed(
     tuned: Callable[..., list[TrialResult]],
 ) -> None:
     run = run_of(max_epochs=1, max_grad_norm=0.0, cosine_head=False)
-    said: list[str] = []
-    (diverged,) = tuned(1, run=run, space={"learning_rate": Choices((1e38,))}, log=said.append)
+    logged: list[str] = []
+    (diverged,) = tuned(1, run=run, space={"learning_rate": Choices((1e38,))}, log=logged.append)
     assert diverged.state == "failed"
     assert "scored NaN" in diverged.reason
-    assert said[-1] == f"trial 0 failed: {diverged.reason}"
+    assert logged[-1] == f"trial 0 failed: {diverged.reason}"
     (contradicts,) = tuned(1, "other", space={"num_heads": Choices((3,))})
     assert contradicts.reason.startswith("hidden_size 8 is not a multiple of num_heads 3")
 

@@ -80,11 +80,11 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize(("text", "said"), BAD.values(), ids=BAD)
+@pytest.mark.parametrize(("text", "message"), BAD.values(), ids=BAD)
 def test_what_is_no_space_is_refused_in_one_line_that_names_the_file(
-    tmp_path: Path, text: str, said: str
+    tmp_path: Path, text: str, message: str
 ) -> None:
-    with pytest.raises(ConfigError, match=rf"^{tmp_path / 'space.yaml'}: .*{said}") as refused:
+    with pytest.raises(ConfigError, match=rf"^{tmp_path / 'space.yaml'}: .*{message}") as refused:
         space(tmp_path, text)
     assert "\n" not in str(refused.value)
 
