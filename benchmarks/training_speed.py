@@ -67,7 +67,7 @@ MATRIX_SIZE = 1536
 Larger matrices gave 7 % more at most (2026-11).
 """
 CACHED_LOGITS = 2**19
-"""As many logits as the loss holds at a time: exponentials are timed in the cache."""
+"""Logits that the loss holds at a time: exponentials are timed in the cache."""
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ def run_of(**changes: Any) -> RunConfig:
 
 
 def weights(folder: Path) -> dict[str, Tensor]:
-    """What was saved."""
+    """Weights of a model folder."""
     return artefact.load(folder).network.state_dict()
 
 
@@ -67,7 +67,7 @@ def steps(folder: Path) -> int:
 
 
 def last_checkpoint(folder: Path) -> dict[str, Any]:
-    """What an unfinished run goes on from."""
+    """Checkpoint that an unfinished run resumes from."""
     return torch.load(folder / "training" / "last.ckpt", weights_only=True)
 
 

@@ -1,4 +1,4 @@
-"""What the pages tell people to type works as written."""
+"""Commands and code of the pages work as written."""
 
 from __future__ import annotations
 

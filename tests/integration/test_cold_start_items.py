@@ -83,7 +83,7 @@ def split(model: Artefact) -> Split:
 
 @pytest.fixture(scope="module")
 def evaluation(model_folder: Path) -> dict[str, Any]:
-    """What `evaluate` says of it, with its reports in a folder beside."""
+    """JSON of `evaluate`, with its reports in a folder beside."""
     found = run(
         "evaluate", "--model", model_folder, "--output", model_folder.with_name("reports"), "--json"
     )

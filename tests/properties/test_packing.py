@@ -1,4 +1,4 @@
-"""What packing, rectangles and windows keep, whatever the lengths."""
+"""Invariants of packing, rectangles and windows for any lengths."""
 
 from __future__ import annotations
 

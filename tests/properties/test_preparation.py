@@ -1,4 +1,4 @@
-"""What preparation keeps, whatever the table: ids, histories, order."""
+"""Invariants of preparation for any table: ids, histories, order."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def histories(dataset: PreparedDataset) -> dict[object, list[object]]:
 
 
 def plainly(rows: list[Row]) -> dict[object, list[object]]:
-    """The same in plain Python: identical rows once, each user's sorted by time, stably."""
+    """Reference in plain Python: identical rows once, each user's sorted by time, stably."""
     of: dict[object, list[Row]] = defaultdict(list)
     for row in dict.fromkeys(rows):
         of[row[0]].append(row)

@@ -1,4 +1,4 @@
-"""What every split keeps, whatever the histories."""
+"""Invariants of every split for any histories."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ lengths = st.builds(
     st.lists(st.integers(20, 26), min_size=5, max_size=10),
     st.lists(st.integers(1, 19), max_size=6),
 ).flatmap(st.permutations)
-"""Of histories, enough of which have a 20th event."""
+"""Users of a world, enough of whom have a 20th event."""
 
 
 def world(histories: list[list[tuple[int, int]]]) -> PreparedDataset:

@@ -22,7 +22,7 @@ from command_line import Done, run
 
 
 def raising(problem: BaseException, debug: bool = False) -> Done:
-    """What comes of work that ends in an error."""
+    """Exit code and message of work that ends in an error."""
 
     def work() -> None:
         raise problem

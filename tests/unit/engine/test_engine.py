@@ -218,7 +218,7 @@ def test_many_users_get_the_recommendations_that_each_gets_alone(
 
 
 def seen(engine: RecommendationEngine, user: int) -> int:
-    """How many items a user has seen."""
+    """Number of items that a user has seen."""
     start_U1 = engine.dataset.start_U1
     return len(set(engine.dataset.item_N[start_U1[user] : start_U1[user + 1]].tolist()))
 

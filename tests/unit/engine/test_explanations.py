@@ -38,7 +38,7 @@ def score(engine: RecommendationEngine, item_id: int, **asked: object) -> float:
 
 
 def without_biases(model: Artefact) -> RecommendationEngine:
-    """Of the same network, but that nothing is added for cold_start_bias."""
+    """Scorer of the same network with its cold-start bias reset."""
     network = deepcopy(model.network)
     network.cold_start_bias.reset()
     return RecommendationEngine(replace(model, network=network))

@@ -57,7 +57,7 @@ def table_of(score_V: torch.Tensor, fold: int = 0) -> ColdStartItems:
 
 
 def ranks(score_V: torch.Tensor, candidates: list[int]) -> dict[int, int]:
-    """Where each candidate stands among them."""
+    """Rank of each candidate among them."""
     return {
         item: sum(bool(score_V[other] >= score_V[item]) for other in candidates)
         for item in candidates

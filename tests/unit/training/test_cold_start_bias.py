@@ -82,7 +82,7 @@ def loss(scorer: NetworkScorer, dataset: PreparedDataset, split: Split) -> float
 def test_no_other_biases_fit_better(
     items: int, world: PreparedDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of all items, and of the most chosen ones beside others that have none."""
+    """Biases of all items, and of the most frequent ones alone."""
     monkeypatch.setattr("bert4rec.training.cold_start_bias.MAX_ITEMS", items)
     split = split_of(world)
     scorer = fitted(world, split)

@@ -43,7 +43,7 @@ def folder(world: PreparedDataset, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture
 def teachers(monkeypatch: pytest.MonkeyPatch) -> list[Teacher]:
-    """Those that training asks for."""
+    """Teachers that training loads."""
     asked: list[Teacher] = []
 
     def note(*given: Any) -> Teacher | None:

@@ -34,7 +34,7 @@ def test_a_duration_in_words(seconds: float, words: str) -> None:
 
 
 class Trainer(SimpleNamespace):
-    """As much of a trainer as the progress asks for."""
+    """Attributes of a trainer that the progress reads."""
 
     def __init__(self, max_epochs: int = 3, batches: int = 5) -> None:
         super().__init__(

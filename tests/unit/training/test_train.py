@@ -165,7 +165,7 @@ def test_a_foreign_folder_is_refused_and_left_alone(trained: Train, tmp_path: Pa
 
 
 def foreign(folder: Path, case: str) -> None:
-    """What a run may find where it should train."""
+    """Foreign files in the output of a run."""
     (folder / "training").mkdir(parents=True)
     (folder / "training" / "keep.txt").write_text("mine")
     (folder / "config.json").write_text('{"format_version": 1, "mine": true}')
@@ -234,7 +234,7 @@ def test_a_run_with_worker_processes_goes_on_with_the_right_epoch(
 
 def test_after_an_interrupt_the_next_one_is_heard(trained: Train) -> None:
     def mine(number: int, frame: object) -> None:
-        """What listened before."""
+        """Signal handler that was set before."""
 
     before = signal.signal(signal.SIGINT, mine)
     try:

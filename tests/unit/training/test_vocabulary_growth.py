@@ -209,7 +209,7 @@ def test_a_run_is_compared_with_what_it_started_from(
 
 
 def with_events(content: NumberedTables, row: int, first: int) -> NumberedTables:
-    """Of one user no more than the first events."""
+    """Content without the later events of one user."""
     place_N = np.arange(len(content.user_N)) - np.searchsorted(content.user_N, content.user_N)
     kept = (content.user_N != row) | (place_N < first)
     of = {name: getattr(content, name)[kept] for name in ("user_N", "item_N", "time_N", "rating_N")}
