@@ -8,6 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bert4rec.errors import UsageError
 from bert4rec.ids import FIRST_ITEM
 from bert4rec.retrieval.conditions import items_where
 from small_worlds import dataset_of
@@ -78,3 +79,19 @@ def test_condition_and_its_negation_partition_the_items(condition: str) -> None:
     meets_V = items_where(condition, DATASET)
     opposite_V = items_where(f"not ({condition})", DATASET)
     assert (meets_V ^ opposite_V)[FIRST_ITEM:].all()
+
+
+names_and_signs = "year genres item_id title not and or in lambda ( ) [ ] , == < >= ! = ' \" `"
+others = "1990 1e9 - . : \\ { } é # ; @ f'"
+hostile = ["\n", "\x00", "genre 1", "9" * 400, "not " * 50, "(" * 30]
+words = st.sampled_from([*names_and_signs.split(), *others.split(), *hostile])
+
+
+@given(st.one_of(st.text(max_size=40), st.lists(words, max_size=12).map(" ".join)))
+def test_any_text_is_a_condition_or_one_usage_error(text: str) -> None:
+    try:
+        assert items_where(text, DATASET).shape == (DATASET.item_rows,)
+        said = ""
+    except UsageError as refused:
+        said = str(refused)
+    assert "\n" not in said

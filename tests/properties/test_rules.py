@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from bert4rec.errors import UsageError
 from bert4rec.ids import FIRST_ITEM, PAD
 from bert4rec.retrieval.candidates import EXCLUDED
 from bert4rec.retrieval.conditions import items_where
@@ -194,3 +195,34 @@ def test_recommendations_do_not_depend_on_the_batch(
     for user in users_of(together):
         alone = rank_items(score_BV[user : user + 1], k, rules)
         assert together.items(user) == alone.items(0)
+
+
+plain = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=5),
+    st.sampled_from([10**400, -(10**400), "0.3", "7", b"x", np.float32("nan"), np.int8(3)]),
+)
+values = st.recursive(
+    plain,
+    lambda part: st.one_of(
+        st.lists(part, max_size=3), st.dictionaries(st.one_of(st.text(max_size=5), plain), part)
+    ),
+    max_leaves=4,
+)
+rule_names = st.sampled_from(["allow", "deny", "where", "boosts", "at_most", "diversity", "other"])
+
+
+@whatever_the_load
+@given(st.dictionaries(rule_names, values, max_size=3))
+def test_rules_of_any_values_are_rules_or_one_usage_error(given_rules: dict[str, Any]) -> None:
+    try:
+        rules = Rules.from_dict(given_rules)
+        ready = ItemRules.resolve(rules, DATASET, lambda item: None, ITEM_VD)
+        rank_items(torch.zeros(1, FIRST_ITEM + ITEMS), 3, ready)
+        said = ""
+    except UsageError as refused:
+        said = str(refused)
+    assert len(said.splitlines()) <= 1

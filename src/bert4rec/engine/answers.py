@@ -47,6 +47,8 @@ class Recommendations(Sequence[Recommendation]):
 
     user_id: RawId | None
     items: Sequence[Recommendation]
+    warnings: Sequence[str] = ()
+    """Remarks on what was left out of the request, such as unknown ids of the rules."""
 
     def __len__(self) -> int:
         return len(self.items)
@@ -63,8 +65,10 @@ class Recommendations(Sequence[Recommendation]):
         return [item.item_id for item in self.items]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {"user_id": self.user_id, "items": [item.to_dict() for item in self.items]}
+        """Plain values for JSON; `warnings` where there are any."""
+        warnings = {"warnings": list(self.warnings)} if self.warnings else {}
+        items = [item.to_dict() for item in self.items]
+        return {"user_id": self.user_id, "items": items, **warnings}
 
 
 @dataclass(frozen=True)

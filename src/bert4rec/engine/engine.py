@@ -154,8 +154,9 @@ class RecommendationEngine:
             seen=seen if request.filter_seen else None,
             item_rules=rules,
         )
-        _check_filters(ranking, request.rules)
-        return Recommendations(request.user_id, self._recommendations(history, ranking))
+        _check_filters(ranking, rules)
+        warnings = rules.warnings if rules else ()
+        return Recommendations(request.user_id, self._recommendations(history, ranking), warnings)
 
     def _recommendations(self, history: Histories, ranking: Ranking) -> list[Recommendation]:
         """Items of one user's ranking with titles, expected ratings and moves."""
@@ -316,12 +317,16 @@ class RecommendationEngine:
         return ItemRules.resolve(rules, self.dataset, lambda raw: row_of(items, raw), item_VD)
 
 
-def _check_filters(ranking: Ranking, rules: Rules | None) -> None:
-    """Raises UsageError if the filters leave none of the user's candidates."""
-    if rules is None or ranking.items(0):
+def _check_filters(ranking: Ranking, rules: ItemRules | None) -> None:
+    """Raises UsageError if the filters leave none of the user's candidates.
+
+    Where all allowed items are unknown, the empty list and its warning say so.
+    """
+    if rules is None or ranking.items(0) or rules.allows_unknown_items_only:
         return
     had_candidates = bool((ranking.stages[0].score_BV > EXCLUDED).any())
-    if rules.filters and had_candidates:
+    filters = rules.rules.filters
+    if filters and had_candidates:
         raise UsageError(
-            f"{rules.filters}: of what the user has not seen no item is left; loosen the rules"
+            f"{filters}: of what the user has not seen no item is left; loosen the rules"
         )

@@ -20,6 +20,7 @@ from bert4rec.data.histories import Histories
 from bert4rec.engine.raw_values import raw_value
 from bert4rec.ids import NO_RATING, NO_TIME, UNKNOWN, RawId
 from bert4rec.model.scorer import NetworkScorer
+from bert4rec.retrieval.conditions import written_name
 
 MOST_LISTED_VALUES = 5
 MOST_LISTED_ITEMS = 3
@@ -102,7 +103,9 @@ def favourites(dataset: PreparedDataset, history: Histories) -> dict[str, list[d
     for name, (feature, table) in dataset.item_features.items():
         row_V = np.asarray(table)
         if feature.kind is Kind.MULTI:
-            values = [_Value(value, f"{value!r} in {name}") for value in feature.values]
+            values = [
+                _Value(value, f"{value!r} in {written_name(name)}") for value in feature.values
+            ]
             row_NM = row_V[history.item_N]
             found[f"favourite_{name}"] = list(_most_frequent(dataset, history, row_NM, values))
         elif feature.decades:
@@ -115,7 +118,7 @@ def favourites(dataset: PreparedDataset, history: Histories) -> dict[str, list[d
 
 
 def _decade_value(name: str, decade: int) -> _Value:
-    return _Value(f"{decade}s", f"{decade} <= {name} < {decade + 10}")
+    return _Value(f"{decade}s", f"{decade} <= {written_name(name)} < {decade + 10}")
 
 
 def _decade_rows(feature: Feature, row_V: Ints) -> Ints:

@@ -16,12 +16,15 @@ from torch import Tensor
 from bert4rec.data.arrays import Floats, Mask
 from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.features import Feature, Kind
-from bert4rec.errors import UnknownItem, UsageError
+from bert4rec.data.plain_values import shown
+from bert4rec.errors import UsageError
 from bert4rec.ids import FIRST_ITEM, RawId
 from bert4rec.retrieval.conditions import items_where
 from bert4rec.retrieval.reranking import Caps
 from bert4rec.retrieval.rules import Rules
 
+MOST_SHOWN_IDS = 5
+"""Number of unknown ids that a warning names."""
 RowOf = Callable[[RawId], int | None]
 """Item row of a raw id; None if the id is unknown."""
 
@@ -39,6 +42,8 @@ class ItemRules:
     """Caps on feature values; None without caps."""
     item_VD: Tensor
     """Item embeddings, between which MMR measures similarity."""
+    warnings: Sequence[str] = ()
+    """Remarks on ids that the model does not know."""
 
     @classmethod
     def resolve(
@@ -46,34 +51,56 @@ class ItemRules:
     ) -> ItemRules:
         """Item rows of the ids, conditions and features that the rules name.
 
-        Raises UnknownItem for an unknown id, and UsageError for a condition or feature that is
-        unknown and for filters that no item passes.
+        Unknown ids of `deny` and `allow` are left out, with a warning. Raises UsageError for a
+        condition or feature that is unknown and for filters that no item of the catalogue passes.
         """
+        listed = {"allow": rules.allow or (), "deny": rules.deny}
+        unknown = {name: _unknown(item_ids, row_of) for name, item_ids in listed.items()}
         allowed_V = torch.from_numpy(_allowed(rules, dataset, row_of))
         boost_V = torch.from_numpy(_boosts(rules, dataset))
-        return cls(rules, allowed_V, boost_V, _caps(rules, dataset), item_VD)
+        warnings = [_warning(name, len(listed[name]), ids) for name, ids in unknown.items() if ids]
+        return cls(rules, allowed_V, boost_V, _caps(rules, dataset), item_VD, warnings)
+
+    @property
+    def allows_unknown_items_only(self) -> bool:
+        """True if the ids of `allow` are all unknown: every list is empty, which a warning says."""
+        return bool(self.rules.allow) and not bool(self.allowed_V.any())
 
 
 def _allowed(rules: Rules, dataset: PreparedDataset, row_of: RowOf) -> Mask:
     """Items `[V]` that pass the filters."""
+    every_V = np.ones(dataset.item_rows, dtype=bool)
+    meets_V = every_V if rules.where is None else items_where(rules.where, dataset)
     allowed_V = np.full(dataset.item_rows, rules.allow is None)
-    if rules.allow is not None:
-        allowed_V[_rows(rules.allow, row_of)] = True
-    allowed_V[_rows(rules.deny, row_of)] = False
-    if rules.where is not None:
-        allowed_V &= items_where(rules.where, dataset)
+    allowed_V[_known_rows(rules.allow or (), row_of)] = True
+    if rules.allow and not allowed_V.any():
+        return allowed_V
+    allowed_V[_known_rows(rules.deny, row_of)] = False
+    allowed_V &= meets_V
     if rules.filters and not allowed_V[FIRST_ITEM:].any():
         raise UsageError(f"{rules.filters} leave no item at all; they contradict each other")
     return allowed_V
 
 
-def _rows(item_ids: Sequence[RawId], row_of: RowOf) -> list[int]:
-    """Item rows of raw ids. Raises UnknownItem naming all unknown ones."""
-    rows = [row_of(item_id) for item_id in item_ids]
-    unknown = [item_id for item_id, row in zip(item_ids, rows, strict=True) if row is None]
-    if unknown:
-        raise UnknownItem(unknown)
+def _known_rows(item_ids: Sequence[RawId], row_of: RowOf) -> list[int]:
+    """Item rows of those raw ids that are known."""
+    rows = map(row_of, item_ids)
     return [row for row in rows if row is not None]
+
+
+def _unknown(item_ids: Sequence[RawId], row_of: RowOf) -> list[RawId]:
+    return [item_id for item_id in item_ids if row_of(item_id) is None]
+
+
+def _warning(rule: str, listed: int, unknown: Sequence[RawId]) -> str:
+    """Remark on the unknown ids of a rule, with the first of them."""
+    examples = ", ".join(map(shown, unknown[:MOST_SHOWN_IDS]))
+    more = ", …" if len(unknown) > MOST_SHOWN_IDS else ""
+    outcome = "ignored"
+    count = f"{len(unknown):,} of {listed:,} ids not in the catalogue"
+    if rule == "allow" and len(unknown) == listed:
+        outcome = "so no item is allowed and the list is empty"
+    return f"{rule}: {count}, {outcome}: {examples}{more}"
 
 
 def _boosts(rules: Rules, dataset: PreparedDataset) -> Floats:
@@ -92,7 +119,8 @@ def _caps(rules: Rules, dataset: PreparedDataset) -> Caps | None:
     for name, cap in rules.at_most.items():
         value_VF = _values(name, dataset)
         tables.append(value_VF)
-        caps.append(torch.full((value_VF.shape[1],), cap))
+        # A cap above the catalogue is none; as a tensor it might not fit.
+        caps.append(torch.full((value_VF.shape[1],), min(cap, dataset.item_rows)))
     return Caps(torch.cat(tables, 1), torch.cat(caps))
 
 

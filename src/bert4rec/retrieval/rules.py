@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from bert4rec.data.plain_values import plain_count, plain_ids, plain_number, shown
 from bert4rec.errors import UsageError
 from bert4rec.ids import RawId
+
+MOST_BOOST = 1e9
+"""Largest boost, up or down: beside it a score still counts, and sums stay finite."""
 
 
 @dataclass(frozen=True)
@@ -36,19 +39,30 @@ class Rules:
     """Weight of diversity in MMR re-ranking, from 0 (scores only) to 1 (dissimilarity only)."""
 
     def __post_init__(self) -> None:
-        for name in ("boosts", "at_most"):
-            if not isinstance(getattr(self, name), Mapping):
-                raise UsageError(f"{name} is {getattr(self, name)!r}; give a mapping to numbers")
-        if not _is_finite(self.diversity) or not 0 <= self.diversity <= 1:
-            raise UsageError(f"diversity is {self.diversity!r}: it must be between 0 and 1")
-        for name, cap in self.at_most.items():
-            if not _is_count(cap):
-                raise UsageError(
-                    f"at_most of {name} is {cap!r}: it must be a whole number, 1 or more"
-                )
-        for condition, boost in self.boosts.items():
-            if not _is_finite(boost):
-                raise UsageError(f"the boost of {condition!r} is {boost!r}: it must be a number")
+        def normalise(name: str, value: object) -> None:
+            object.__setattr__(self, name, value)
+
+        if self.allow is not None:
+            normalise("allow", plain_ids("allow", self.allow, "item ids"))
+        deny = () if self.deny is None else self.deny
+        normalise("deny", plain_ids("deny", deny, "item ids"))
+        if self.where is not None and not isinstance(self.where, str):
+            raise UsageError(
+                f"where is {shown(self.where)}: it must be a condition like 'year >= 1990'"
+            )
+        normalise("boosts", {key: _boost(key, value) for key, value in self._pairs("boosts")})
+        normalise("at_most", {key: _cap(key, value) for key, value in self._pairs("at_most")})
+        normalise("diversity", _diversity(self.diversity))
+
+    def _pairs(self, name: str) -> list[tuple[str, Any]]:
+        """Entries of a rule that maps texts to numbers."""
+        values = getattr(self, name)
+        if not isinstance(values, Mapping):
+            raise UsageError(f"{name} is {shown(values)}; give a mapping to numbers")
+        for key in values:
+            if not isinstance(key, str):
+                raise UsageError(f"{name} maps {shown(key)}; give a mapping of texts to numbers")
+        return list(values.items())
 
     @property
     def filters(self) -> str:
@@ -70,17 +84,45 @@ class Rules:
         """Rules of plain values, as JSON has them. Raises UsageError for an unknown rule."""
         known = [entry.name for entry in fields(cls)]
         if not isinstance(values, Mapping):
-            raise UsageError(f"rules is {values!r}; give a mapping of {', '.join(known)}")
+            raise UsageError(f"rules is {shown(values)}; give a mapping of {', '.join(known)}")
         for name in values:
             if name not in known:
-                raise UsageError(f"unknown rule {name!r}; there are {', '.join(known)}")
+                raise UsageError(f"unknown rule {shown(name)}; there are {', '.join(known)}")
         return cls(**values)
 
 
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+def _boost(condition: str, value: Any) -> float:
+    """Boost as a number. Raises UsageError."""
+    number = _number(value)
+    if number is None or abs(number) > MOST_BOOST:
+        raise UsageError(
+            f"the boost of {shown(condition)} is {shown(value)}: "
+            f"it must be a number, {MOST_BOOST:g} at most"
+        )
+    return float(number)
 
 
-def _is_finite(value: Any) -> bool:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_number and math.isfinite(value)
+def _cap(name: str, value: Any) -> int:
+    """Cap as a whole number. Raises UsageError."""
+    try:
+        return plain_count(value)
+    except ValueError:
+        raise UsageError(
+            f"at_most of {name} is {shown(value)}: it must be a whole number, 1 or more"
+        ) from None
+
+
+def _diversity(value: Any) -> float:
+    """Weight of diversity. Raises UsageError."""
+    number = _number(value)
+    if number is None or not 0 <= number <= 1:
+        raise UsageError(f"diversity is {shown(value)}: it must be between 0 and 1")
+    return float(number)
+
+
+def _number(value: Any) -> int | float | None:
+    """Number of a value; None for anything else."""
+    try:
+        return plain_number(value)
+    except ValueError:
+        return None

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from bert4rec.data.dataset import PreparedDataset
+from bert4rec.data.features import Feature, Kind
 from bert4rec.errors import UsageError
-from bert4rec.ids import FIRST_ITEM
-from bert4rec.retrieval.conditions import items_where
+from bert4rec.ids import FIRST_ITEM, Vocabulary
+from bert4rec.retrieval.conditions import items_where, outside_texts, written_name
 from small_worlds import dataset_of
 
 GENRES = [[1], [1, 2], [2, 3], [3], []]
@@ -110,3 +112,91 @@ def test_an_error_points_at_the_part_that_is_not_understood(
         items_where(text, small)
     assert said in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def named(*names: str) -> PreparedDataset:
+    """Three items with a feature of each name, whose values are x, y and unknown."""
+    features = [
+        (Feature(name, Kind.CATEGORICAL, ["x", "y"]), np.array([0, 0, 1, 2, 0], dtype=np.int32))
+        for name in names
+    ]
+    tables = {feature.name: (feature, table_V) for feature, table_V in features}
+    return replace(dataset_of([0, 1, 2]), item_features=tables)
+
+
+AWKWARD = ["class", "product-type", "with spaces", "a`tick", "größe", "ﬁt", "1st", "not", "q'uote"]
+
+
+@pytest.mark.parametrize("name", AWKWARD)
+def test_any_feature_name_can_be_written_in_backticks(name: str) -> None:
+    data = named(*AWKWARD)
+    written = written_name(name)
+    assert found(f"{written} == 'x'", data) == [0]
+    assert found(f"{written} in ['y']", data) == [1]
+    assert found(f"not {written} == 'x' and not {written} == 'y'", data) == [2]
+
+
+def test_backticks_within_a_text_are_text() -> None:
+    assert found("color == '`x`' or color == 'y'", named("color")) == [1]
+
+
+@pytest.mark.parametrize("text", ["class == 'x'", "product-type == 'x'", "with spaces == 'x'"])
+def test_an_error_says_which_names_need_backticks(text: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        items_where(text, named(*AWKWARD))
+    name = text.partition(" ==")[0]
+    assert f"write `{name}` in backticks" in str(refused.value)
+
+
+def test_columns_of_errors_count_letters() -> None:
+    with pytest.raises(UsageError, match=r"größe at column 18 is not an item feature"):
+        items_where("`größ` == 'ä' or größe == 'x'", named("größ"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "year > " + "9" * 400,
+        "year > " + "9" * 5_000,
+        "year > 1e999",
+        "not " * 1_000 + "year > 3",
+        "(" * 50_000,
+        "-" * 99_000 + "1 < year",
+        "year > 3 or " * 1_001 + "year > 3",
+        "year > 3 " + " " * 100_000 + "or year > 4",
+        "year" + ".year" * 5_000 + " > 3",
+        "year > 3\x00",
+        "'\ud800' in title",
+        "`year",
+        "``",
+        "",
+        5,
+        None,
+        ["year > 3"],
+    ],
+    ids=lambda text: str(text)[:12],
+)
+def test_a_hostile_condition_is_one_usage_error(text: Any, small: PreparedDataset) -> None:
+    with pytest.raises(UsageError) as refused:
+        items_where(text, small)
+    assert "\n" not in str(refused.value)
+    assert len(str(refused.value)) < 1_000
+
+
+def test_long_lists_of_values_are_taken(small: PreparedDataset) -> None:
+    listed = ", ".join(map(str, range(1000, 1996)))
+    assert found(f"year in ({listed})", small) == [0, 1, 4]
+    assert found("(" * 40 + "year == 1990" + ")" * 40, small) == [0]
+    assert found(f"year < {10**300}", small) == [0, 1, 2, 4]
+
+
+def test_large_integer_ids_are_compared_exactly() -> None:
+    large = 2**53
+    data = dataset_of([0, 1])
+    ids = replace(data.vocabularies, items=Vocabulary([large, large + 1], FIRST_ITEM))
+    assert found(f"item_id == {large + 1}", replace(data, stored_vocabularies=ids)) == [1]
+    assert found(f"item_id < {2**70}", replace(data, stored_vocabularies=ids)) == [0, 1]
+
+
+def test_separators_within_texts_and_names_separate_nothing() -> None:
+    assert outside_texts("'a;b' == x;`c;d` == 1; ;", ";") == ["'a;b' == x", "`c;d` == 1", " ", ""]

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 
 from bert4rec.data.dataset import PreparedDataset
 from bert4rec.engine.engine import RecommendationEngine
-from bert4rec.errors import UnknownItem, UsageError
+from bert4rec.errors import UsageError
 from bert4rec.ids import FIRST_ITEM
 from bert4rec.retrieval.candidates import EXCLUDED
 from bert4rec.retrieval.item_rules import ItemRules
@@ -176,9 +176,81 @@ def test_rules_without_meaning_are_refused(
     assert said in str(refused.value)
 
 
-def test_unknown_items_of_rules_are_named(engine: RecommendationEngine) -> None:
-    with pytest.raises(UnknownItem, match="777"):
-        ids(engine, deny=[777])
+def test_unknown_ids_of_deny_are_ignored_and_counted(engine: RecommendationEngine) -> None:
+    known = engine.get_recommendations(USER, k=3).item_ids[0]
+    found = engine.get_recommendations(USER, k=3, rules={"deny": [777, known, "x", None]})
+    assert found.item_ids == ids(engine, deny=[known])[:3]
+    assert found.warnings == ["deny: 3 of 4 ids not in the catalogue, ignored: 777, 'x', None"]
+    assert found.to_dict()["warnings"] == found.warnings
+    assert "warnings" not in engine.get_recommendations(USER, k=3).to_dict()
+
+
+def test_unknown_ids_of_allow_are_said(engine: RecommendationEngine) -> None:
+    known = engine.get_recommendations(USER, k=3).item_ids[1]
+    found = engine.get_recommendations(USER, rules={"allow": [*range(900, 910), known]})
+    assert found.item_ids == [known]
+    (said,) = found.warnings
+    assert said == ("allow: 10 of 11 ids not in the catalogue, ignored: 900, 901, 902, 903, 904, …")
+
+
+def test_a_list_of_unknown_allowed_ids_is_empty_and_says_why(engine: RecommendationEngine) -> None:
+    rules = {"allow": [777, 778], "deny": [779], "where": "year > 1900"}
+    found = engine.get_recommendations(USER, rules=rules)
+    assert found.item_ids == []
+    assert found.warnings[0].startswith(
+        "allow: 2 of 2 ids not in the catalogue, so no item is allowed and the list is empty: 777"
+    )
+    with pytest.raises(UsageError, match="is no condition"):
+        ids(engine, allow=[777], where="year >")
+
+
+def test_rules_take_arrays_columns_and_generators(engine: RecommendationEngine) -> None:
+    known = engine.get_recommendations(USER, k=3).item_ids
+    expected = Rules(deny=known, boosts={"year > 1990": 0.5}, at_most={"genres": 2}, diversity=0.3)
+    given = Rules(
+        deny=np.array(known),  # type: ignore[arg-type]
+        boosts={"year > 1990": np.float64(0.5)},
+        at_most={"genres": np.int32(2)},  # type: ignore[dict-item]
+        diversity="0.3",  # type: ignore[arg-type]
+    )
+    assert given == expected
+    assert Rules(deny=(item for item in known)) == Rules(deny=known)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("rules", "said"),
+    [
+        ({"where": 5}, "where is 5: it must be a condition"),
+        ({"where": ["year > 3"]}, "where is ['year > 3']: it must be a condition"),
+        ({"where": ""}, "is no condition"),
+        ({"boosts": []}, "boosts is []; give a mapping to numbers"),
+        ({"boosts": {5: 1.0}}, "boosts maps 5; give a mapping of texts to numbers"),
+        ({"boosts": {"year > 1": True}}, "the boost of 'year > 1' is True"),
+        ({"boosts": {"year > 1": 1e300}}, "it must be a number, 1e+09 at most"),
+        ({"at_most": "x"}, "at_most is 'x'; give a mapping to numbers"),
+        ({"at_most": {"genres": -1}}, "at_most of genres is -1"),
+        ({"at_most": {"genres": 1.5}}, "at_most of genres is 1.5"),
+        ({"at_most": {"genres": float("nan")}}, "at_most of genres is nan"),
+        ({"diversity": True}, "diversity is True"),
+        ({"diversity": float("nan")}, "diversity is nan"),
+        ({"allow": "101"}, "allow is the text '101'; give a list of item ids"),
+        ({"deny": 101}, "deny is 101; give a list of item ids"),
+        ({"deny": {"a": 1}}, "deny is {'a': 1}; give a list of item ids"),
+        ({"deny": [[101]]}, "deny: [101] is no id"),
+        ({5: 1}, "unknown rule 5"),
+    ],
+)
+def test_rules_of_a_wrong_type_are_one_usage_error(
+    engine: RecommendationEngine, rules: dict[Any, Any], said: str
+) -> None:
+    with pytest.raises(UsageError) as refused:
+        engine.get_recommendations(USER, rules=rules)
+    assert said in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_huge_caps_are_none(engine: RecommendationEngine) -> None:
+    assert ids(engine, at_most={"genres": 10**30}) == ids(engine)
 
 
 def test_many_users_get_the_ruled_lists_that_each_gets_alone(
@@ -207,5 +279,3 @@ def test_users_without_candidates_have_no_rows(
     only = engine.dataset.items.raw(min(seen[0] - seen[1]))
     (many,) = engine.recommend_many([USER, USER + 1], k=3, rules={"allow": [only]})
     assert (many.user_id.tolist(), many.item_id.tolist()) == ([USER + 1], [only])
-    with pytest.raises(UnknownItem):
-        engine.recommend_many(rules={"deny": ["nobody"]})
