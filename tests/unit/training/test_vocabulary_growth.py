@@ -444,7 +444,7 @@ def test_the_command_goes_on_with_the_settings_of_the_model(
     assert (
         main([*map(str, words), "--max_epochs", "1", "--task_weights.user_preference", "0.1"]) == 0
     )
-    run = artefact.load(tmp_path / "further").run
+    run = artefact.load(tmp_path / "further").config
     assert (run.model, run.training.max_epochs) == (run_of().model, 1)
     assert (run.training.learning_rate, run.training.warm_start_from) == (0.01, str(folder))
     assert run.training.task_weights == replace(run_of().training.task_weights, user_preference=0.1)
