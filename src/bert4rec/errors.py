@@ -7,7 +7,7 @@
         ├── SourceError         a raw file; names the file, row and field
         ├── PreparedDataError   a prepared folder: absent, incomplete or of another version
         ├── ArtefactError       a model folder: absent, truncated, mixed up or newer
-        ├── Diverged            a network that scores NaN
+        ├── Diverged            a network whose scores are not finite
         ├── UnknownUser         a user id without a stored history
         └── UnknownItem         item ids that the model does not know
 
@@ -71,7 +71,7 @@ class ArtefactError(DataError):
 
 
 class Diverged(DataError):
-    """A network that scores NaN, because its training has diverged."""
+    """A network whose scores are not finite, because its training has diverged."""
 
 
 class UnknownUser(DataError):

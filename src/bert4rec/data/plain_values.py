@@ -52,14 +52,18 @@ def plain_number(value: Any) -> int | float | None:
     (0.3, 2.0, None)
     """
     value = plain(value)
-    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
-        return value
+    if value is None:
+        return None
     is_number = isinstance(value, Real | Decimal) and not isinstance(value, bool)
-    if is_number or (isinstance(value, str) and _NUMBER.fullmatch(value)):
+    if not is_number and not (isinstance(value, str) and _NUMBER.fullmatch(value)):
+        raise ValueError("no number")
+    try:
         number = float(value)
-        if np.isfinite(number):
-            return number
-    raise ValueError("no number")
+    except OverflowError as problem:
+        raise ValueError("beyond float64") from problem
+    if not np.isfinite(number):
+        raise ValueError("not finite")
+    return value if isinstance(value, int) else number
 
 
 def plain_count(value: Any) -> int:

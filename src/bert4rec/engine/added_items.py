@@ -20,7 +20,8 @@ from bert4rec.artefact import Artefact
 from bert4rec.data.arrays import Ints
 from bert4rec.data.dataset import PreparedDataset, Vocabularies
 from bert4rec.data.features import Feature, Kind
-from bert4rec.engine.raw_values import feature_rows, plain_id
+from bert4rec.data.plain_values import plain
+from bert4rec.engine.raw_values import feature_rows
 from bert4rec.errors import UsageError
 from bert4rec.ids import UNKNOWN, RawId
 from bert4rec.model.network import Bert4Rec
@@ -98,7 +99,7 @@ def _checked_id(dataset: PreparedDataset, item: Item, label: str) -> RawId:
     for name in item:
         if name not in known:
             raise UsageError(f"{label}: unknown column {name!r}; known are {', '.join(known)}")
-    item_id: RawId = plain_id(item.get("item_id"))
+    item_id: RawId = plain(item.get("item_id"))
     kind = type(dataset.items.ids[0])
     if type(item_id) is not kind:
         raise UsageError(

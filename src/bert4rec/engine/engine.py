@@ -18,6 +18,7 @@ from bert4rec import artefact
 from bert4rec.artefact import Artefact
 from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.histories import Histories
+from bert4rec.data.plain_values import plain
 from bert4rec.engine.added_items import with_items
 from bert4rec.engine.answers import (
     AttentionMaps,
@@ -285,8 +286,8 @@ class RecommendationEngine:
         >>> {name: profile[name] for name in ("gender", "age_group", "occupation_code")}
         {'gender': 'M', 'age_group': '18-24', 'occupation_code': 0}
         """
-        if user_id is None:
-            raise UnknownUser(user_id)
+        if plain(user_id) is None:
+            raise UnknownUser(None)
         request = Request(user_id, forget=forget)
         _, history = self._histories(request)
         return user_profile(self.scorer, self.dataset, request.user_id, history)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -29,6 +30,7 @@ from bert4rec.explanation.side_information import with_stored_features, without_
 from bert4rec.explanation.variants import score_item
 from bert4rec.ids import RawId
 from bert4rec.model.scorer import NetworkScorer
+from bert4rec.retrieval.candidates import valid_scores
 
 Method = Literal["leave-one-out", "gradients"]
 """Attribution to events: measured by leaving each out, or estimated by integrated gradients."""
@@ -53,7 +55,7 @@ def explain_item(
     """Explanation of an item's score for one user; `seen_N` holds forgotten items too."""
     full = with_stored_features(history, dataset)
     hidden = without_side_information(full)
-    found = score_item(scorer.score, [full, *hidden.values()], seen_N, item)
+    found = score_item(partial(valid_scores, scorer), [full, *hidden.values()], seen_N, item)
     context_effect_X = found.score_X[0] - found.score_X[1:]
     ((expected_rating, rating_interval),) = expected_ratings(scorer, dataset, history, [item])
     explanation = Explanation(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,8 @@ import numpy as np
 from bert4rec.data.arrays import Ints
 from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.histories import Histories
-from bert4rec.engine.raw_values import feature_rows, plain_id, row_of
+from bert4rec.data.plain_values import plain, shown
+from bert4rec.engine.raw_values import feature_rows, row_of
 from bert4rec.engine.request import Request, to_seconds
 from bert4rec.errors import UnknownItem, UnknownUser, UsageError
 from bert4rec.ids import NO_RATING, NO_TIME, UNKNOWN, RawId
@@ -47,13 +47,12 @@ def without_forgotten(
     """
     if not len(forget):
         return history
-    item_ids = [plain_id(item_id) for item_id in forget]
-    rows = [row_of(dataset.items, item_id) for item_id in item_ids]
-    unknown = [item_id for item_id, row in zip(item_ids, rows, strict=True) if row is None]
+    rows = [row_of(dataset.items, item_id) for item_id in forget]
+    unknown = [item_id for item_id, row in zip(forget, rows, strict=True) if row is None]
     if unknown:
         raise UnknownItem(unknown)
     seen = set(history.item_N.tolist())
-    absent = [item_id for item_id, row in zip(item_ids, rows, strict=True) if row not in seen]
+    absent = [item_id for item_id, row in zip(forget, rows, strict=True) if row not in seen]
     if absent:
         listed = ", ".join(map(str, absent))
         raise UsageError(f"forget: {listed} cannot be forgotten: not in the history")
@@ -64,7 +63,7 @@ def user_row(dataset: PreparedDataset, user_id: RawId | None) -> int:
     """Row of a known user. Raises UnknownUser."""
     user = row_of(dataset.users, user_id)
     if user is None:
-        raise UnknownUser(plain_id(user_id))
+        raise UnknownUser(plain(user_id))
     return user
 
 
@@ -116,7 +115,8 @@ def _rating_rows(
 def _rating_row(row_by_level: Mapping[float, int], rating: Any) -> int:
     if rating is None:
         return NO_RATING
-    if not isinstance(rating, Real) or float(rating) not in row_by_level:
+    is_number = isinstance(rating, int | float) and not isinstance(rating, bool)
+    if not is_number or rating not in row_by_level:
         scale = ", ".join(f"{level:g}" for level in row_by_level)
-        raise UsageError(f"rating {rating!r} is not on the scale {scale}")
-    return row_by_level[float(rating)]
+        raise UsageError(f"ratings: {shown(rating)} is not on the scale {scale}")
+    return row_by_level[rating]

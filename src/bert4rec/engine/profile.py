@@ -20,6 +20,7 @@ from bert4rec.data.histories import Histories
 from bert4rec.engine.raw_values import raw_value
 from bert4rec.ids import NO_RATING, NO_TIME, UNKNOWN, RawId
 from bert4rec.model.scorer import NetworkScorer
+from bert4rec.retrieval.candidates import diverged
 from bert4rec.retrieval.conditions import written_name
 
 MOST_LISTED_VALUES = 5
@@ -35,6 +36,8 @@ def user_profile(
         name: probability_BF[0].cpu().numpy()
         for name, probability_BF in scorer.feature_preferences(history).items()
     }
+    if not all(np.isfinite(probability_F).all() for probability_F in preferences.values()):
+        raise diverged(scorer.name, "NaN")
     return {
         **demographics(dataset, int(history.user_B[0])),
         "user_id": user_id,

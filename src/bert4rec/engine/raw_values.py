@@ -5,8 +5,7 @@ Legend: M values of an item or user.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.features import Feature, FeatureTables, Kind
+from bert4rec.data.plain_values import plain, plain_number, shown
 from bert4rec.errors import UnknownItem, UsageError
 from bert4rec.ids import FIRST_ITEM, UNKNOWN, Vocabulary
 
@@ -21,17 +21,12 @@ MOST_LISTED_VALUES = 30
 """Number of known values that an error lists."""
 
 
-def plain_id(raw: Any) -> Any:
-    """Id as a plain Python value, without NumPy's type."""
-    return raw.item() if isinstance(raw, np.generic) else raw
-
-
 def row_of(vocabulary: Vocabulary, raw: Any) -> int | None:
     """Row of a raw id; None if it is unknown.
 
     Ids are compared with their type: neither '7' nor 7.0 is the id 7.
     """
-    raw = plain_id(raw)
+    raw = plain(raw)
     return vocabulary.row(raw) if type(raw) in (int, str) else None
 
 
@@ -39,7 +34,7 @@ def item_row(dataset: PreparedDataset, item_id: Any) -> int:
     """Row of a known item. Raises UnknownItem."""
     row = row_of(dataset.items, item_id)
     if row is None:
-        raise UnknownItem([plain_id(item_id)])
+        raise UnknownItem([plain(item_id)])
     return row
 
 
@@ -76,7 +71,9 @@ def feature_rows(
     rows = {}
     for name, value in values.items():
         if name not in features:
-            raise UsageError(f"unknown {kind} {name!r}; known are {', '.join(features) or 'none'}")
+            raise UsageError(
+                f"unknown {kind} {shown(name)}; known are {', '.join(features) or 'none'}"
+            )
         feature, table = features[name]
         rows[name] = _feature_row(feature, table, value, f"{kind} {name!r}")
     return rows
@@ -86,9 +83,9 @@ def _feature_row(feature: Feature, table: NDArray[Any], value: Any, label: str) 
     """Stored form of one value, with a leading axis of one user or item."""
     if feature.kind is Kind.NUMERIC:
         return _number(feature, value, label)
-    raw_values = _as_list(value)
+    raw_values = _raw_values(value)
     if feature.kind is Kind.CATEGORICAL and len(raw_values) > 1:
-        raise UsageError(f"{label} holds one value, not {value!r}")
+        raise UsageError(f"{label} holds one value, not {shown(value)}")
     rows = sorted({_value_row(feature, raw, label) for raw in raw_values})
     if feature.kind is Kind.CATEGORICAL:
         return np.array(rows or [UNKNOWN])
@@ -96,17 +93,21 @@ def _feature_row(feature: Feature, table: NDArray[Any], value: Any, label: str) 
     return np.array([rows + padding])
 
 
-def _as_list(value: Any) -> list[Any]:
-    if value is None:
-        return []
-    return list(value) if isinstance(value, list | tuple | set) else [value]
+def _raw_values(value: Any) -> list[Any]:
+    """Known raw values of one, or of a list, a set or an array of several."""
+    value = plain(value)
+    several = isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
+    values = map(plain, value) if several else [value]
+    return [each for each in values if each is not None]
 
 
 def _value_row(feature: Feature, value: Any, label: str) -> int:
-    """Row of a value, compared as text: the command line's '7' is the data's 7."""
+    """Row of a value, compared as text: the command line's '7' is the data's 7, and so is 7.0."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     texts = [str(known) for known in feature.values]
     if str(value) not in texts:
-        raise UsageError(f"{label} has no value {value!r}; known are {_listed(texts)}")
+        raise UsageError(f"{label} has no value {shown(value)}; known are {_listed(texts)}")
     return texts.index(str(value)) + 1
 
 
@@ -118,9 +119,12 @@ def _listed(texts: Sequence[str]) -> str:
 def _number(feature: Feature, value: Any, label: str) -> NDArray[Any]:
     """Standardised number; NaN if unknown."""
     try:
-        number = math.nan if value is None else float(value)
-    except (TypeError, ValueError):
-        number = math.inf
-    if math.isinf(number):
-        raise UsageError(f"{label} is a number, not {value!r}")
-    return np.array([(number - feature.mean) / feature.scale], dtype=np.float32)
+        number = plain_number(value)
+    except ValueError:
+        raise UsageError(f"{label} is a number, not {shown(value)}") from None
+    if number is None:
+        return np.array([np.nan], dtype=np.float32)
+    standard = (number - feature.mean) / feature.scale
+    if abs(standard) > float(np.finfo(np.float32).max):
+        raise UsageError(f"{label}: {shown(value)} is too large a number")
+    return np.array([standard], dtype=np.float32)

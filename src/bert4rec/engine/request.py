@@ -6,23 +6,32 @@
 from __future__ import annotations
 
 import math
+import re
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from itertools import pairwise
-from numbers import Real
 from typing import Any, TypedDict
 
 import numpy as np
 
-from bert4rec.engine.raw_values import plain_id
+from bert4rec.data.plain_values import (
+    plain,
+    plain_list,
+    plain_number,
+    plain_switch,
+    shown,
+)
 from bert4rec.errors import UsageError
 from bert4rec.ids import NO_TIME, YEAR_3000, RawId
 from bert4rec.retrieval.rules import Rules
 
-When = int | float | datetime | str
-"""Seconds since 1970, a datetime (UTC if it has no zone) or the word "now"."""
+When = int | float | date | datetime | str
+"""Seconds since 1970, a date or a datetime (UTC if it has no zone), or the word "now"."""
+
+_LIKE_DATE = re.compile(r"(19|2\d)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])")
+"""Digits like 20240531: as seconds they would lie in 1970."""
 
 
 class RequestOptions(TypedDict, total=False):
@@ -77,13 +86,19 @@ class Request:
             object.__setattr__(self, name, value)
 
         normalise("k", check_count("k", self.k))
-        normalise("user_id", plain_id(self.user_id))
-        normalise("item_sequence", _item_ids("item_sequence", self.item_sequence))
-        normalise("forget", _item_ids("forget", self.forget) or ())
+        normalise("filter_seen", plain_switch("filter_seen", self.filter_seen))
+        ignore = plain_switch("ignore_unknown_items", self.ignore_unknown_items)
+        normalise("ignore_unknown_items", ignore)
+        normalise("user_id", plain(self.user_id))
+        if self.item_sequence is not None:
+            item_ids = plain_list("item_sequence", self.item_sequence, "item ids")
+            normalise("item_sequence", tuple(item_ids))
+        forget = () if self.forget is None else self.forget
+        normalise("forget", tuple(plain_list("forget", forget, "item ids")))
         normalise("rules", to_rules(self.rules))
         if self.user_features is not None and not isinstance(self.user_features, Mapping):
             raise UsageError(
-                f"user_features is {self.user_features!r}; give a mapping of names to values"
+                f"user_features is {shown(self.user_features)}; give a mapping of names to values"
             )
         if self.item_sequence is None and self.user_id is None:
             if not self.user_features:
@@ -92,18 +107,19 @@ class Request:
                     "for a cold-start user user_features are enough"
                 )
             normalise("item_sequence", ())
-        normalise("timestamps", _rising_times(self._one_per_item("timestamps")))
-        normalise("ratings", self._one_per_item("ratings"))
+        normalise("timestamps", _rising_times(self._one_per_item("timestamps", "times")))
+        normalise("ratings", _numbers(self._one_per_item("ratings", "numbers")))
         if self.request_time is not None:
-            normalise("request_time", to_seconds(self.request_time))
+            seconds = to_seconds(self.request_time)
+            normalise("request_time", None if seconds == NO_TIME else seconds)
 
-    def _one_per_item(self, name: str) -> tuple[Any, ...] | None:
+    def _one_per_item(self, name: str, what: str) -> list[Any] | None:
         """Values of a field that holds one value for each item of the sequence."""
         if getattr(self, name) is None:
             return None
         if self.item_sequence is None:
             raise UsageError("timestamps and ratings go with an item_sequence")
-        values = tuple(getattr(self, name))
+        values = plain_list(name, getattr(self, name), what)
         count = len(self.item_sequence)
         if len(values) != count:
             raise UsageError(f"{len(values)} {name} for {count} items; give one for each item")
@@ -113,9 +129,13 @@ class Request:
     def from_dict(cls, values: Mapping[str, Any]) -> Request:
         """Request of plain values, as JSON has them. Raises UsageError for an unknown field."""
         known = [entry.name for entry in fields(cls)]
+        if not isinstance(values, Mapping):
+            raise UsageError(
+                f"the request is {shown(values)}; give a mapping of {', '.join(known)}"
+            )
         for name in values:
             if name not in known:
-                raise UsageError(f"unknown field {name!r}; a request has {', '.join(known)}")
+                raise UsageError(f"unknown field {shown(name)}; a request has {', '.join(known)}")
         return cls(**values)
 
 
@@ -129,43 +149,66 @@ def to_rules(rules: Rules | Mapping[str, Any] | None) -> Rules | None:
 def to_seconds(when: When | None) -> int:
     """Seconds since 1970; NO_TIME for None. Raises UsageError for a value that is no time.
 
-    >>> to_seconds(datetime(2001, 1, 1, 12))
-    978350400
+    >>> to_seconds(datetime(2001, 1, 1, 12)), to_seconds("2001-01-01T12:00")
+    (978350400, 978350400)
     """
+    when = plain(when)
     if when is None:
         return NO_TIME
-    if isinstance(when, str) and when == "now":
+    if isinstance(when, str) and when.strip() == "now":
         return int(time.time())
     seconds = _plain_seconds(when)
     if not 0 <= seconds < YEAR_3000:
-        raise UsageError(f"{when!r} is no time; give seconds since 1970, a datetime or 'now'")
+        raise UsageError(
+            f"{shown(when)} is no time; give seconds since 1970, a date, a datetime or 'now'"
+        )
     return int(seconds)
 
 
 def _plain_seconds(when: Any) -> float:
-    """Seconds of a number or a datetime; NaN for anything else."""
+    """Seconds of a number, a date or a datetime, also as text; NaN for anything else."""
+    if isinstance(when, np.datetime64):
+        return float(when.astype("datetime64[s]").astype(np.int64))
     if isinstance(when, datetime):
         moment = when if when.tzinfo else when.replace(tzinfo=UTC)
         return moment.timestamp()
-    if isinstance(when, Real) and not isinstance(when, bool):
-        return float(when)
-    return math.nan
+    if isinstance(when, date):
+        return datetime(when.year, when.month, when.day, tzinfo=UTC).timestamp()
+    if isinstance(when, str) and _LIKE_DATE.fullmatch(when.strip()):
+        raise UsageError(f"{shown(when)} may be a date or seconds; write dates as 2024-05-31")
+    try:
+        number = plain_number(when)
+    except ValueError:
+        return _seconds_of_text(when) if isinstance(when, str) else math.nan
+    return math.nan if number is None else float(number)
+
+
+def _seconds_of_text(text: str) -> float:
+    """Seconds of a date like 2024-05-31 or 2024-05-31T18:30:00+02:00; NaN for any other text."""
+    try:
+        return _plain_seconds(datetime.fromisoformat(text.strip()))
+    except ValueError:
+        return math.nan
 
 
 def check_count(name: str, value: Any) -> int:
     """Whole number from 1 on. Raises UsageError for anything else."""
-    is_whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not is_whole or value < 1:
-        raise UsageError(f"{name} is {value!r}: it must be a whole number, 1 or more")
-    return int(value)
+    count = plain(value)
+    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+        raise UsageError(f"{name} is {shown(value)}: it must be a whole number, 1 or more")
+    return count
 
 
-def _item_ids(name: str, item_ids: Iterable[Any] | None) -> tuple[Any, ...] | None:
-    if item_ids is None:
-        return None
-    if isinstance(item_ids, str | bytes):
-        raise UsageError(f"{name} is the text {item_ids!r}; give a list of item ids")
-    return tuple(plain_id(item_id) for item_id in item_ids)
+def _numbers(ratings: Sequence[Any] | None) -> tuple[float | None, ...] | None:
+    """Ratings as numbers, None where missing; others stay, for the scale to refuse."""
+    return None if ratings is None else tuple(map(_number, ratings))
+
+
+def _number(rating: Any) -> Any:
+    try:
+        return plain_number(rating)
+    except ValueError:
+        return rating
 
 
 def _rising_times(timestamps: Sequence[When | None] | None) -> tuple[int | None, ...] | None:

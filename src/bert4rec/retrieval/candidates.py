@@ -28,7 +28,7 @@ def candidate_scores(
     """Scores `[B, V]` on the scorer's device; PAD, MASK and each user's seen items are EXCLUDED.
 
     `seen` None filters no seen items. A target stays a candidate even if the user has seen it.
-    Raises Diverged if a score is NaN.
+    Raises Diverged as `valid_scores` does.
     """
     score_BV = valid_scores(scorer, histories)
     if target_B is None:
@@ -40,13 +40,26 @@ def candidate_scores(
 
 
 def valid_scores(scorer: Scorer, histories: Histories) -> Tensor:
-    """Scores `[B, V]` of every item. Raises Diverged if one is NaN."""
+    """Scores `[B, V]` of every item.
+
+    Raises Diverged if a real item scores NaN or infinity, or all of them minus infinity: no list
+    could be made of that.
+    """
     score_BV = scorer.score(histories)
-    if score_BV.isnan().any():
-        raise Diverged(
-            f"{scorer.name}: scored NaN; its training has diverged, lower the learning rate"
-        )
+    # The largest is NaN where any score is.
+    best_B = score_BV[:, FIRST_ITEM:].amax(1)
+    wrong_B = best_B[~best_B.isfinite()]
+    if len(wrong_B):
+        raise diverged(scorer.name, "NaN" if wrong_B.isnan().any() else "infinity")
     return score_BV
+
+
+def diverged(name: str, value: str) -> Diverged:
+    """Error about a model that answers with a value that is no number."""
+    return Diverged(
+        f"{name}: scored {value}; its training has diverged, lower the learning rate "
+        "(or a number of the request is far beyond those of the data)"
+    )
 
 
 def exclude(score_BV: Tensor, row_N: Tensor, item_N: Tensor) -> Tensor:

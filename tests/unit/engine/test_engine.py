@@ -21,7 +21,7 @@ from bert4rec.engine import recommend_many
 from bert4rec.engine.engine import RecommendationEngine
 from bert4rec.engine.histories import request_history
 from bert4rec.engine.request import Request
-from bert4rec.errors import UnknownItem, UnknownUser, UsageError
+from bert4rec.errors import Diverged, UnknownItem, UnknownUser, UsageError
 from bert4rec.evaluation.rating_intervals import rating_intervals
 from bert4rec.ids import NO_RATING, NO_TIME, UNKNOWN
 from bert4rec.model.network import Bert4Rec
@@ -249,6 +249,27 @@ def test_items_that_score_minus_infinity_are_never_recommended(
         102,
         103,
     ]
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf"), -float("inf")])
+def test_scores_that_are_not_finite_are_one_error_and_no_empty_list(
+    engine: RecommendationEngine, wrong: float
+) -> None:
+    class Broken:
+        name, predicts_ratings, item_VD = "broken", False, engine.scorer.item_VD
+
+        def score(self, histories: Histories) -> torch.Tensor:
+            return torch.full((len(histories), engine.dataset.item_rows), wrong)
+
+    broken = RecommendationEngine(engine.model)
+    broken.scorer = Broken()  # type: ignore[assignment]
+    for ask in (
+        lambda: broken.get_recommendations(USER),
+        lambda: list(broken.recommend_many()),
+        lambda: broken.explain_recommendation(USER, recommended_item_id=101),
+    ):
+        with pytest.raises(Diverged, match=r"broken: scored (NaN|infinity)"):
+            ask()
 
 
 def test_the_request_time_counts_and_is_unknown_by_default(engine: RecommendationEngine) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
 from bert4rec.data.dataset import PreparedDataset
@@ -70,10 +72,18 @@ def test_timestamps_that_fall_are_refused(dataset: PreparedDataset) -> None:
     assert given(dataset, [101, 102], [30, 30]).time_N.tolist() == [30, 30]
 
 
-@pytest.mark.parametrize("rating", [11, 0, 2.5, "5", float("nan")])
+@pytest.mark.parametrize("rating", [11, 0, 2.5, "five", "5,0", True, [5], float("inf")])
 def test_a_rating_is_on_the_scale(dataset: PreparedDataset, rating: object) -> None:
     with pytest.raises(UsageError, match="is not on the scale 1, 2, 3, 4, 5"):
         given(dataset, [101], None, [rating])
+
+
+@pytest.mark.parametrize("five", [5, 5.0, "5", " 5.0 ", np.float32(5), np.array(5), Decimal(5)])
+def test_a_rating_is_a_number_of_any_kind(dataset: PreparedDataset, five: object) -> None:
+    ratings = (rating for rating in [five, float("nan"), np.float64("nan"), None])
+    sequence = pl.Series([101, 102, 103, 104])
+    history = given(dataset, sequence, None, ratings)
+    assert history.rating_N.tolist() == [5, NO_RATING, NO_RATING, NO_RATING]
 
 
 def test_ratings_are_refused_where_the_data_has_none(dataset: PreparedDataset) -> None:
@@ -93,7 +103,15 @@ def test_a_time_is_a_number_a_datetime_or_now() -> None:
     assert to_seconds(noon.replace(tzinfo=None)) == 978_350_400
     assert to_seconds(noon.astimezone(timezone(timedelta(hours=5)))) == 978_350_400
     assert abs(to_seconds("now") - datetime.now(UTC).timestamp()) < 5
-    assert to_seconds(None) == NO_TIME
+    assert to_seconds(None) == to_seconds(float("nan")) == NO_TIME  # type: ignore[arg-type]
+    for midnight in (
+        *(date(2001, 1, 1), "2001-01-01", "978307200", " 2001-01-01T01:00:00+01:00"),
+        *(np.datetime64("2001-01-01"), np.datetime64("2001-01-01T00:00:00.5", "ns")),
+    ):
+        assert to_seconds(midnight) == 978_307_200  # type: ignore[arg-type]
+    assert to_seconds(np.datetime64("NaT")) == NO_TIME  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="'20010101' may be a date or seconds"):
+        to_seconds("20010101")
 
 
 def test_a_datetime_without_a_zone_is_utc_wherever_the_machine_stands(
@@ -112,11 +130,10 @@ def test_a_datetime_without_a_zone_is_utc_wherever_the_machine_stands(
     [
         -1,
         -0.5,
-        float("nan"),
         float("inf"),
         40_000_000_000,
         "noon",
-        "5",
+        "-5",
         True,
         [5],
         datetime(1969, 12, 31, 23, 59, 59),
@@ -145,6 +162,31 @@ def test_a_user_may_have_more_values_than_any_stored_one(dataset: PreparedDatase
         "hobbies"
     ].tolist() == [[1, 2, 3]]
     assert feature_rows(dataset.user_features, {"hobbies": "go"})["hobbies"].tolist() == [[2, 0]]
+
+
+def test_features_may_be_scalars_and_arrays_of_any_library(dataset: PreparedDataset) -> None:
+    features = {
+        "gender": np.str_("M"),
+        "occupation_code": np.float64(7.0),
+        "age": Decimal(25),
+        "hobbies": pl.Series(["go", None]),
+    }
+    rows = feature_rows(dataset.user_features, features)
+    assert {name: row.tolist() for name, row in rows.items()} == {
+        "gender": [2],
+        "occupation_code": [3],
+        "age": [-1.5],
+        "hobbies": [[2, 0]],
+    }
+    unknown = feature_rows(dataset.user_features, {"gender": float("nan"), "hobbies": np.nan})
+    assert unknown["gender"].tolist() == [0]
+    assert unknown["hobbies"].tolist() == [[0, 0]]
+
+
+def test_a_number_beyond_float32_is_refused(dataset: PreparedDataset) -> None:
+    for age in (1e200, "1e200", 10**400):
+        with pytest.raises(UsageError, match="'age'"):
+            feature_rows(dataset.user_features, {"age": age})
 
 
 def test_none_means_unknown(dataset: PreparedDataset) -> None:
@@ -205,6 +247,15 @@ def test_equal_requests_are_equal_whatever_holds_their_values() -> None:
         ({"rules": ["deny"]}, "rules is ['deny']; give a mapping of allow, deny, where"),
         ({"forget": "101"}, "forget is the text '101'; give a list of item ids"),
         ({"k": "10"}, "k is '10': it must be a whole number, 1 or more"),
+        ({"k": True}, "k is True: it must be a whole number, 1 or more"),
+        ({"forget": 5}, "forget is 5; give a list of item ids"),
+        ({"item_sequence": 5}, "item_sequence is 5; give a list of item ids"),
+        ({"item_sequence": {101}}, "item_sequence is {101}; give a list of item ids"),
+        ({"item_sequence": np.array(5)}, "item_sequence is array(5); give a list of item ids"),
+        ({"item_sequence": [101], "ratings": "5"}, "ratings is the text '5'; give a list"),
+        ({"item_sequence": [101], "timestamps": 5}, "timestamps is 5; give a list of times"),
+        ({"filter_seen": "no"}, "filter_seen is 'no': it must be True or False"),
+        ({"ignore_unknown_items": 1}, "ignore_unknown_items is 1: it must be True or False"),
     ],
 )
 def test_plain_values_without_meaning_are_refused(values: dict[str, Any], message: str) -> None:
