@@ -195,7 +195,7 @@ def damaged_data(folder: Path, how: str) -> Path:
     elif how == "with a truncated manifest":
         manifest.write_text(manifest.read_text()[:100])
     elif how == "with an empty manifest":
-        manifest.write_text('{"format_version": 1}')
+        manifest.write_text('{"format_version": 2}')
     elif how == "with a truncated array":
         (folder / "event_item.npy").write_bytes((folder / "event_item.npy").read_bytes()[:-4])
     elif how == "with a missing array":
@@ -209,7 +209,7 @@ DATA = {
     "missing": "the prepared folder does not exist; make it with 'bert4rec prepare",
     "unfinished": "the prepared folder is not complete; make it with 'bert4rec prepare",
     "of another format": (
-        "format version 99 of the prepared folder is not the one this version reads (1)"
+        "format version 99 of the prepared folder is not the one this version reads (2)"
     ),
     "with a truncated manifest": "manifest.json: cannot be read",
     "with an empty manifest": "manifest.json: is damaged",

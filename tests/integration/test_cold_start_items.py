@@ -233,7 +233,7 @@ def described(dataset: PreparedDataset, row: int) -> dict[str, Any]:
     for name, (feature, table) in dataset.item_features.items():
         value = np.asarray(table)[row]
         if feature.kind is Kind.NUMERIC:
-            item[name] = float(value) * feature.scale + feature.mean
+            item[name] = float(value)
         elif feature.kind is Kind.MULTI:
             item[name] = [feature.values[entry - 1] for entry in value if entry]
         else:

@@ -66,6 +66,12 @@ def _differences(first: Artefact, other: Artefact) -> Iterator[str]:
             f"{other_data['name']}, {other_data['checksum']}); "
             "take models of the same prepared folder"
         )
+    elif data["features_checksum"] != other_data["features_checksum"]:
+        yield (
+            f"trained on the same events with different features (checksum "
+            f"{data['features_checksum']}, and {other_data['features_checksum']}); "
+            "take models of the same prepared folder"
+        )
     if first.split["checksum"] != other.split["checksum"]:
         yield (
             f"trained on different splits ({first.split['name']}, checksum "

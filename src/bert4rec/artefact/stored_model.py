@@ -20,7 +20,7 @@ from bert4rec.model.scorer import NetworkScorer
 from bert4rec.model.table_sizes import TableSizes
 from bert4rec.version import __version__
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Version of the files of a stored model."""
 
 
@@ -36,7 +36,7 @@ class Artefact:
     dataset: PreparedDataset
     """Histories, features and names, in memory."""
     training_data: Mapping[str, str]
-    """Name and checksum of the training data; `dataset` may be newer."""
+    """Name and checksums of the training data; `dataset` may be newer."""
     split: Mapping[str, str]
     """Name and checksum of the split that it was trained on."""
     metrics: Mapping[str, Any] = field(default_factory=dict)
@@ -54,12 +54,16 @@ def describe(network: Bert4Rec, config: RunConfig, dataset: PreparedDataset) -> 
         "bert4rec_version": __version__,
         "settings": config.to_dict(),
         "table_sizes": network.table_sizes.to_dict(),
-        "dataset": {"name": dataset.name, "checksum": dataset.checksum},
+        "dataset": {
+            "name": dataset.name,
+            "checksum": dataset.checksum,
+            "features_checksum": dataset.features_checksum,
+        },
     }
 
 
 def check_version(path: Path, description: Mapping[str, Any]) -> None:
-    """Raise ArtefactError for a description of a newer format, or of none."""
+    """Raise ArtefactError for a description of another format, or of none."""
     version = description.get("format_version")
     if not isinstance(version, int):
         raise ArtefactError(
@@ -69,6 +73,11 @@ def check_version(path: Path, description: Mapping[str, Any]) -> None:
         raise ArtefactError(
             f"{path}: format version {version} is newer than this program reads "
             f"({FORMAT_VERSION}); update bert4rec"
+        )
+    if version < FORMAT_VERSION:
+        raise ArtefactError(
+            f"{path}: format version {version} is older than this program reads "
+            f"({FORMAT_VERSION}); train the model again"
         )
 
 

@@ -101,7 +101,7 @@ def _check_data(folder: Path) -> str:
     dataset = PreparedDataset.open(folder, verify=True)
     events = len(dataset.item_N)
     counts = f"{dataset.num_users:,} users, {dataset.num_items:,} items, {events:,} events"
-    return f"{counts}, {dataset.checksum}"
+    return f"{counts}, {dataset.checksum}, features {dataset.features_checksum}"
 
 
 def _check_model(folder: Path) -> str:

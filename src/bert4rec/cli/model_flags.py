@@ -79,6 +79,12 @@ def data_of(model: "Artefact") -> "tuple[PreparedDataset, Split]":
             f"but {model.source} was trained on {trained_on['checksum']} ({trained_on['name']}); "
             "name the data it was trained on"
         )
+    if dataset.features_checksum != trained_on["features_checksum"]:
+        raise DataError(
+            f"{dataset.folder or dataset.name}: has the events of {model.source} but other "
+            f"features (checksum {dataset.features_checksum}, "
+            f"not {trained_on['features_checksum']}); name the data it was trained on"
+        )
     split = make_split(dataset, model.config.split)
     if split.checksum != model.split["checksum"]:
         raise DataError(

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bert4rec.data.arrays import Ints, Mask, offsets, range_indices
-from bert4rec.data.features import Feature, FeatureTables
+from bert4rec.data.features import Feature, FeatureTables, network_values
 from bert4rec.data.histories import Histories
 from bert4rec.data.prepared_folder import (
     MANIFEST,
@@ -185,6 +185,11 @@ class PreparedDataset:
         return str(self.manifest["checksum"])
 
     @property
+    def features_checksum(self) -> str:
+        """Checksum of the titles and features."""
+        return str(self.manifest["features_checksum"])
+
+    @property
     def ties(self) -> str:
         """Order of a user's events at one time: 'file' or 'shuffled'."""
         return str(self.manifest["ties"])
@@ -277,8 +282,11 @@ class PreparedDataset:
         )
 
     def user_feature_values(self, user_B: Ints) -> dict[str, NDArray[Any]]:
-        """Value rows (or numbers) of each user feature by name."""
-        return {name: np.asarray(table)[user_B] for name, (_, table) in self.user_features.items()}
+        """Values of each user feature by name, as the network reads them."""
+        return {
+            name: network_values(feature, np.asarray(table)[user_B])
+            for name, (feature, table) in self.user_features.items()
+        }
 
 
 def _feature_tables(

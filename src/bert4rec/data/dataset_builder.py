@@ -1,12 +1,10 @@
-"""Datasets of numbered events in any order, with their manifest and checksum. Needs numpy alone.
+"""Datasets of numbered events in any order, with their manifest. Needs numpy alone.
 
 Legend: N events, U user rows.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -15,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bert4rec.data.arrays import Ints, offsets
+from bert4rec.data.checksums import events_checksum, features_checksum
 from bert4rec.data.dataset import PreparedDataset, Vocabularies
 from bert4rec.data.features import FeatureTable
 from bert4rec.data.prepared_folder import EVENT_ARRAYS
@@ -83,7 +82,15 @@ def _manifest(tables: NumberedTables, arrays: Mapping[str, NDArray[Any]]) -> dic
     time_N = arrays["event_time"]
     return {
         "name": tables.name,
-        "checksum": _checksum(tables, arrays),
+        "checksum": events_checksum(
+            [arrays[name] for name in EVENT_ARRAYS],
+            tables.user_ids,
+            tables.item_ids,
+            tables.rating_levels,
+        ),
+        "features_checksum": features_checksum(
+            tables.titles, tables.item_features, tables.user_features
+        ),
         "num_users": len(tables.user_ids),
         "num_items": len(tables.item_ids),
         "num_events": len(time_N),
@@ -94,17 +101,3 @@ def _manifest(tables: NumberedTables, arrays: Mapping[str, NDArray[Any]]) -> dic
         "ties": tables.ties,
         **tables.notes,
     }
-
-
-def _checksum(tables: NumberedTables, arrays: Mapping[str, NDArray[Any]]) -> str:
-    """Checksum of the events in their order, and of their raw ids."""
-    digest = hashlib.sha256()
-    for name in EVENT_ARRAYS:
-        digest.update(np.ascontiguousarray(arrays[name]).tobytes())
-    ids = {
-        "users": list(tables.user_ids),
-        "items": list(tables.item_ids),
-        "levels": list(tables.rating_levels),
-    }
-    digest.update(json.dumps(ids, ensure_ascii=False).encode())
-    return digest.hexdigest()[:16]

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from bert4rec.data.dataset import PreparedDataset, Vocabularies
 
-_MANIFEST_KEYS = ("name", "checksum", "num_items", "has_times", "ties")
+_MANIFEST_KEYS = ("name", "checksum", "features_checksum", "num_items", "has_times", "ties")
 
 
 def dataset_tensors(dataset: PreparedDataset) -> dict[str, Tensor]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from bert4rec.ids import RawId
@@ -20,7 +21,7 @@ class Kind(StrEnum):
     MULTI = "multi"
     """Up to M values per row: int32 `[rows, M]`, filled up with 0."""
     NUMERIC = "numeric"
-    """One standardised number per row: float32 `[rows]`, NaN where unknown."""
+    """One number per row as it was given: float64 `[rows]`, NaN where unknown."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,9 @@ class Feature:
     """Descriptions by the value's text (`{'7': 'executive/managerial'}`)."""
     mean: float = 0.0
     scale: float = 1.0
-    """Standardisation of a numeric feature: stored number = (raw − mean) / scale."""
+    """Standardisation of a numeric feature: the network reads (number − mean) / scale."""
+    is_whole: bool = False
+    """True for a numeric feature whose known numbers are all whole ones."""
 
     @property
     def rows(self) -> int:
@@ -55,7 +58,19 @@ class Feature:
         return cls(**{**entry, "kind": Kind(entry["kind"])})
 
 
+LARGEST_NUMBER = 2**53
+"""Largest absolute number of a numeric feature: float64 holds every whole number up to it."""
+
+
 FeatureTable = tuple[Feature, NDArray[Any]]
 """Feature, and its table `[rows]` or `[rows, M]` over items or users; reserved rows are unknown."""
 FeatureTables = Mapping[str, FeatureTable]
 """Features and their tables by feature name."""
+
+
+def network_values(feature: Feature, table: NDArray[Any]) -> NDArray[Any]:
+    """Values as the network reads them: value rows as they are, numbers standardised in float32."""
+    if feature.kind is not Kind.NUMERIC:
+        return np.asarray(table)
+    standard = (np.asarray(table, dtype=np.float64) - feature.mean) / feature.scale
+    return standard.astype(np.float32)

@@ -34,7 +34,7 @@ class Histories:
     request_time_B: Ints
     """Request times in seconds; NO_TIME where unknown."""
     user_features: Mapping[str, Ints] = field(default_factory=dict)
-    """Value rows `[B]` by feature name; they replace the stored ones of `user_B`."""
+    """Values `[B]` by feature name, as the network reads them; they replace those of `user_B`."""
 
     def __len__(self) -> int:
         return len(self.user_B)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from bert4rec.errors import DataError, PreparedDataError, UsageError
 from bert4rec.ids import RawId
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MANIFEST = "manifest.json"
 VOCABULARY = "vocabulary.json"
 TITLES = "titles.json"

@@ -115,12 +115,12 @@ def _item_features(num_items: int) -> list[FeatureTable]:
     genres_VM[FIRST_ITEM:, 0] = item % GROUPS + 1
     genres_VM[FIRST_ITEM:, 1] = np.where(item % 3 == 0, GROUPS + 1, 0)
     year_V = np.concatenate([np.zeros(FIRST_ITEM), item % 5 + 1]).astype(np.int32)
-    price_V = np.concatenate([np.full(FIRST_ITEM, np.nan), (item % 7 - 3) / 2]).astype(np.float32)
+    price_V = np.concatenate([np.full(FIRST_ITEM, np.nan), item % 7 + 7.0])
     genres = ["Circle", "Square", "Star", "Wave", "Sparkling"]
     return [
         (Feature("genres", Kind.MULTI, genres), genres_VM),
         (Feature("year", Kind.CATEGORICAL, [1991, 1992, 1993, 1994, 1995]), year_V),
-        (Feature("price", Kind.NUMERIC, mean=10.0, scale=2.0), price_V),
+        (Feature("price", Kind.NUMERIC, mean=10.0, scale=2.0, is_whole=True), price_V),
     ]
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from bert4rec.artefact import Artefact
 from bert4rec.data.arrays import Ints
+from bert4rec.data.checksums import features_checksum
 from bert4rec.data.dataset import PreparedDataset, Vocabularies
 from bert4rec.data.features import Feature, Kind
 from bert4rec.data.plain_values import plain
@@ -60,12 +61,18 @@ def _with_items(dataset: PreparedDataset, items: Sequence[Item]) -> PreparedData
     for name, (feature, table) in dataset.item_features.items():
         new_rows = [row.get(name) for row in rows]
         features[name] = feature, _extended(feature, np.asarray(table), new_rows)
+    titles = _titles(dataset, items)
+    checksum = features_checksum(titles, features.values(), dataset.user_features.values())
     return replace(
         dataset.in_memory(),
-        manifest={**dataset.manifest, "num_items": dataset.num_items + len(items)},
+        manifest={
+            **dataset.manifest,
+            "num_items": dataset.num_items + len(items),
+            "features_checksum": checksum,
+        },
         item_features=features,
         stored_vocabularies=Vocabularies.from_lists(
-            [*dataset.items.ids, *item_ids], dataset.users.ids, _titles(dataset, items)
+            [*dataset.items.ids, *item_ids], dataset.users.ids, titles
         ),
     )
 

@@ -10,9 +10,11 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bert4rec.data.arrays import Ints
 from bert4rec.data.dataset import PreparedDataset
+from bert4rec.data.features import network_values
 from bert4rec.data.histories import Histories
 from bert4rec.data.plain_values import plain, shown
 from bert4rec.engine.raw_values import feature_rows, row_of
@@ -34,7 +36,7 @@ def request_history(request: Request, dataset: PreparedDataset) -> Histories:
     return replace(
         history,
         request_time_B=np.array([to_seconds(request.request_time)]),
-        user_features=feature_rows(dataset.user_features, request.user_features or {}),
+        user_features=_given_features(request, dataset),
     )
 
 
@@ -91,6 +93,14 @@ def _given_history(
         rating_N=_rating_rows(request.ratings, len(rows), dataset)[is_known_N],
         request_time_B=np.array([NO_TIME]),
     )
+
+
+def _given_features(request: Request, dataset: PreparedDataset) -> dict[str, NDArray[Any]]:
+    """Features of the request, as the network reads them."""
+    given = feature_rows(dataset.user_features, request.user_features or {})
+    return {
+        name: network_values(dataset.user_features[name][0], value) for name, value in given.items()
+    }
 
 
 def _times(timestamps: Sequence[Any] | None, count: int) -> Ints:

@@ -12,13 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bert4rec.data.dataset import PreparedDataset
-from bert4rec.data.features import Feature, FeatureTables, Kind
+from bert4rec.data.features import LARGEST_NUMBER, Feature, FeatureTables, Kind
 from bert4rec.data.plain_values import plain, plain_number, shown
 from bert4rec.errors import UnknownItem, UsageError
 from bert4rec.ids import FIRST_ITEM, UNKNOWN, Vocabulary
 
 MOST_LISTED_VALUES = 30
 """Number of known values that an error lists."""
+MOST_DEVIATIONS = 1e6
+"""Distance of a request's number from the mean of the data, in standard deviations.
+
+Squares of larger ones leave float32 inside the network.
+"""
 
 
 def row_of(vocabulary: Vocabulary, raw: Any) -> int | None:
@@ -53,10 +58,17 @@ def name_of(dataset: PreparedDataset, item: int) -> str:
 def raw_value(feature: Feature, value: Any) -> Any:
     """Raw value or values of a stored one; None if unknown."""
     if feature.kind is Kind.NUMERIC:
-        return None if np.isnan(value) else round(float(value) * feature.scale + feature.mean, 4)
+        return _raw_number(feature, float(value))
     if feature.kind is Kind.MULTI:
         return [feature.values[row - 1] for row in value.tolist() if row != UNKNOWN]
     return None if value == UNKNOWN else feature.values[int(value) - 1]
+
+
+def _raw_number(feature: Feature, number: float) -> int | float | None:
+    """Number as the data writes it: a whole one where all of them are."""
+    if np.isnan(number):
+        return None
+    return int(number) if feature.is_whole and number.is_integer() else number
 
 
 def feature_rows(
@@ -117,14 +129,15 @@ def _listed(texts: Sequence[str]) -> str:
 
 
 def _number(feature: Feature, value: Any, label: str) -> NDArray[Any]:
-    """Standardised number; NaN if unknown."""
+    """Number, NaN if unknown. Raises UsageError for one that the network cannot stand."""
     try:
         number = plain_number(value)
     except ValueError:
         raise UsageError(f"{label} is a number, not {shown(value)}") from None
     if number is None:
-        return np.array([np.nan], dtype=np.float32)
-    standard = (number - feature.mean) / feature.scale
-    if abs(standard) > float(np.finfo(np.float32).max):
-        raise UsageError(f"{label}: {shown(value)} is too large a number")
-    return np.array([standard], dtype=np.float32)
+        return np.array([np.nan])
+    deviations = abs(number - feature.mean) / feature.scale
+    if abs(number) > LARGEST_NUMBER or deviations > MOST_DEVIATIONS:
+        known = f"the mean of the data is {feature.mean:g}, its deviation {feature.scale:g}"
+        raise UsageError(f"{label}: {shown(value)} is too large a number; {known}")
+    return np.array([float(number)])

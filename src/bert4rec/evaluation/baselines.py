@@ -20,7 +20,7 @@ from torch import Tensor
 
 from bert4rec.data.arrays import Floats, Ints, offsets
 from bert4rec.data.dataset import PreparedDataset
-from bert4rec.data.features import Feature, Kind
+from bert4rec.data.features import Feature, Kind, network_values
 from bert4rec.data.histories import Histories
 from bert4rec.data.sequences import last_events
 from bert4rec.data.splits import Split, training_counts
@@ -236,7 +236,7 @@ class ContentNeighbours:
 
     def __init__(self, dataset: PreparedDataset) -> None:
         parts = [
-            _values_and_weights(feature, np.asarray(table))
+            _values_and_weights(feature, network_values(feature, table))
             for feature, table in dataset.item_features.values()
         ]
         first = offsets(np.array([values for _, _, values in parts]))

@@ -69,7 +69,10 @@ class Comparison:
     p_value: Mapping[str, float]
     """By metric, of the two-sided paired sign-flip test."""
     protocol: Mapping[str, Any]
-    """Protocol of both; where only one knew the request time, `request_time` says which."""
+    """Protocol of both; where only one knew the request time, `request_time` says which.
+
+    Features may differ: `features_checksum` then names both.
+    """
     slices: Mapping[str, PairedDifferences] = field(default_factory=dict)
     """Differences on parts of the users, by the part's name."""
 
@@ -141,6 +144,9 @@ def _check_same_cases(first: Report, second: Report) -> None:
 def _joint_protocol(first: Report, second: Report) -> dict[str, Any]:
     known, other = (REQUEST_TIME[report.protocol["request_time"]] for report in (first, second))
     protocol = dict(first.protocol)
+    features, others = (report.protocol.get("features_checksum") for report in (first, second))
+    if features != others:
+        protocol["features_checksum"] = f"{features} of the first and {others} of the second"
     if known != other:
         protocol["request_time"] = f"{known} to the first and {other} to the second"
     return protocol

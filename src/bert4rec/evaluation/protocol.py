@@ -22,6 +22,7 @@ def protocol_of(
     return {
         "dataset": dataset.name,
         "dataset_checksum": dataset.checksum,
+        "features_checksum": dataset.features_checksum,
         "split": split.name,
         "split_checksum": split.checksum,
         "subset": subset,
@@ -40,7 +41,7 @@ def protocol_line(protocol: Mapping[str, Any]) -> str:
     """Dataset, split, candidates, filter, ties, request time and intervals in one line."""
     request_time = protocol["request_time"]
     parts = [
-        f"{protocol['dataset']} (checksum {protocol['dataset_checksum']})",
+        f"{protocol['dataset']} ({_checksums(protocol)})",
         *([f"order of ties: {protocol['event_ties']}"] if "event_ties" in protocol else []),
         f"{protocol['split']} (checksum {protocol['split_checksum']})",
         str(protocol["subset"]),
@@ -52,6 +53,13 @@ def protocol_line(protocol: Mapping[str, Any]) -> str:
         f"intervals: {protocol['intervals']}",
     ]
     return ", ".join(parts)
+
+
+def _checksums(protocol: Mapping[str, Any]) -> str:
+    """Checksums of events and features; older records name that of the events alone."""
+    events = f"checksum {protocol['dataset_checksum']}"
+    features = protocol.get("features_checksum")
+    return f"{events}, features {features}" if features else events
 
 
 def uses_request_time(scorer: Scorer, dataset: PreparedDataset) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from bert4rec.data.features import Feature, Kind
+from bert4rec.data.features import LARGEST_NUMBER, Feature, Kind
 from bert4rec.errors import ConfigError, SourceError
 from bert4rec.ids import RawId
 from bert4rec.ingest.schema import FeatureColumn
@@ -130,18 +130,18 @@ def _split(text: str, separator: str, left_out: set[str]) -> list[str]:
 def _numeric(column: FeatureColumn, text: pl.Series, reserved: int, path: Path) -> BuiltFeature:
     number_O = _values(column, text).cast(pl.Float64, strict=False).fill_nan(None)
     is_unknown_O = text.is_null() | text.is_in([*column.missing, *_NAN])
-    is_infinite_O = number_O.is_infinite().fill_null(False)
-    wrong = ((number_O.is_null() & ~is_unknown_O) | is_infinite_O).arg_true()
+    is_too_large_O = (number_O.abs() > LARGEST_NUMBER).fill_null(False)
+    wrong = ((number_O.is_null() & ~is_unknown_O) | is_too_large_O).arg_true()
     if len(wrong):
         raise SourceError(f"{text[int(wrong[0])]!r} is not a number", path, field=column.column)
     known = number_O.drop_nulls()
     mean = float(known.mean() or 0.0)  # type: ignore[arg-type]
     scale = float(known.std() or 0.0) or 1.0  # type: ignore[arg-type]
-    standard_O = ((number_O - mean) / scale).fill_null(float("nan")).to_numpy()
-    table_O = np.concatenate([np.full(reserved, np.nan), standard_O]).astype(np.float32)
-    return BuiltFeature(
-        Feature(column.name, column.kind, mean=mean, scale=scale), table_O, len(known)
-    )
+    is_whole = bool((known == known.floor()).all())
+    feature = Feature(column.name, column.kind, mean=mean, scale=scale, is_whole=is_whole)
+    known_O = number_O.fill_null(float("nan")).to_numpy()
+    table_O = np.concatenate([np.full(reserved, np.nan), known_O])
+    return BuiltFeature(feature, table_O, len(known))
 
 
 def _feature(column: FeatureColumn, texts: Iterable[str]) -> Feature:

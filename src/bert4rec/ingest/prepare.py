@@ -51,7 +51,7 @@ def prepare_dataset(config: PrepareConfig, log: Log = print) -> PreparedDataset:
     settings = preparation_settings(config)
     ready = open_prepared_before(folder, settings, config.overwrite, log)
     if ready is not None:
-        log(f"{folder}: already prepared ({_counts(ready)}, checksum {ready.checksum})")
+        log(f"{folder}: already prepared ({_counts(ready)}, {_checksums(ready)})")
         return ready
     with tempfile.TemporaryDirectory(prefix="bert4rec-") as scratch:
         source = _source(config, Path(scratch), log)
@@ -59,7 +59,7 @@ def prepare_dataset(config: PrepareConfig, log: Log = print) -> PreparedDataset:
             log(source.schema.note)
         prepared = _prepare(source, config, settings, log)
     dataset = prepared.save(folder)
-    log(f"{folder}: {_counts(dataset)}, checksum {dataset.checksum}")
+    log(f"{folder}: {_counts(dataset)}, {_checksums(dataset)}")
     return dataset
 
 
@@ -176,3 +176,7 @@ def _log_parts(log: Log, source: Source, parts: _Parts) -> None:
 def _counts(dataset: PreparedDataset) -> str:
     users, items, events = dataset.num_users, dataset.num_items, len(dataset.item_N)
     return f"{users:,} users, {items:,} items, {events:,} events"
+
+
+def _checksums(dataset: PreparedDataset) -> str:
+    return f"checksum {dataset.checksum}, features {dataset.features_checksum}"

@@ -12,11 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bert4rec.data.features import FeatureTables, Kind
+from bert4rec.data.features import FeatureTables, Kind, network_values
 from bert4rec.ids import UNKNOWN
 from bert4rec.model.lookup import embed
 from bert4rec.model.table_sizes import FeatureSize
@@ -173,5 +172,5 @@ def feature_encoders(modules: nn.ModuleList) -> Iterator[FeatureEncoder]:
 def load_feature_tables(encoders: nn.ModuleList, features: FeatureTables) -> None:
     """Copy a dataset's feature tables into the encoders' buffers."""
     for encoder in feature_encoders(encoders):
-        _, table = features[encoder.feature.name]
-        encoder.get_buffer("table_O").copy_(torch.tensor(np.asarray(table)))
+        values_O = network_values(*features[encoder.feature.name])
+        encoder.get_buffer("table_O").copy_(torch.tensor(values_O))

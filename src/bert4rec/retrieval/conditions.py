@@ -288,8 +288,7 @@ class _Evaluator:
             written = written_name(name)
             raise self.error(node, f"has several values; write {feature.values[0]!r} in {written}")
         if feature.kind is Kind.NUMERIC:
-            number_V = np.asarray(table, dtype=float) * feature.scale + feature.mean
-            return _Column.of_numbers(number_V)
+            return _Column.of_numbers(np.asarray(table))
         return _Column.of([None, *feature.values], np.asarray(table))
 
     def titles(self) -> list[str]:

@@ -2,7 +2,7 @@
 
 | file | content |
 |---|---|
-| `training/run.json` | identity of the run: settings and checksums of data and split |
+| `training/run.json` | identity of the run: settings and checksums of events, features and split |
 | `training/last.ckpt`, `best.ckpt` | state to resume from, and the best weights so far |
 | `training/warm_start/` | warm-start model, applied to this data without training |
 | `training/training.json` | figures of the finished training |
@@ -142,6 +142,12 @@ def _refuse_other_run(output: Path, stored: dict[str, Any], wanted: dict[str, An
             raise UsageError(
                 f"{output}: was trained on another {part}; choose another --output or --overwrite"
             )
+    before, now = stored.get("features"), wanted["features"]
+    if before != now:
+        raise UsageError(
+            f"{output}: was trained with other features of the same events (features checksum "
+            f"{before}, not {now}); choose another --output or --overwrite"
+        )
     for difference in differing_settings(stored["settings"], wanted["settings"]):
         raise UsageError(
             f"{output}: was trained with {difference}; choose another --output or --overwrite"

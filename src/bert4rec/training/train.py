@@ -70,6 +70,7 @@ def train(
         identity = {
             "settings": config.to_dict(),
             "dataset": dataset.checksum,
+            "features": dataset.features_checksum,
             "split": split.checksum,
         }
         plan = _plan(directory, identity, resume, overwrite)

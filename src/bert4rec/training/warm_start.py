@@ -90,6 +90,8 @@ def load_warm_start(network: Bert4Rec, model: Artefact, dataset: PreparedDataset
         parts.append(f"left are {', '.join(sorted(unused))}")
     if model.dataset.checksum != dataset.checksum:
         parts.append(_growth(model.dataset, dataset))
+    elif model.dataset.features_checksum != dataset.features_checksum:
+        parts.append("the events are the same, the features differ")
     return "; ".join(parts)
 
 

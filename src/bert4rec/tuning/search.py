@@ -116,6 +116,7 @@ def _identity(dataset: PreparedDataset, config: RunConfig, space: Space) -> dict
     """Identity of the search: data, split, settings and space."""
     return {
         "dataset": dataset.checksum,
+        "features": dataset.features_checksum,
         "split": make_split(dataset, config.split).checksum,
         "settings": config.to_dict(),
         "space": {name: entry.to_dict() for name, entry in space.items()},
@@ -156,6 +157,9 @@ def _differences(known: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterato
     for part in ("dataset", "split"):
         if known[part] != wanted[part]:
             yield f"on another {part} (checksum {known[part]}, not {wanted[part]})"
+    before, now = known.get("features"), wanted["features"]
+    if before != now:
+        yield f"with other features of the same events (checksum {before}, not {now})"
     for difference in differing_settings(known["settings"], wanted["settings"]):
         yield f"with {difference}"
     before, now = known["space"], json.loads(json.dumps(wanted["space"]))

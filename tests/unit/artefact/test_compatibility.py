@@ -24,7 +24,11 @@ def model(dataset: PreparedDataset, folder: str, rule: str = "leave-one-out") ->
         config=run,
         network=network_of(dataset),
         dataset=dataset,
-        training_data={"name": dataset.name, "checksum": dataset.checksum},
+        training_data={
+            "name": dataset.name,
+            "checksum": dataset.checksum,
+            "features_checksum": dataset.features_checksum,
+        },
         split={"name": split.name, "checksum": split.checksum},
     )
 

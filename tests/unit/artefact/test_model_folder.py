@@ -103,8 +103,13 @@ def test_complete_file_of_another_model_is_refused(
 
 
 def test_newer_format_is_refused_with_its_version(own_folder: Path) -> None:
-    edit(own_folder / "config.json", format_version=2)
-    assert "format version 2 is newer than this program reads (1)" in refusal(own_folder)
+    edit(own_folder / "config.json", format_version=99)
+    assert "format version 99 is newer than this program reads (2)" in refusal(own_folder)
+
+
+def test_older_format_is_refused_with_its_version(own_folder: Path) -> None:
+    edit(own_folder / "config.json", format_version=1)
+    assert "format version 1 is older than this program reads (2)" in refusal(own_folder)
 
 
 @pytest.mark.parametrize(

@@ -157,7 +157,7 @@ def test_every_kind_of_user_feature_has_its_raw_value(world_folder: Path) -> Non
     tables = {
         "age": (
             Feature("age", Kind.NUMERIC, mean=40.0, scale=15.0),
-            np.array([np.nan, -1.0, np.nan], np.float32),
+            np.array([np.nan, 25.0, np.nan]),
         ),
         "hobbies": (
             Feature("hobbies", Kind.MULTI, ["chess", "go"]),

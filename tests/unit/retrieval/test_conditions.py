@@ -76,8 +76,8 @@ def test_ids_are_compared_as_they_were_given(small: PreparedDataset) -> None:
 
 
 def test_numbers_are_compared_on_the_scale_of_the_data(world: PreparedDataset) -> None:
-    feature, table = world.item_features["price"]
-    price_V = np.asarray(table) * feature.scale + feature.mean
+    _, table = world.item_features["price"]
+    price_V = np.asarray(table)
     middle = float(np.median(price_V[FIRST_ITEM:]))
     expected = np.flatnonzero(price_V > middle)
     assert np.flatnonzero(items_where(f"price > {middle}", world)).tolist() == [
@@ -200,3 +200,18 @@ def test_large_integer_ids_are_compared_exactly() -> None:
 
 def test_separators_within_texts_and_names_separate_nothing() -> None:
     assert outside_texts("'a;b' == x;`c;d` == 1; ;", ";") == ["'a;b' == x", "`c;d` == 1", " ", ""]
+
+
+def test_a_condition_compares_the_numbers_that_were_given(world: PreparedDataset) -> None:
+    given_V = np.array([np.nan] * FIRST_ITEM + [0, 1, 0, 1976, 1990, 0.1])
+    stock = Feature("stock", Kind.NUMERIC, mean=0.6633, scale=0.4713)
+    few = replace(world, item_features={"stock": (stock, np.resize(given_V, world.item_rows))})
+    few.item_features["stock"][1][len(given_V) :] = np.nan
+    for text, count in {
+        "stock > 0": 4,
+        "stock == 1": 1,
+        "1976 <= stock <= 1990": 2,
+        "stock == 0.1": 1,
+        "stock in (0, 1990)": 3,
+    }.items():
+        assert items_where(text, few).sum() == count

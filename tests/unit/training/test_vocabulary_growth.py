@@ -60,7 +60,7 @@ def content_of(
     number_V = np.where(np.array(item_rows) % 5 == 0, np.nan, 10.0 * np.array(item_rows))
     number = (
         Feature("number", Kind.NUMERIC, mean=mean, scale=2 * mean),
-        ((number_V - mean) / (2 * mean)).astype("f4"),
+        number_V,
     )
     return NumberedTables(
         name="grown",
