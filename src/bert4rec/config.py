@@ -362,6 +362,9 @@ class PrepareConfig:
     """Minimum events of a user; others are left out."""
     min_item_events: int = 1
     """Minimum events of an item; both minima are applied in turn until they hold."""
+    keep_without_events: Literal["none", "items", "users", "all"] = "none"
+    """Rows of the item and user tables without any event: leave them out, or keep items, users or
+    both as cold-start items and users, known by their features alone."""
     overwrite: bool = False
     """Replace a prepared folder made with other settings."""
 

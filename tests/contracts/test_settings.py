@@ -365,7 +365,7 @@ class Tables:
             (release / "ratings.csv").write_text(
                 f"userId,movieId,rating,timestamp\n1,11,{rating},978300760\n"
             )
-            (release / "movies.csv").write_text("movieId,title,genres\n11,A (1987),Comedy\n")
+            (release / "movies.csv").write_text("movieId,title,genres\n11,A (1987),Comedy\n12,B,\n")
 
     def prepared(self, observe: Callable[[PreparedDataset], Any], **settings: Any) -> Any:
         """Observation of the dataset, or the error message."""
@@ -399,6 +399,11 @@ PREPARED: dict[str, tuple[Mapping[str, Any], Any, Callable[[PreparedDataset], An
     "repeated_pairs": ({"schema": "e.yaml"}, "last", items),
     "min_user_events": ({"schema": "e.yaml"}, 2, items),
     "min_item_events": ({"schema": "e.yaml"}, 2, items),
+    "keep_without_events": (
+        {"dataset": "ml-latest-small", "data_dir": "first"},
+        "items",
+        lambda dataset: list(dataset.items.ids),
+    ),
     "overwrite": ({"schema": "one.yaml", "output": "made"}, True, checksum),
 }
 """Other settings, changed value and observation of each setting."""

@@ -281,6 +281,12 @@ class PreparedDataset:
             user_features=user_features,
         )
 
+    def complete_histories(self, user_B: Ints, request_time_B: Ints | None = None) -> Histories:
+        """All events of users; one without any is a cold-start user with the stored features."""
+        start_U1 = np.asarray(self.start_U1)
+        start_B, stop_B = start_U1[user_B], start_U1[user_B + 1]
+        return self.histories(user_B, stop_B, request_time_B, is_cold_start_B=start_B == stop_B)
+
     def user_feature_values(self, user_B: Ints) -> dict[str, NDArray[Any]]:
         """Values of each user feature by name, as the network reads them."""
         return {

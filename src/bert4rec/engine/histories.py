@@ -36,7 +36,7 @@ def request_history(request: Request, dataset: PreparedDataset) -> Histories:
     return replace(
         history,
         request_time_B=np.array([to_seconds(request.request_time)]),
-        user_features=_given_features(request, dataset),
+        user_features={**history.user_features, **_given_features(request, dataset)},
     )
 
 
@@ -70,9 +70,8 @@ def user_row(dataset: PreparedDataset, user_id: RawId | None) -> int:
 
 
 def _stored_history(user_id: RawId | None, dataset: PreparedDataset) -> Histories:
-    """All events of a known user."""
-    user_B = np.array([user_row(dataset, user_id)])
-    return dataset.histories(user_B, np.asarray(dataset.start_U1)[user_B + 1])
+    """All events of a known user; one without events is a cold-start user with stored features."""
+    return dataset.complete_histories(np.array([user_row(dataset, user_id)]))
 
 
 def _given_history(

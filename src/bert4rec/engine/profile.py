@@ -17,7 +17,7 @@ from bert4rec.data.arrays import Floats, Ints
 from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.features import Feature, Kind
 from bert4rec.data.histories import Histories
-from bert4rec.engine.raw_values import raw_value
+from bert4rec.engine.raw_values import raw_value, row_of
 from bert4rec.ids import NO_RATING, NO_TIME, UNKNOWN, RawId
 from bert4rec.model.scorer import NetworkScorer
 from bert4rec.retrieval.candidates import diverged
@@ -39,7 +39,7 @@ def user_profile(
     if not all(np.isfinite(probability_F).all() for probability_F in preferences.values()):
         raise diverged(scorer.name, "NaN")
     return {
-        **demographics(dataset, int(history.user_B[0])),
+        **demographics(dataset, row_of(dataset.users, user_id) or UNKNOWN),
         "user_id": user_id,
         **activity(dataset, history),
         **favourites(dataset, history),

@@ -11,7 +11,6 @@ import numpy as np
 
 from bert4rec.data.arrays import Ints, id_array
 from bert4rec.data.dataset import PreparedDataset
-from bert4rec.data.histories import Histories
 from bert4rec.engine.answers import RecommendationTable
 from bert4rec.model.scorer import NetworkScorer
 from bert4rec.retrieval.candidates import EXCLUDED
@@ -33,23 +32,21 @@ def recommendation_tables(
     rules: ItemRules | None,
 ) -> Iterator[RecommendationTable]:
     """Top-k recommendations of known users, a table for each batch of them."""
-    # A row of `start_U1` ends where the next one starts.
-    stop_U = np.asarray(dataset.start_U1)[1:]
     batch_size = max(1, min(USERS_AT_ONCE, SCORES_AT_ONCE // dataset.item_rows))
     for first in range(0, len(user_X), batch_size):
         user_B = user_X[first : first + batch_size]
         request_time_B = np.full(len(user_B), request_time)
-        histories = dataset.histories(user_B, stop_U[user_B], request_time_B)
+        histories = dataset.complete_histories(user_B, request_time_B)
         seen = histories if filter_seen else None
         ranking = recommend(scorer, histories, k, seen=seen, item_rules=rules)
-        yield _table(dataset, histories, ranking)
+        yield _table(dataset, user_B, ranking)
 
 
-def _table(dataset: PreparedDataset, histories: Histories, ranking: Ranking) -> RecommendationTable:
+def _table(dataset: PreparedDataset, user_B: Ints, ranking: Ranking) -> RecommendationTable:
     """Rankings of a batch in columns of raw ids."""
     row, position = np.nonzero(ranking.score_BK > EXCLUDED)
     item_rows = ranking.item_BK[row, position].tolist()
-    user_ids = id_array([dataset.users.raw(user) for user in histories.user_B.tolist()])
+    user_ids = id_array([dataset.users.raw(user) for user in user_B.tolist()])
     return RecommendationTable(
         user_id=user_ids[row],
         item_id=id_array([dataset.items.raw(item) for item in item_rows]),

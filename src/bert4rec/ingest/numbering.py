@@ -32,13 +32,25 @@ def shuffle_ties(frame: pl.DataFrame) -> pl.DataFrame:
     return frame[np.random.default_rng(TIES_SEED).permutation(len(frame))]
 
 
-def number_events(frame: pl.DataFrame) -> NumberedEvents:
-    """Events with row numbers in the order of the ids: integers by size, text by the alphabet."""
-    users = frame["user"].unique().sort()
-    items = frame["item"].unique().sort()
+def number_events(
+    frame: pl.DataFrame, more_users: pl.Series | None = None, more_items: pl.Series | None = None
+) -> NumberedEvents:
+    """Events with row numbers in the order of the ids: integers by size, text by the alphabet.
+
+    `more_users` and `more_items` are ids without events, of the type of the others.
+    """
+    users = _ordered_ids(frame["user"], more_users)
+    items = _ordered_ids(frame["item"], more_items)
     user_N = _row_numbers(frame["user"], users, FIRST_USER)
     item_N = _row_numbers(frame["item"], items, FIRST_ITEM)
     return NumberedEvents(frame.with_columns(user_N, item_N), users, items)
+
+
+def _ordered_ids(column: pl.Series, more: pl.Series | None) -> pl.Series:
+    ids = column.unique()
+    if more is not None:
+        ids = ids.append(more.rename(column.name)).unique()
+    return ids.sort()
 
 
 def _row_numbers(column: pl.Series, ids: pl.Series, first: int) -> pl.Series:

@@ -28,7 +28,14 @@ from bert4rec.ingest.movielens import RELEASES
 from bert4rec.ingest.numbering import NumberedEvents, number_events, rating_rows, shuffle_ties
 from bert4rec.ingest.reuse import open_prepared_before, preparation_settings
 from bert4rec.ingest.schema_file import read_schema
-from bert4rec.ingest.side_features import ITEMS, USERS, SideFeatures, build_side_features
+from bert4rec.ingest.side_features import (
+    ITEMS,
+    USERS,
+    SideFeatures,
+    build_side_features,
+    kept_ids,
+    read_side_source,
+)
 from bert4rec.ingest.source import Source
 from bert4rec.log import Log
 
@@ -128,9 +135,13 @@ def _read(source: Source, config: PrepareConfig) -> _Parts:
     frame, cleaning = clean_events(events, config)
     if config.ties == "shuffled":
         frame = shuffle_ties(frame)
-    numbered = number_events(frame)
-    items = build_side_features(source, schema.items, numbered.items, ITEMS)
-    users = build_side_features(source, schema.users, numbered.users, USERS)
+    keep = config.keep_without_events
+    keeps_items, keeps_users = keep in ("items", "all"), keep in ("users", "all")
+    item_source = read_side_source(source, schema.items, frame["item"], ITEMS, keeps_items)
+    user_source = read_side_source(source, schema.users, frame["user"], USERS, keeps_users)
+    numbered = number_events(frame, kept_ids(user_source), kept_ids(item_source))
+    items = build_side_features(item_source, numbered.items, ITEMS)
+    users = build_side_features(user_source, numbered.users, USERS)
     counts = cleaning | _incomplete(items) | _incomplete(users) | _single_events(numbered)
     return _Parts(events, numbered, items, users, counts)
 
@@ -140,11 +151,16 @@ def _feature_tables(side: SideFeatures) -> list[FeatureTable]:
 
 
 def _incomplete(side: SideFeatures) -> Counts:
-    """Number of ids without a row in their table."""
-    if side.table is None or not side.ids_without_row:
+    """Number of ids without a row in their table, and of rows without events."""
+    if side.table is None:
         return {}
-    what = f"{side.owner.name} with events but without a row in {side.table.file}"
-    return {what: side.ids_without_row}
+    name, file = side.owner.name, side.table.file
+    kept = "kept" if side.keeps_without_events else f"left out; --keep_without_events {name}"
+    counts = {
+        f"{name} with events but without a row in {file}": side.ids_without_row,
+        f"{name} of {file} without events ({kept})": side.without_events,
+    }
+    return {what: count for what, count in counts.items() if count}
 
 
 def _single_events(numbered: NumberedEvents) -> Counts:

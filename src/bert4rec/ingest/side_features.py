@@ -1,4 +1,4 @@
-"""Features and titles of the items or users that have events."""
+"""Features and titles of items or users: those with events, and on request the others."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from bert4rec.ingest.feature_values import BuiltFeature, build_feature
 from bert4rec.ingest.schema import FeatureColumn, SideTable
 from bert4rec.ingest.side_table import SideRows, read_side_table
 from bert4rec.ingest.source import Source
+from bert4rec.ingest.text_errors import line_of
+from bert4rec.ingest.typed_columns import ROW
 
 
 class Owner(NamedTuple):
@@ -40,33 +42,96 @@ class SideFeatures:
     titles: Sequence[str] | None = None
     """Titles in row order, empty where unknown; None if the table declares none."""
     ids: int = 0
-    """Number of ids with events."""
+    """Number of ids."""
     ids_without_row: int = 0
     """Number of ids with events but without a row in the table."""
+    without_events: int = 0
+    """Number of the table's rows without events."""
+    keeps_without_events: bool = False
+    """True if those rows are among the ids."""
     other_columns: Sequence[str] = ()
     """Columns of the file that the schema does not mention."""
 
 
-def build_side_features(
-    source: Source, table: SideTable | None, ids: pl.Series, owner: Owner
-) -> SideFeatures:
-    """Features of a table for the ids with events, which are in row order.
+@dataclass(frozen=True)
+class SideSource:
+    """An item or user table that is read, and which of its ids have events."""
+
+    owner: Owner
+    table: SideTable
+    path: Path
+    rows: SideRows
+    without_events: pl.Series
+    """Ids of the table without events, of the type of the events' ids, or text where they are kept
+    out."""
+    is_kept: bool
+    """True if ids without events stay."""
+
+
+def read_side_source(
+    source: Source, table: SideTable | None, event_ids: pl.Series, owner: Owner, keep: bool
+) -> SideSource | None:
+    """Item or user table, compared with the ids of the events; None if the schema has none.
 
     Raises:
-        SourceError: The table cannot be used, no id has a row, or a feature has no value at all.
+        SourceError: The table cannot be used, or no id of the events has a row.
     """
     if table is None:
-        return SideFeatures(owner, table)
+        return None
     path = source.path_of(table)
     side = read_side_table(path, table, source.scratch)
+    known = event_ids.unique().cast(pl.String)
+    has_events = side.frame[table.key].is_in(known.implode())
+    if not has_events.any():
+        raise _no_row_error(side, table, event_ids, owner, path)
+    without = side.frame.filter(~has_events)
+    ids = _typed_ids(without, event_ids.dtype, table, path) if keep else without[table.key]
+    return SideSource(owner, table, path, side, ids, keep)
+
+
+def kept_ids(side: SideSource | None) -> pl.Series | None:
+    """Ids without events that stay; None if there are none."""
+    return side.without_events if side is not None and side.is_kept else None
+
+
+def _typed_ids(rows: pl.DataFrame, kind: pl.DataType, table: SideTable, path: Path) -> pl.Series:
+    """Ids as the events write them. Raises SourceError for one that would change their type."""
+    text = rows[table.key]
+    ids = text.cast(kind, strict=False)
+    wrong = (ids.cast(pl.String) != text).fill_null(True).arg_true()
+    if len(wrong):
+        first = int(wrong[0])
+        line, _ = line_of(path, table.format, rows[ROW][first])
+        reason = (
+            f"{text[first]!r} is no whole number as the ids of the events are, and would make all "
+            "ids text; correct it, or leave out --keep_without_events"
+        )
+        raise SourceError(reason, path, line, table.key)
+    return ids
+
+
+def build_side_features(side: SideSource | None, ids: pl.Series, owner: Owner) -> SideFeatures:
+    """Features of a table for the ids of the data, which are in row order.
+
+    Raises:
+        SourceError: A feature has no value at all, or one that cannot be used.
+    """
+    if side is None:
+        return SideFeatures(owner, None)
+    table, path = side.table, side.path
     keys = pl.DataFrame({table.key: ids.cast(pl.String)})
-    rows = keys.join(side.frame, on=table.key, how="left", maintain_order="left")
-    without_row = int(rows["row"].is_null().sum())
-    if without_row == len(ids):
-        raise _no_row_error(side, table, ids, owner, path)
-    features = [_built(column, rows, owner, path) for column in table.features]
-    titles = rows[table.title].fill_null("").to_list() if table.title else None
-    return SideFeatures(owner, table, features, titles, len(ids), without_row, side.other_columns)
+    rows = keys.join(side.rows.frame, on=table.key, how="left", maintain_order="left")
+    return SideFeatures(
+        owner,
+        table,
+        features=[_built(column, rows, owner, path) for column in table.features],
+        titles=rows[table.title].fill_null("").to_list() if table.title else None,
+        ids=len(ids),
+        ids_without_row=int(rows["row"].is_null().sum()),
+        without_events=len(side.without_events),
+        keeps_without_events=side.is_kept,
+        other_columns=side.rows.other_columns,
+    )
 
 
 def _built(column: FeatureColumn, rows: pl.DataFrame, owner: Owner, path: Path) -> BuiltFeature:
