@@ -17,7 +17,7 @@ from bert4rec.errors import SourceError
 from bert4rec.ids import YEAR_3000
 from bert4rec.ingest.file_types import is_parquet
 from bert4rec.ingest.raw_tables import column_names, require_columns, scan_table
-from bert4rec.ingest.schema import EventTable
+from bert4rec.ingest.schema import EventTable, Format
 from bert4rec.ingest.source import Source
 from bert4rec.ingest.text_errors import line_of, short_rows, unreadable
 from bert4rec.ingest.typed_columns import NOT_A_TIME, ROW, ids, ratings, seconds
@@ -80,7 +80,7 @@ def read_events(source: Source, file_order: bool, drop: bool) -> Events:
         uses[columns.pop("time")] = "not used: file order is"
     raw = frame.select(ROW, **{role: pl.col(column) for role, column in columns.items()})
     try:
-        typed = _typed(raw, path, columns).collect(engine="streaming").sort(ROW)
+        typed = _typed(raw, path, columns, table.format).collect(engine="streaming").sort(ROW)
     except pl.exceptions.PolarsError as problem:
         raise unreadable(path, problem, table.format) from problem
     kept, rows, dropped = _usable(typed, raw, path, table, drop)
@@ -114,7 +114,9 @@ def _usable(
     return kept.drop("rating_given", strict=False), len(typed), dropped
 
 
-def _typed(raw: pl.LazyFrame, path: Path, columns: Mapping[str, str]) -> pl.LazyFrame:
+def _typed(
+    raw: pl.LazyFrame, path: Path, columns: Mapping[str, str], layout: Format
+) -> pl.LazyFrame:
     """Typed columns by role, and `blank`: true for rows without any value."""
     kinds = raw.collect_schema()
     is_text_file = not is_parquet(path)
@@ -123,7 +125,7 @@ def _typed(raw: pl.LazyFrame, path: Path, columns: Mapping[str, str]) -> pl.Lazy
     if "time" in columns:
         typed.append(seconds(raw, kinds["time"], path, columns["time"]))
     if "rating" in columns:
-        typed += ratings(kinds["rating"])
+        typed += ratings(kinds["rating"], layout)
     blank = pl.all_horizontal(pl.col(role).is_null() for role in columns)
     return raw.select(*typed, blank=blank)
 

@@ -159,7 +159,9 @@ def _incomplete(side: SideFeatures) -> Counts:
     counts = {
         f"{name} with events but without a row in {file}": side.ids_without_row,
         f"{name} of {file} without events ({kept})": side.without_events,
+        f"rows left out, of {name} repeated in {file}": side.repeated,
     }
+    counts |= side.alike
     return {what: count for what, count in counts.items() if count}
 
 

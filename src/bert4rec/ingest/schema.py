@@ -24,6 +24,10 @@ class Format:
     encoding: str = "utf-8"
     quoted: bool = True
     """True if double quotes around a field belong to the format."""
+    decimal: str = "."
+    """Decimal mark of numeric features and of numbers that are binned."""
+    thousands: str = ""
+    """Mark between groups of three digits; none by default."""
 
     def separator_of(self, path: Path) -> str:
         """Field separator of a file."""
@@ -88,13 +92,17 @@ class EventTable:
 
 @dataclass(frozen=True)
 class SideTable:
-    """Table of items or of users, one per row."""
+    """Table of items or of users, one per row, or one value per row where rows are collected."""
 
     file: str
     key: str
     """Column of ids."""
     title: str | None = None
     features: Sequence[FeatureColumn] = ()
+    missing: Sequence[str] = ()
+    """Values that mean "unknown" in every column, besides the empty one."""
+    repeated: str = "error"
+    """Rows of an id that came before: error, first, last, or collect (values of all rows)."""
     unused: Sequence[str] = ()
     """Columns left out on purpose."""
     format: Format = field(default_factory=Format)

@@ -23,6 +23,7 @@ from bert4rec.ingest.recbole import recbole_schema
 from bert4rec.ingest.schema import EventTable, FeatureColumn, Format, Schema, SideTable
 
 REFERENCE = "docs/schema.md"
+_REPEATED = ("error", "first", "last", "collect")
 _MOST_LEVELS = 255
 """Rating rows are stored as uint8, and row 0 means "no rating"."""
 
@@ -179,13 +180,16 @@ def _event_table(section: _Section) -> EventTable:
 
 def _side_table(section: _Section, key: str) -> SideTable:
     """Item or user table, whose ids are in the column that `key` names."""
-    own = ["file", key, "title", "features", "unused"]
+    own = ["file", key, "title", "features", "missing", "repeated", "unused"]
     section.check_keys([*own, *_keys(Format)], required=["file", key])
     table = SideTable(
         **section.values(SideTable, aliases={"key": key}),
         features=_features(section),
         format=_format(section),
     )
+    if table.repeated not in _REPEATED:
+        allowed = ", ".join(_REPEATED)
+        raise section.error(f" is {table.repeated!r}; known are {allowed}", "repeated")
     for name in table.unused:
         if name in table.used_columns:
             raise section.error(f" names {name!r}, which is used", "unused")
@@ -195,6 +199,8 @@ def _side_table(section: _Section, key: str) -> SideTable:
 
 def _format(section: _Section) -> Format:
     layout = Format(**section.values(Format))
+    if layout.decimal not in (".", ",") or layout.thousands in (layout.decimal, *"0123456789"):
+        raise section.error(" is '.' or ',', and 'thousands' is another mark", "decimal")
     try:
         codecs.lookup(layout.encoding)
     except LookupError:

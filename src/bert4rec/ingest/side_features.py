@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,7 +11,8 @@ import polars as pl
 
 from bert4rec.errors import SourceError
 from bert4rec.ids import FIRST_ITEM, FIRST_USER
-from bert4rec.ingest.feature_values import BuiltFeature, build_feature
+from bert4rec.ingest.cleaning import Counts
+from bert4rec.ingest.feature_values import POSITION, BuiltFeature, RowsOfIds, build_feature
 from bert4rec.ingest.schema import FeatureColumn, SideTable
 from bert4rec.ingest.side_table import SideRows, read_side_table
 from bert4rec.ingest.source import Source
@@ -47,6 +48,10 @@ class SideFeatures:
     """Number of ids with events but without a row in the table."""
     without_events: int = 0
     """Number of the table's rows without events."""
+    repeated: int = 0
+    """Number of rows left out because their id came before or comes later."""
+    alike: Counts = field(default_factory=dict)
+    """Number of ids that table and events write differently."""
     keeps_without_events: bool = False
     """True if those rows are among the ids."""
     other_columns: Sequence[str] = ()
@@ -66,6 +71,8 @@ class SideSource:
     out."""
     is_kept: bool
     """True if ids without events stay."""
+    alike: Counts
+    """Number of ids that table and events write differently."""
 
 
 def read_side_source(
@@ -84,9 +91,23 @@ def read_side_source(
     has_events = side.frame[table.key].is_in(known.implode())
     if not has_events.any():
         raise _no_row_error(side, table, event_ids, owner, path)
-    without = side.frame.filter(~has_events)
+    without = side.frame.filter(~has_events).unique(table.key, maintain_order=True)
     ids = _typed_ids(without, event_ids.dtype, table, path) if keep else without[table.key]
-    return SideSource(owner, table, path, side, ids, keep)
+    unmatched = known.filter(~known.is_in(side.frame[table.key].implode()))
+    alike = _alike(unmatched, without[table.key], table.file)
+    return SideSource(owner, table, path, side, ids, keep, alike)
+
+
+def _alike(event_ids: pl.Series, table_ids: pl.Series, file: str) -> Counts:
+    """Number of ids that table and events write differently, as '007' and '7'; they are two ids."""
+    numbers = event_ids.cast(pl.Float64, strict=False)
+    pairs = pl.DataFrame({"number": numbers, "event": event_ids}).drop_nulls()
+    others = table_ids.cast(pl.Float64, strict=False)
+    found = pairs.join(pl.DataFrame({"number": others, "table": table_ids}), on="number")
+    if not len(found):
+        return {}
+    example = f"{found['table'][0]!r} is not {found['event'][0]!r}"
+    return {f"ids of {file} that only write an id of the events otherwise ({example})": len(found)}
 
 
 def kept_ids(side: SideSource | None) -> pl.Series | None:
@@ -118,30 +139,35 @@ def build_side_features(side: SideSource | None, ids: pl.Series, owner: Owner) -
     """
     if side is None:
         return SideFeatures(owner, None)
-    table, path = side.table, side.path
-    keys = pl.DataFrame({table.key: ids.cast(pl.String)})
-    rows = keys.join(side.rows.frame, on=table.key, how="left", maintain_order="left")
+    table = side.table
+    keys = pl.DataFrame({table.key: ids.cast(pl.String)}).with_row_index(POSITION)
+    frame = keys.join(side.rows.frame, on=table.key, how="left", maintain_order="left")
+    rows = RowsOfIds(frame, len(ids), side.path, table, side.rows.text_fields)
     return SideFeatures(
         owner,
         table,
-        features=[_built(column, rows, owner, path) for column in table.features],
-        titles=rows[table.title].fill_null("").to_list() if table.title else None,
+        features=[_built(column, rows, owner) for column in table.features],
+        titles=rows.single(frame[table.title], table.title).fill_null("").to_list()
+        if table.title
+        else None,
         ids=len(ids),
-        ids_without_row=int(rows["row"].is_null().sum()),
+        ids_without_row=int(frame[ROW].is_null().sum()),
+        repeated=side.rows.repeated,
+        alike=side.alike,
         without_events=len(side.without_events),
         keeps_without_events=side.is_kept,
         other_columns=side.rows.other_columns,
     )
 
 
-def _built(column: FeatureColumn, rows: pl.DataFrame, owner: Owner, path: Path) -> BuiltFeature:
-    built = build_feature(column, rows, owner.reserved, path)
+def _built(column: FeatureColumn, rows: RowsOfIds, owner: Owner) -> BuiltFeature:
+    built = build_feature(column, rows, owner.reserved)
     if not built.known:
         reason = (
             f"gives feature {column.name!r} no value at all; "
             "correct its declaration or leave it out"
         )
-        raise SourceError(reason, path, field=column.columns[0])
+        raise SourceError(reason, rows.path, field=column.columns[0])
     return built
 
 

@@ -8,6 +8,8 @@ import polars as pl
 
 from bert4rec.errors import SourceError
 from bert4rec.ids import YEAR_3000
+from bert4rec.ingest.numbers import number_of
+from bert4rec.ingest.schema import Format
 
 ROW = "row"
 """Column of row numbers, from 0."""
@@ -106,10 +108,12 @@ def _seconds_of_dates(column: pl.Expr) -> pl.Expr:
     return pl.coalesce(*(date.dt.epoch("s") for date in [*plain, *zoned])).alias("time")
 
 
-def ratings(kind: pl.DataType) -> list[pl.Expr]:
+def ratings(kind: pl.DataType, layout: Format) -> list[pl.Expr]:
     """Column `rating` as numbers, and `rating_given`: true where the file has any text."""
     column = stripped("rating", kind)
+    is_plain = kind != pl.String or (layout.decimal == "." and not layout.thousands)
+    number = column.cast(pl.Float64, strict=False) if is_plain else number_of(column, layout)
     return [
-        column.cast(pl.Float64, strict=False).alias("rating"),
+        number.alias("rating"),
         column.is_not_null().alias("rating_given"),
     ]

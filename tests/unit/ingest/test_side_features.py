@@ -96,7 +96,7 @@ BROKEN_ITEMS = {
     "a number beyond 2 to the 53": (
         "id,name,c\n5,F,1\n6,S,1e200\n",
         "c: numeric",
-        "'1e200' is not a number",
+        "row 3, field 'c': '1e200' is beyond",
     ),
     "an absent column": ("id,name\n5,F\n", "c: categorical", "i.csv, field 'c': no such column"),
     "a word as a number": ("id,name,c\n5,F,dear\n", "c: numeric", "'dear' is not a number"),
