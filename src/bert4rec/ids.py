@@ -69,10 +69,19 @@ class Vocabulary:
         return self.ids[row - self.first]
 
     def parse(self, text: str) -> RawId:
-        """Raw id of a word on the command line: an integer if the ids are integers."""
-        if self.ids and isinstance(self.ids[0], int):
-            try:
-                return int(text)
-            except ValueError:
-                return text
-        return text
+        """Raw id of a word on the command line: an integer if the ids are integers.
+
+        `007` and `1_0` are written as no integer id is, and stay text.
+        """
+        if not self.has_integers:
+            return text
+        try:
+            number = int(text)
+        except ValueError:
+            return text
+        return number if str(number) == text else text
+
+    @property
+    def has_integers(self) -> bool:
+        """True if the ids are integers."""
+        return bool(self.ids) and isinstance(self.ids[0], int)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from command_line import TINY, run, settings
+from command_line import TINY, Done, run, settings
 
 HISTORY = "101,105,109,113"
 
@@ -369,7 +370,17 @@ def test_recommend_reads_user_ids_from_a_file(model: Path, tmp_path: Path) -> No
             1,
             "absent.txt: No such file or directory",
         ),
-        (["--users", "unknown.txt", "--output", "r.csv"], 1, "unknown user_id 9999"),
+        (
+            ["--users", "unknown.txt", "--output", "r.csv", "--unknown_users", "error"],
+            1,
+            "unknown user_id 9999",
+        ),
+        (["--users", "binary.txt", "--output", "r.csv"], 1, "binary.txt, row 2: no text in UTF-8"),
+        (["--users", "cut.gz", "--output", "r.csv"], 1, "cut.gz: truncated or damaged"),
+        (["--users", "wide.csv", "--output", "r.csv"], 1, "no column user_id; the file has a, b"),
+        (["--users", ".", "--output", "r.csv"], 1, "Is a directory"),
+        (["--histories", "wide.csv", "--output", "r.csv"], 1, "no column user_id; the file has a"),
+        (["--histories", "wide.csv"], 2, "--users and --output go together"),
         (["--users", "empty.txt", "--output", "r.csv"], 1, "holds no user ids; write one a line"),
     ],
     ids=lambda value: "" if isinstance(value, (int, str)) else " ".join(value),
@@ -385,8 +396,94 @@ def test_recommend_refuses_faulty_flags_for_many_users(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "unknown.txt").write_text("7\n9999\n")
     (tmp_path / "empty.txt").write_text("user_id\n")
+    (tmp_path / "binary.txt").write_bytes(bytes(range(256)))
+    (tmp_path / "cut.gz").write_bytes(gzip.compress(b"7\n")[:-4])
+    (tmp_path / "wide.csv").write_text("a,b\n1,2\n")
+    before = {path.name for path in tmp_path.iterdir()}
     assert said in run("recommend", "--model", model.resolve(), *words).refused(code)
-    assert {path.name for path in tmp_path.iterdir()} == {"unknown.txt", "empty.txt"}
+    assert {path.name for path in tmp_path.iterdir()} == before
+
+
+def listed(model: Path, folder: Path, *words: object) -> tuple[pl.DataFrame, Done]:
+    """Lists of a batch, and the output of its command."""
+    done = run("recommend", "--model", model, *words, "--output", folder / "r.csv", "--k", "2")
+    assert done.code == 0, done.err
+    return pl.read_csv(folder / "r.csv"), done
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("u.txt", b"\xef\xbb\xbf9\n7\n"),
+        ("u.txt", b'"9"\r\n"7"\r\n'),
+        ("u.txt", b"9.0\n7.0\n"),
+        ("u.txt", b"customer\n9\n7\n"),
+        ("u.txt.gz", gzip.compress(b"9\n7\n")),
+        ("u.csv", b"segment,user_id\na,9\nb,7\n"),
+        ("u.TSV", b"user_id\tsegment\n9\ta\n7\tb\n"),
+        ("u.csv.gz", gzip.compress(b"user_id,segment\n9,a\n7,b\n")),
+    ],
+)
+def test_recommend_reads_user_ids_of_many_layouts(
+    model: Path, tmp_path: Path, name: str, content: bytes
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    lists, _ = listed(model, tmp_path, "--users", tmp_path / name)
+    assert lists["user_id"].to_list() == [9, 9, 7, 7]
+
+
+def test_recommend_reads_user_ids_of_a_parquet_column(model: Path, tmp_path: Path) -> None:
+    pl.DataFrame({"user_id": [9.0, 7.0], "x": [1, 2]}).write_parquet(tmp_path / "u.parquet")
+    lists, _ = listed(model, tmp_path, "--users", tmp_path / "u.parquet")
+    assert lists["user_id"].to_list() == [9, 9, 7, 7]
+
+
+def test_an_unknown_user_ends_no_batch_and_is_counted(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "u.txt").write_text("7\n9999\n007\n9\n")
+    words = ["--users", tmp_path / "u.txt"]
+    lists, done = listed(model, tmp_path, *words)
+    assert lists["user_id"].to_list() == [7, 7, 9, 9]
+    assert done.out.strip().endswith("r.csv; 2 unknown users skipped: 9999, 007")
+    cold, done = listed(model, tmp_path, *words[:1], tmp_path / "u.txt", "--json")
+    assert json.loads(done.out)["unknown_users"] == 2
+    (tmp_path / "u.txt").write_text("7\n9999\n9\n")
+    cold, done = listed(model, tmp_path, *words, "--unknown_users", "cold_start")
+    assert cold["user_id"].to_list() == [7, 7, 9999, 9999, 9, 9]
+    assert "1 unknown users answered as cold-start users: 9999" in done.out
+
+
+def test_newer_histories_replace_stored_ones_and_may_hold_new_users_and_items(
+    model: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "h.csv").write_text(
+        "user_id,item_id,time\n9999,105,1000000200\n7,101,1000000000\n"
+        "9999,101,1000000100\n7,777,1000000000\n5,777,1000000000\n7,101,1000000000\n"
+    )
+    lists, done = listed(model, tmp_path, "--histories", tmp_path / "h.csv")
+    assert lists["user_id"].to_list() == [9999, 9999, 7, 7, 5, 5]
+    assert done.err.strip() == (
+        "bert4rec: warning: histories: 2 events left out, of 1 items that the model does not know"
+    )
+    one = answer(
+        *("recommend", "--model", model, "--item_sequence", "101,105"),
+        *("--timestamps", "1000000100,1000000200", "--k", "2"),
+    )
+    assert lists["item_id"].to_list()[:2] == [item["item_id"] for item in one["items"]]
+
+
+def test_items_may_be_allowed_and_denied_by_files(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "stock.csv").write_text("item_id,stock\n101,5\n105,2\n777,1\n")
+    (tmp_path / "deny.txt").write_text("101\n")
+    words = ["--allow_file", tmp_path / "stock.csv", "--deny_file", tmp_path / "deny.txt"]
+    done = run(
+        *("recommend", "--model", model, "--item_sequence", "102", "--json"),
+        *(*words, "--allow", "777,888"),
+    )
+    found = json.loads(done.out)
+    assert [item["item_id"] for item in found["items"]] == [105]
+    said = "allow: 3 of 5 ids not in the catalogue, ignored: 777, 888, 777"
+    assert found["warnings"] == [said]
+    assert done.err == f"bert4rec: warning: {said}\n"
 
 
 @pytest.mark.parametrize(

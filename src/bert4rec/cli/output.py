@@ -97,6 +97,13 @@ def bar(
             progress.advance(task, size(step))
 
 
+def show_warnings(warnings: Iterable[str]) -> None:
+    """Print remarks on what was left out, on stderr."""
+    say = notes(to_stderr=True)
+    for warning in warnings:
+        say(f"bert4rec: warning: {warning}")
+
+
 def notes(to_stderr: bool = False) -> Log:
     """Function that prints a command's remarks: to stdout, or away from a JSON document.
 

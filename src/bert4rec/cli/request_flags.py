@@ -4,9 +4,12 @@ Without postponed annotations: to resolve those, jsonargparse would run the impo
 checkers, torch among them.
 """
 
+import csv
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from bert4rec.errors import UsageError
@@ -73,6 +76,10 @@ class RuleFlags:
     """Only these items: ids, separated by commas."""
     deny: str | None = None
     """None of these items: ids, separated by commas."""
+    allow_file: Path | None = None
+    """Only the items of a file: an id a line, or a column item_id; with --allow, both."""
+    deny_file: Path | None = None
+    """None of the items of a file: an id a line, or a column item_id."""
     where: str | None = None
     """Only items that meet a condition: "year >= 1990 and 'Comedy' in genres"."""
     boosts: str | None = None
@@ -89,18 +96,45 @@ class RuleFlags:
         from bert4rec.retrieval.rules import Rules
 
         return Rules(
-            allow=_parsed(self.allow, lambda text: item_ids(text, dataset)),
-            deny=item_ids(self.deny or "", dataset),
+            allow=_listed_ids(self.allow, self.allow_file, dataset),
+            deny=_listed_ids(self.deny, self.deny_file, dataset) or [],
             where=self.where,
-            boosts=dict(_boost(word) for word in _words(self.boosts or "", ";")),
+            boosts=dict(_boost(word) for word in _conditions(self.boosts or "")),
             at_most=dict(_cap(word) for word in _words(self.at_most or "")),
             diversity=self.diversity,
         )
 
 
 def item_ids(text: str, dataset: "PreparedDataset") -> "list[RawId]":
-    """Item ids separated by commas, in the type of the data."""
-    return [dataset.items.parse(word) for word in _words(text)]
+    """Item ids separated by commas, in the type of the data; quotes hold an id with commas."""
+    try:
+        rows = list(csv.reader([text], skipinitialspace=True, strict=True))
+    except csv.Error as problem:
+        raise UsageError(
+            f"{text[:80]!r} is no list of ids separated by commas ({problem})"
+        ) from None
+    words = [word.strip() for word in chain.from_iterable(rows)]
+    return [dataset.items.parse(word) for word in words if word]
+
+
+def _listed_ids(
+    text: str | None, path: Path | None, dataset: "PreparedDataset"
+) -> "list[RawId] | None":
+    """Item ids of a flag and of a file; None if neither is given."""
+    if text is None and path is None:
+        return None
+    from bert4rec.cli.id_lists import read_ids
+
+    of_file = [] if path is None else read_ids(path, dataset.items, ["item_id"])
+    return [*item_ids(text or "", dataset), *of_file]
+
+
+def _conditions(text: str) -> list[str]:
+    """Words of --boosts; a semicolon within a text or a name separates nothing."""
+    from bert4rec.retrieval.conditions import outside_texts
+
+    words = (word.strip() for word in outside_texts(text, ";"))
+    return [word for word in words if word]
 
 
 def _parsed(text: str | None, parse: Callable[[str], Parsed]) -> Parsed | None:

@@ -91,6 +91,22 @@ class RecommendationTable:
 
 
 @dataclass(frozen=True)
+class RecommendationTables(Iterator[RecommendationTable]):
+    """Recommendations of many users, table by table, each computed when it is asked for."""
+
+    tables: Iterator[RecommendationTable]
+    num_users: int
+    """Number of users whose lists are computed."""
+    unknown_users: Sequence[RawId] = ()
+    """Ids without a stored or given history, skipped or answered as cold-start users."""
+    warnings: Sequence[str] = ()
+    """Remarks on what was left out, such as unknown ids of the rules."""
+
+    def __next__(self) -> RecommendationTable:
+        return next(self.tables)
+
+
+@dataclass(frozen=True)
 class EventEffect:
     """Effect of one past event on the score of an item."""
 

@@ -8,35 +8,34 @@ Legend: V item rows, D width.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Unpack
-
-import numpy as np
 
 from bert4rec import artefact
 from bert4rec.artefact import Artefact
 from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.histories import Histories
-from bert4rec.data.plain_values import plain
+from bert4rec.data.plain_values import plain, plain_switch
 from bert4rec.engine.added_items import with_items
 from bert4rec.engine.answers import (
     AttentionMaps,
     Explanation,
     Recommendation,
     Recommendations,
-    RecommendationTable,
+    RecommendationTables,
 )
 from bert4rec.engine.attention_maps import attention_maps
 from bert4rec.engine.explanations import Method, check_method, explain_item
-from bert4rec.engine.histories import request_history, user_row, without_forgotten
+from bert4rec.engine.histories import request_history, without_forgotten
+from bert4rec.engine.new_histories import NewHistories
 from bert4rec.engine.profile import user_profile
 from bert4rec.engine.ratings import expected_ratings
 from bert4rec.engine.raw_values import item_row, row_of, title_of
-from bert4rec.engine.recommend_many import recommendation_tables
+from bert4rec.engine.recommend_many import UnknownUsers, batch_users, recommendation_tables
 from bert4rec.engine.request import Request, RequestOptions, When, check_count, to_rules, to_seconds
 from bert4rec.errors import UnknownUser, UsageError
-from bert4rec.ids import FIRST_USER, RawId
+from bert4rec.ids import RawId
 from bert4rec.retrieval.candidates import EXCLUDED
 from bert4rec.retrieval.item_rules import ItemRules
 from bert4rec.retrieval.recommend import Ranking, recommend
@@ -186,29 +185,35 @@ class RecommendationEngine:
         *,
         request_time: When | None = None,
         rules: Rules | Mapping[str, Any] | None = None,
-    ) -> Iterator[RecommendationTable]:
-        """Top-k recommendations of known users in columns, a table for about a hundred users each.
+        unknown_users: UnknownUsers = "error",
+        histories: NewHistories | None = None,
+    ) -> RecommendationTables:
+        """Top-k recommendations of many users in columns, a table for about a hundred users each.
 
-        `user_ids` None takes all users. The `rules` hold for every list; a user for whom they leave
-        no item gets no rows. Raises UsageError, UnknownUser and UnknownItem before the first table.
+        `user_ids` None takes all users, or all of the new `histories`, which replace the stored
+        ones. Users who have neither are `unknown_users`: an error, left out (`skip`), or answered
+        as cold-start users (`cold_start`). The `rules` hold for every list; a user for whom they
+        leave no item gets no rows. Raises UsageError and UnknownUser before the first table.
 
         >>> for table in engine.recommend_many([2, 3], k=3):
         ...     print(table.user_id.tolist(), table.rank.tolist())
         [2, 2, 2, 3, 3, 3] [1, 2, 3, 1, 2, 3]
+        >>> engine.recommend_many([2, 9999], unknown_users="skip").unknown_users
+        [9999]
         """
-        if user_ids is None:
-            rows = list(range(FIRST_USER, self.dataset.users.rows))
-        else:
-            rows = [user_row(self.dataset, user_id) for user_id in user_ids]
-        return recommendation_tables(
-            self.scorer,
-            self.dataset,
-            np.array(rows, dtype=int),
-            check_count("k", k),
-            filter_seen,
-            to_seconds(request_time),
-            self._item_rules(to_rules(rules)),
+        k, filter_seen = check_count("k", k), plain_switch("filter_seen", filter_seen)
+        item_rules, seconds = self._item_rules(to_rules(rules)), to_seconds(request_time)
+        users = batch_users(self.dataset, user_ids, unknown_users, histories)
+        tables = recommendation_tables(
+            self.scorer, self.dataset, users, k, filter_seen, seconds, item_rules
         )
+        warnings = list(item_rules.warnings) if item_rules else []
+        if histories is not None and histories.events_of_unknown_items:
+            warnings.append(
+                f"histories: {histories.events_of_unknown_items:,} events left out, of "
+                f"{histories.unknown_items:,} items that the model does not know"
+            )
+        return RecommendationTables(tables, len(users.user_ids), users.unknown, warnings)
 
     def explain_recommendation(
         self,

@@ -89,7 +89,7 @@ def _given_history(
         start_B1=np.array([0, is_known_N.sum()]),
         item_N=np.array([row for row in rows if row is not None], dtype=np.int64),
         time_N=_times(request.timestamps, len(rows))[is_known_N],
-        rating_N=_rating_rows(request.ratings, len(rows), dataset)[is_known_N],
+        rating_N=rating_rows(request.ratings, len(rows), dataset)[is_known_N],
         request_time_B=np.array([NO_TIME]),
     )
 
@@ -109,7 +109,7 @@ def _times(timestamps: Sequence[Any] | None, count: int) -> Ints:
     return np.array([to_seconds(when) for when in timestamps], dtype=np.int64)
 
 
-def _rating_rows(
+def rating_rows(
     ratings: Sequence[float | None] | None, count: int, dataset: PreparedDataset
 ) -> Ints:
     """Rating rows, NO_RATING where unknown."""

@@ -20,6 +20,7 @@ from bert4rec.data.synthetic import GROUPS
 from bert4rec.engine import recommend_many
 from bert4rec.engine.engine import RecommendationEngine
 from bert4rec.engine.histories import request_history
+from bert4rec.engine.new_histories import NewHistories
 from bert4rec.engine.request import Request
 from bert4rec.errors import Diverged, UnknownItem, UnknownUser, UsageError
 from bert4rec.evaluation.rating_intervals import rating_intervals
@@ -430,3 +431,39 @@ def test_only_items_of_the_history_can_be_forgotten(engine: RecommendationEngine
         engine.get_recommendations(USER, forget=[absent])
     with pytest.raises(UnknownItem, match="9999"):
         engine.explain_recommendation(USER, recommended_item_id=101, forget=[9999])
+
+
+def test_new_histories_replace_stored_ones_and_keep_unknown_users(
+    engine: RecommendationEngine,
+) -> None:
+    new = NewHistories.of_events(
+        engine.dataset,
+        [2, "ann", 2, "ann"],
+        [105, 101, 101, 777],
+        [20, 10, 10, 30],
+        [5, None, 4, 3],
+    )
+    assert (new.events_of_unknown_items, new.unknown_items) == (1, 1)
+    (table,) = engine.recommend_many([3, "ann", 2], k=4, histories=new)
+    given = {"timestamps": [10, 20], "ratings": [4, 5], "k": 4}
+    alone = [
+        engine.get_recommendations(3, k=4),
+        engine.get_recommendations(item_sequence=[101], timestamps=[10], k=4),
+        engine.get_recommendations(2, [101, 105], **given),  # type: ignore[arg-type]
+    ]
+    assert table.user_id.tolist() == [3] * 4 + ["ann"] * 4 + [2] * 4
+    assert table.item_id.tolist() == [item for found in alone for item in found.item_ids]
+
+
+def test_unknown_users_are_skipped_or_answered_as_cold_start_users(
+    engine: RecommendationEngine,
+) -> None:
+    skipped = engine.recommend_many([9999, 2], k=2, unknown_users="skip")
+    assert (skipped.num_users, skipped.unknown_users) == (1, [9999])
+    assert next(skipped).user_id.tolist() == [2, 2]
+    (cold,) = engine.recommend_many([9999], k=2, unknown_users="cold_start")
+    assert cold.item_id.tolist() == engine.get_recommendations(item_sequence=[], k=2).item_ids
+    with pytest.raises(UsageError, match="there are error, skip, cold_start"):
+        engine.recommend_many([2], unknown_users="ignore")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="user_ids is the text '23'"):
+        engine.recommend_many("23")
