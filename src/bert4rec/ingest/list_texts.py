@@ -75,9 +75,10 @@ def _entry_text(value: Any, field: str) -> str | None:
             raise ValueError(f"has no field {name!r}")
         value = value[name]
     if isinstance(value, dict):
+        texts = [name for name, part in value.items() if isinstance(part, str)]
         raise ValueError(
-            f"holds records with the fields {', '.join(value)}; take one of them, as in "
-            f"'column: COLUMN.{next(iter(value), 'name')}'"
+            f"holds records with the fields {', '.join(map(str, value))}; take one of them, as in "
+            f"'column: COLUMN.{next(iter([*texts, *value]), 'name')}'"
         )
     if isinstance(value, list | tuple):
         raise ValueError("holds lists of lists, which no kind of feature reads")

@@ -116,12 +116,12 @@ RECORDS = [[{"k": 1, "name": "green"}, {"k": 1, "name": "a|b"}], [{"k": 2, "name
 
 def test_records_are_refused_with_the_field_to_take(prepare: Prepare) -> None:
     typed = pl.DataFrame({"id": [5, 6, 7], "f": RECORDS})
-    with pytest.raises(SourceError, match=r"records with the fields k, name; .*'column: f.k'"):
+    with pytest.raises(SourceError, match=r"records with the fields k, name; .*'column: f.name'"):
         prepare(typed, "f: multi")
     text = "id,f\n" + "".join(
         f'{item},"{cell}"\n' for item, cell in zip((5, 6, 7), RECORDS, strict=True)
     )
-    with pytest.raises(SourceError, match=r"row 2, field 'f': .*fields k, name; .*'column: f.k'"):
+    with pytest.raises(SourceError, match=r"row 2, field 'f': .*fields k, name; .*'column: f.name'"):
         prepare(text, "f: multi")
 
 
