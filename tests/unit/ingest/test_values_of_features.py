@@ -121,7 +121,8 @@ def test_records_are_refused_with_the_field_to_take(prepare: Prepare) -> None:
     text = "id,f\n" + "".join(
         f'{item},"{cell}"\n' for item, cell in zip((5, 6, 7), RECORDS, strict=True)
     )
-    with pytest.raises(SourceError, match=r"row 2, field 'f': .*fields k, name; .*'column: f.name'"):
+    said = r"row 2, field 'f': .*fields k, name; .*'column: f.name'"
+    with pytest.raises(SourceError, match=said):
         prepare(text, "f: multi")
 
 
