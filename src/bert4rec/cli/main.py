@@ -28,6 +28,7 @@ COMMANDS = {
     "explain": "explain the score of an item: effects of events and features",
     "profile": "demographics, statistics and predicted preferences of a user",
     "add-items": "add cold-start items to a trained model by their metadata",
+    "update-items": "change titles and features of items that a trained model knows",
     "publish": "copy a model folder without the data, for publication",
     "compare": "compare two models or reports on the same users",
     "bench": "latency and throughput by catalogue size",
@@ -80,7 +81,7 @@ def module_of(name: str) -> ModuleType:
 
 def usage() -> str:
     """Help of the bare command."""
-    lines = [f"  {name:<10} {summary}" for name, summary in COMMANDS.items()]
+    lines = [f"  {name:<12} {summary}" for name, summary in COMMANDS.items()]
     return "\n".join(
         [
             "usage: bert4rec COMMAND [flags]",

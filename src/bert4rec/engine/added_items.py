@@ -45,7 +45,11 @@ def with_items(model: Artefact, items: Sequence[Item]) -> Artefact:
             f"{model.source}: knows items by their ids alone; "
             "train with item_features and an id_dropout above 0"
         )
-    dataset = _with_items(model.dataset, items)
+    return with_learned_weights(model, _with_items(model.dataset, items))
+
+
+def with_learned_weights(model: Artefact, dataset: PreparedDataset) -> Artefact:
+    """Model of another catalogue with the weights that were learned."""
     network = Bert4Rec.for_dataset(model.config.model, dataset, model.config.training.task_weights)
     grown = grown_weights(network, model.network, model.dataset, dataset)
     # Feature tables are those of the larger dataset, learned weights those of the trained network.
@@ -113,7 +117,9 @@ def _checked_id(dataset: PreparedDataset, item: Item, label: str) -> RawId:
             f"{label}: item_id is {item_id!r}; the data's ids are of type {kind.__name__}"
         )
     if item_id in dataset.items:
-        raise UsageError(f"{label}: item_id {item_id!r} is in the catalogue already")
+        raise UsageError(
+            f"{label}: item_id {item_id!r} is in the catalogue already; update-items changes it"
+        )
     if all(item.get(name) in (None, "", []) for name in features):
         raise UsageError(
             f"{label}: nothing is known of {item_id!r}; give one of {', '.join(features)}"

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from bert4rec.artefact import load
-from bert4rec.cli.add_items import read_items
+from bert4rec.cli.catalogue_table import read_items
 from bert4rec.data.synthetic import GROUPS
 from bert4rec.engine.added_items import with_items
 from bert4rec.engine.engine import RecommendationEngine
@@ -96,7 +96,9 @@ def test_a_larger_model_is_saved_and_loaded(model_folder: Path, tmp_path: Path) 
     assert np.asarray(table_V)[-2] == 11.5
     assert np.isnan(np.asarray(table_V)[-1])
     again = RecommendationEngine(
-        with_items(load(model_folder), read_items(tmp_path / "new.csv", load(model_folder).dataset))
+        with_items(
+            load(model_folder), read_items(tmp_path / "new.csv", load(model_folder).dataset).items
+        )
     )
     assert scores(RecommendationEngine(model), user_id=1) == pytest.approx(
         scores(again, user_id=1), abs=1e-5
