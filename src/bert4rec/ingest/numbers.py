@@ -32,6 +32,8 @@ def number_of(text: pl.Expr, layout: Format) -> pl.Expr:
 
 def advice_on(text: str) -> str:
     """Setting of the schema that would read a text that is no number."""
+    if text.lower() in ("true", "false"):
+        return "replace it with map: {'true': 1, 'false': 0}"
     if _CURRENCY.search(text):
         return r"take the number out with extract: '(\d+\.?\d*)'"
     if _GROUPED.fullmatch(text):

@@ -22,6 +22,7 @@ from bert4rec.artefact import Artefact
 from bert4rec.config import RunConfig
 from bert4rec.data.batches import Batch, Supervised
 from bert4rec.data.dataset import PreparedDataset
+from bert4rec.data.features import Feature
 from bert4rec.data.splits import Split
 from bert4rec.errors import ConfigError
 from bert4rec.model.scorer import NetworkScorer
@@ -141,11 +142,21 @@ def load_teacher(config: RunConfig, dataset: PreparedDataset, split: Split) -> T
     return Teacher(by_task, training.distillation_weight, training.distillation_temperature)
 
 
+def _user_features(dataset: PreparedDataset) -> list[Feature]:
+    """User features with their values, which cold-start windows hand to teacher and student."""
+    return [feature for feature, _ in dataset.user_features.values()]
+
+
 def _obstacles(
     model: Artefact, config: RunConfig, dataset: PreparedDataset, split: Split
 ) -> Iterator[str]:
     """Reasons why the run cannot learn from a model: leaked test events, or unknown inputs."""
     yield from artefact.incompatibilities(model, dataset, split)
+    if _user_features(model.dataset) != _user_features(dataset):
+        yield (
+            f"knows the user features of {dataset.name} with other values, and would misread those "
+            "of this run; take a model of the same prepared folder"
+        )
     teacher_tasks, tasks = _item_tasks(model.config), _item_tasks(config)
     teacher, student = model.config.model, config.model
     if not set(tasks) & set(teacher_tasks):

@@ -174,6 +174,7 @@ def test_marks_of_numbers_are_declared(
     [
         ("—", r"'—' is not a number; correct it, or say .* missing: \['—'\]"),
         ("$12", r"'\$12' is not a number; take the number out with extract"),
+        ("true", r"replace it with map: \{'true': 1"),
         ("12 €", "take the number out with extract"),
         ("1,5", "say what its marks are with decimal: ','"),
         ("inf", "'inf' is not a number"),
@@ -256,3 +257,24 @@ def test_ids_that_are_written_otherwise_are_counted(prepare: Prepare) -> None:
     prepare("id,f\n5,a\n06,b\n007,c\n", "f: categorical", log=lines.append)
     said = "2 ids of i.csv that only write an id of the events otherwise ("
     assert any(said in line and "is not '" in line for line in lines)
+
+
+# Text as it is
+
+
+def test_control_characters_of_titles_and_values_are_stored_exactly(
+    own_tables, tmp_path: Path
+) -> None:
+    title, value = "A\x1b[31mB\tC", "x\x07\u202ey"
+    (tmp_path / "i.csv").write_text(f'id,name,f\n5,"{title}","{value}"\n6,S,y\n7,T,y\n')
+    table = "items: {file: i.csv, item: id, title: name, features: {f: categorical}}\n"
+    dataset = own_tables(EVENTS, more=table)
+    assert dataset.titles is not None
+    assert dataset.titles[0] == title
+    assert values(dataset)[0] == value
+
+
+def test_flags_of_parquet_are_numbers_by_a_map(prepare: Prepare) -> None:
+    typed = pl.DataFrame({"id": [5, 6, 7], "f": [True, False, None]})
+    features = "f: {kind: numeric, map: {'true': 1, 'false': 0}}"
+    assert values(prepare(typed, features)) == [1, 0, None]

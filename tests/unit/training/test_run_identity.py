@@ -12,7 +12,7 @@ import pytest
 from bert4rec import artefact
 from bert4rec.data.checksums import features_checksum
 from bert4rec.data.dataset import PreparedDataset
-from bert4rec.errors import DataError, UsageError
+from bert4rec.errors import ConfigError, DataError, UsageError
 from bert4rec.evaluation.comparison import compare
 from bert4rec.evaluation.evaluate import evaluate
 from bert4rec.training.train import train
@@ -78,3 +78,24 @@ def test_reports_on_other_features_are_compared_and_both_are_named(world: Prepar
         f"{world.features_checksum} of the first and {other.features_checksum} of the second"
     )
     assert f"features {world.features_checksum}" in reports[0].protocol_line()
+
+
+def test_a_teacher_that_knows_user_features_by_other_values_is_refused(
+    world: PreparedDataset, model_folder: Path, tmp_path: Path
+) -> None:
+    gender, table_U = world.user_features["gender"]
+    turned = replace(gender, values=list(reversed(gender.values)))
+    other = replace(
+        world.in_memory(), user_features={**world.user_features, "gender": (turned, table_U)}
+    )
+    config = run_of(max_epochs=1, teacher=[str(model_folder)])
+    with pytest.raises(ConfigError, match=r"knows the user features .* with other values"):
+        train(other, config, tmp_path / "student", log=lambda line: None)
+
+
+def test_a_warm_start_on_other_features_says_so(world: PreparedDataset, tmp_path: Path) -> None:
+    lines: list[str] = []
+    train(world, run_of(max_epochs=1), tmp_path / "first", log=lines.append)
+    config = run_of(max_epochs=1, warm_start_from=str(tmp_path / "first"))
+    train(with_other_years(world), config, tmp_path / "second", log=lines.append)
+    assert any("the events are the same, the features differ" in line for line in lines)
