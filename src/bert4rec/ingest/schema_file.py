@@ -7,6 +7,7 @@ the file, the key, its value and what is allowed. `docs/schema.md` is the refere
 from __future__ import annotations
 
 import codecs
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -40,7 +41,9 @@ def read_schema(path: Path) -> Schema:
     if suffix_of(path) == ".inter":
         return recbole_schema(path)
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8-sig"), _TextLoader)
+    except RecursionError:
+        raise SourceError("not a YAML file of a schema (nested too deeply)", path) from None
     except (yaml.YAMLError, UnicodeDecodeError) as problem:
         raise SourceError(f"not a YAML file ({' '.join(str(problem).split())})", path) from problem
     root = _Section.of(path, "", content)
@@ -51,6 +54,24 @@ def read_schema(path: Path) -> Schema:
         items=_side_table(root.section("items"), "item") if root.content.get("items") else None,
         users=_side_table(root.section("users"), "user") if root.content.get("users") else None,
     )
+
+
+class _TextLoader(yaml.BaseLoader):
+    """Loader that keeps every scalar as the text in the file: NO, NULL, 007 and 1e3 too.
+
+    Values become numbers and booleans by the type that the schema declares for their key.
+    """
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Mapping of a node; a key that is there twice is an error."""
+        mapping = super().construct_mapping(node, deep=deep)
+        if len(mapping) < len(node.value):
+            counts = Counter(self.construct_object(key, deep=deep) for key, _ in node.value)
+            key, count = counts.most_common(1)[0]
+            raise yaml.constructor.ConstructorError(
+                None, None, f"the key {key!r} is there {count} times", node.start_mark
+            )
+        return mapping
 
 
 @dataclass(frozen=True)
@@ -69,6 +90,10 @@ class _Section:
                 f"{path}: {key or 'the schema'} must be a mapping with named keys; see {REFERENCE}"
             )
         return cls(path, key, content)
+
+    def has(self, name: str) -> bool:
+        """True if a key is there and has a value."""
+        return self.content.get(name) not in (None, "")
 
     def section(self, name: str) -> _Section:
         """The section below a key."""
@@ -90,7 +115,7 @@ class _Section:
                     f"{self.path}: unknown key {self.key_of(name)!r}; known are {', '.join(known)}"
                 )
         for name in required:
-            if self.content.get(name) is None:
+            if not self.has(name):
                 raise ConfigError(
                     f"{self.path}: the key {self.key_of(name)!r} is missing; see {REFERENCE}"
                 )
@@ -104,7 +129,7 @@ class _Section:
         values = {}
         for name, hint in get_type_hints(cls).items():
             key = (aliases or {}).get(name, name)
-            if self.content.get(key) is not None and hint in _TYPES:
+            if self.has(key) and hint in _TYPES:
                 values[name] = self._value(key, _TYPES[hint])
         return values
 
@@ -127,24 +152,49 @@ class _Type:
     convert: Callable[[Any], Any]
 
 
-def _numbers(values: list[Any]) -> list[Any]:
-    if not all(type(value) in (int, float) for value in values):
-        raise ValueError("it must hold numbers only")
-    return values
+def _number(value: Any) -> float:
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        number = float(value)
+        if math.isfinite(number):
+            return number
+    raise ValueError("it must be a number")
+
+
+def _numbers(values: list[Any]) -> list[float]:
+    try:
+        return [_number(value) for value in values]
+    except ValueError:
+        raise ValueError("it must hold numbers only") from None
+
+
+def _boolean(value: str) -> bool:
+    if value.lower() not in _BOOLEANS:
+        raise ValueError("it must be true or false")
+    return _BOOLEANS[value.lower()]
 
 
 def _texts(values: list[Any]) -> list[str]:
-    return [str(value) for value in values]
+    if not all(isinstance(value, str) for value in values):
+        raise ValueError("it must hold texts only")
+    return values
 
 
 def _text_mapping(values: Mapping[Any, Any]) -> dict[str, str]:
-    return {str(key): str(value) for key, value in values.items()}
+    _texts([*values, *values.values()])
+    return dict(values)
+
+
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
+_BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+"""Words of YAML 1.1, which schemas could always use."""
 
 
 _TYPES: dict[Any, _Type] = {
     str: _Type(str, "text", str),
     str | None: _Type(str, "text", str),
-    bool: _Type(bool, "true or false", bool),
+    bool: _Type(str, "true or false", _boolean),
+    float: _Type(str, "a number", _number),
+    float | None: _Type(str, "a number", _number),
     Sequence[str]: _Type(list, "a list", _texts),
     Sequence[float]: _Type(list, "a list", _numbers),
     Mapping[str, str]: _Type(Mapping, "a mapping", _text_mapping),
@@ -211,9 +261,9 @@ def _format(section: _Section) -> Format:
 
 
 def _features(section: _Section) -> list[FeatureColumn]:
-    declared = section.content.get("features")
-    if declared is None:
+    if not section.has("features"):
         return []
+    declared = section.content["features"]
     if not isinstance(declared, Mapping):
         raise section.error(f" must map names to kinds; see {REFERENCE}", "features")
     features = []

@@ -30,6 +30,29 @@ def test_feature_reads_the_column_of_its_name_by_default(tmp_path: Path) -> None
     assert schema.name == "own"
 
 
+def test_scalars_are_the_text_in_the_file(tmp_path: Path) -> None:
+    feature = (
+        "{kind: categorical, missing: [NULL, ~, no, 007, 1e3, 2024-01-01, 0x1F, 1_000, 12:30],"
+        " labels: {NO: Norway, 1.0: yes, null: none}, map: {on: off}}"
+    )
+    schema = read(
+        tmp_path, EVENTS + f"items: {{file: i.csv, item: 2024, features: {{yes: {feature}}}}}\n"
+    )
+    found = schema.items.features[0]
+    assert (schema.items.key, found.name, found.column) == ("2024", "yes", "yes")
+    times = ["2024-01-01", "0x1F", "1_000", "12:30"]
+    assert found.missing == ["NULL", "~", "no", "007", "1e3", *times]
+    assert found.labels == {"NO": "Norway", "1.0": "yes", "null": "none"}
+    assert found.map == {"on": "off"}
+
+
+def test_numbers_and_booleans_are_made_where_they_are_declared(tmp_path: Path) -> None:
+    text = "events: {file: e, user: u, item: i, rating: r, scale: [1, 2.5, 1e1, -.5], quoted: no}"
+    events = read(tmp_path, text).events
+    assert events.scale == [1.0, 2.5, 10.0, -0.5]
+    assert events.format.quoted is False
+
+
 BROKEN = {
     "not YAML": ("events: [", "not a YAML file"),
     "a list": ("- events", "must be a mapping|is a mapping"),
@@ -45,9 +68,26 @@ BROKEN = {
         "key 'events.file' is missing",
     ),
     "a missing key": ("events: {file: e, user: u}", "key 'events.item' is missing"),
-    "a number as a column": (
-        "events: {file: e, user: u, item: i, time: 5}",
-        "events.time is 5: it must be text",
+    "a list as a column": (
+        "events: {file: e, user: u, item: i, time: [5]}",
+        r"events.time is \['5'\]: it must be text",
+    ),
+    "a key that is there twice": (
+        "events: {file: e, user: u, item: i, user: v}",
+        "not a YAML file .the key 'user' is there 2 times",
+    ),
+    "deep nesting": ("events: " + "[" * 5000, "not a YAML file of a schema"),
+    "a list in a list of texts": (
+        "events: {file: e, user: u, item: i, unused: [[a]]}",
+        "it must hold texts only",
+    ),
+    "a boolean of another word": (
+        "events: {file: e, user: u, item: i, quoted: maybe}",
+        "must be true or false",
+    ),
+    "a scale up to infinity": (
+        "events: {file: e, user: u, item: i, rating: r, scale: [1, .inf]}",
+        "numbers only",
     ),
     "a column with two uses": ("events: {file: e, user: u, item: u, time: t}", "'u' 2 times"),
     "a scale of words": (
