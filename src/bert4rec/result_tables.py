@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from itertools import compress
 from typing import Any, TypeAlias
 
+from bert4rec.shown_text import shown, shown_lines
+
 ABSENT = "–"
 """Text of a cell without a value."""
 
@@ -109,10 +111,10 @@ class Table:
 
     def to_markdown(self) -> str:
         """Title in bold, the table with whole intervals, and the note as a paragraph."""
-        title = [f"**{self.title}**", ""] if self.title else []
+        title = [f"**{shown(self.title)}**", ""] if self.title else []
         head = [_markdown_row(self.columns), "|---" * len(self.columns) + "|"]
         body = [_markdown_row(row) for row in self.texts()]
-        note = ["", self.note] if self.note else []
+        note = ["", shown_lines(self.note)] if self.note else []
         return "\n".join([*title, *head, *body, *note])
 
     def texts(self, digits: int = 4, margins: bool = False) -> list[list[str]]:
@@ -128,14 +130,18 @@ class Table:
         if isinstance(cell, float):
             return f"{cell:{spec}}"
         if not isinstance(cell, Estimate):
-            return str(cell)
+            return shown(str(cell))
         signed_spec = f"+{spec}" if self.signed else spec
         return cell.with_margin(signed_spec) if margins else f"{cell:{signed_spec}}"
 
 
 def _markdown_row(cells: Iterable[str]) -> str:
     """Cells of one row; a bar inside a cell would end it."""
-    return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
+    return f"| {' | '.join(map(_markdown_cell, cells))} |"
+
+
+def _markdown_cell(cell: str) -> str:
+    return shown(cell).replace("|", "/").replace("<", "&lt;")
 
 
 def to_markdown(tables: Iterable[Table]) -> str:

@@ -10,7 +10,7 @@ from jsonargparse import ArgumentParser, Namespace
 
 from bert4rec.cli.catalogue_table import add_table_flags, check_output, read_items, save_catalogue
 from bert4rec.cli.model_flags import open_models
-from bert4rec.cli.output import show_warnings
+from bert4rec.cli.output import notes, show_warnings
 
 
 def add_flags(parser: ArgumentParser) -> None:
@@ -30,4 +30,4 @@ def run(args: Namespace) -> None:
     added = grown.dataset.num_items - model.dataset.num_items
     note = f"{added:,} of its items were added after training, by their metadata alone."
     save_catalogue(args, grown, note)
-    print(f"{added:,} items added, {grown.dataset.num_items:,} in all: {args.output}")
+    notes()(f"{added:,} items added, {grown.dataset.num_items:,} in all: {args.output}")

@@ -92,7 +92,7 @@ def run(args: Namespace) -> None:
         return
     show_evaluation(evaluation)
     if args.output:
-        print(f"reports and pictures: {args.output}")
+        notes()(f"reports and pictures: {args.output}")
 
 
 def _baselines(dataset: PreparedDataset, split: Split, args: Namespace, log: Log) -> list[Report]:

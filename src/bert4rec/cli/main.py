@@ -16,6 +16,7 @@ from importlib import import_module
 from types import ModuleType
 
 from bert4rec.errors import Bert4RecError, DataError, UsageError
+from bert4rec.shown_text import shown
 
 COMMANDS = {
     "prepare": "turn raw ratings into a prepared folder",
@@ -149,7 +150,7 @@ def _complain(message: str, code: int, debug: bool) -> int:
         traceback.print_exc()
     print(
         "bert4rec: error:",
-        " ".join(line.strip() for line in message.strip().splitlines()),
+        shown(" ".join(line.strip() for line in message.strip().splitlines())),
         file=sys.stderr,
     )
     return code

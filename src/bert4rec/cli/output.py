@@ -14,6 +14,7 @@ from rich.console import Console
 
 from bert4rec.log import Log
 from bert4rec.result_tables import Estimate, Table
+from bert4rec.shown_text import shown, shown_lines
 
 LOG_WIDTH = 120
 MOST_ESTIMATES = 4
@@ -46,13 +47,13 @@ def show_table(table: Table, margins: bool = True) -> None:
     )
     for position, column in enumerate(table.columns):
         justify = "right" if _is_numeric(table, position) else "left"
-        grid.add_column(column, justify=justify, overflow="fold")  # type: ignore[arg-type]
+        grid.add_column(shown(column), justify=justify, overflow="fold")  # type: ignore[arg-type]
     digits = 4 if _most_estimates(table) <= MOST_ESTIMATES else 3
     for row in table.texts(digits, margins):
         grid.add_row(*row)
     screen = console()
     if table.title:
-        screen.print(table.title, style="italic")
+        screen.print(shown_lines(table.title), style="italic")
     screen.print(grid)
     if table.note:
         show_note(table.note)
@@ -74,7 +75,7 @@ def _estimates(row: Sequence[object]) -> int:
 
 def show_note(text: str) -> None:
     """Print a dim paragraph below a table."""
-    console().print(f"\n{text}", style="dim")
+    console().print(f"\n{shown_lines(text)}", style="dim")
 
 
 def show_json(document: Any) -> None:
@@ -91,7 +92,7 @@ def bar(
 
     screen = Console(stderr=True)
     with Progress(console=screen, transient=True, disable=not screen.is_terminal) as progress:
-        task = progress.add_task(label, total=total)
+        task = progress.add_task(shown(label), total=total)
         for step in steps:
             yield step
             progress.advance(task, size(step))
@@ -113,7 +114,7 @@ def notes(to_stderr: bool = False) -> Log:
     def say(line: str) -> None:
         stream = sys.stderr if to_stderr else sys.stdout
         try:
-            print(line, file=stream, flush=True)
+            print(shown_lines(line), file=stream, flush=True)
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 

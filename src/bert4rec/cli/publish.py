@@ -15,6 +15,7 @@ from jsonargparse import ArgumentParser, Namespace
 
 from bert4rec.cli.flags import add_data
 from bert4rec.cli.model_flags import data_of, open_models
+from bert4rec.cli.output import notes
 from bert4rec.config import RunConfig
 from bert4rec.errors import ArtefactError, UsageError
 
@@ -72,7 +73,7 @@ def run(args: Namespace) -> None:
         half=args.half,
     )
     size = sum(path.stat().st_size for path in args.output.iterdir()) / 2**20
-    print(
+    notes()(
         f"published: {args.output}, {size:.1f} MiB; "
         f"of {dataset.name} it holds counts and checksums alone"
     )

@@ -12,7 +12,7 @@ from bert4rec.cli.flags import add_json, add_settings, add_switch, settings_of
 from bert4rec.cli.history_files import read_histories
 from bert4rec.cli.id_lists import read_ids
 from bert4rec.cli.model_flags import ModelFlags
-from bert4rec.cli.output import bar, show_json, show_table, show_warnings
+from bert4rec.cli.output import bar, notes, show_json, show_table, show_warnings
 from bert4rec.cli.recommendation_files import check_format, write_tables
 from bert4rec.cli.request_flags import HistoryFlags, RuleFlags
 from bert4rec.errors import UsageError
@@ -150,7 +150,7 @@ def recommend_many(args: Namespace) -> None:
         show_json({**summary, "seconds": seconds, "users_per_second": total / seconds})
         return
     remark = _unknown_remark(tables.unknown_users, args.unknown_users)
-    print(
+    notes()(
         f"{total:,} users in {seconds:.1f} s, {total / seconds:,.0f} users/s: {args.output}{remark}"
     )
 

@@ -64,7 +64,7 @@ def run(args: Namespace) -> None:
         raise DataError(
             f"{args.output}: no trial has completed; the first one says: {found[0].reason}"
         )
-    print(
+    notes()(
         f"\nbest: {args.output / folder_of(found[0].number)}, settings: {args.output / BEST_FILE}"
     )
 
@@ -84,7 +84,7 @@ def _show(results: Sequence[TrialResult], settings: Sequence[str]) -> None:
     show_table(Table("trials, on validation", ["trial", *columns, *FIGURES, "state"], rows))
     for result in results:
         if result.reason:
-            print(f"trial {result.number} failed: {result.reason}")
+            notes()(f"trial {result.number} failed: {result.reason}")
 
 
 def _figure(result: TrialResult, name: str) -> Cell:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from bert4rec.engine.answers import EventEffect, Explanation, SimilarItem
+from bert4rec.shown_text import shown
 
 MOST_NAMED_EVENTS = 3
 """Number of events that the text names."""
@@ -12,7 +13,7 @@ MOST_NAMED_EVENTS = 3
 
 def explanation_text(explanation: Explanation) -> str:
     """Sentences on rank, events, features, similar items and rating."""
-    return " ".join(_sentences(explanation))
+    return shown(" ".join(_sentences(explanation)))
 
 
 def _sentences(explanation: Explanation) -> Iterator[str]:

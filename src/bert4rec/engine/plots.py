@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from bert4rec.data.arrays import Floats
 from bert4rec.engine.answers import AttentionMaps, EventEffect, Explanation
 from bert4rec.files import write_figure
+from bert4rec.shown_text import shown_in_picture
 
 MOST_DRAWN_POSITIONS = 20
 """Number of positions that can still be read; the latest ones are drawn."""
@@ -91,7 +92,7 @@ def _legend_line(number: int, event: EventEffect) -> str:
 def _draw_features(panel: Axes, effects: Mapping[str, float]) -> None:
     """Horizontal bar of each feature's effect."""
     colours = [_colour(effect) for effect in effects.values()]
-    panel.barh(list(effects), list(effects.values()), color=colours)
+    panel.barh([shown_in_picture(name) for name in effects], list(effects.values()), color=colours)
     panel.invert_yaxis()
     panel.axvline(0, color=AXIS, linewidth=0.8)
     panel.set_title("effect of each feature on the score", fontsize=10, loc="left")
@@ -102,6 +103,7 @@ def _colour(effect: float) -> str:
 
 
 def _shortened(name: str) -> str:
+    name = shown_in_picture(name)
     return name if len(name) <= LABEL_LENGTH else f"{name[: LABEL_LENGTH - 1]}…"
 
 
@@ -136,7 +138,13 @@ def _draw_user_tokens(row: Sequence[Axes], maps: AttentionMaps) -> None:
     _draw_weights(panel, maps.user_HJ)
     heads, tokens = maps.user_HJ.shape
     panel.set_yticks(range(heads), [f"head {head + 1}" for head in range(heads)], fontsize=7)
-    panel.set_xticks(range(tokens), maps.user_tokens, rotation=30, ha="right", fontsize=7)
+    panel.set_xticks(
+        range(tokens),
+        [shown_in_picture(name) for name in maps.user_tokens],
+        rotation=30,
+        ha="right",
+        fontsize=7,
+    )
     panel.set_title("attention of the last position to the user tokens", fontsize=9)
 
 

@@ -20,6 +20,7 @@ from bert4rec.evaluation.protocol import REQUEST_TIME
 from bert4rec.evaluation.report import Report
 from bert4rec.files import write_figure
 from bert4rec.result_tables import Estimate
+from bert4rec.shown_text import shown_in_picture
 
 _TITLES = {"hit": "Hit", "ndcg": "NDCG", "mrr": "MRR"}
 HIGHLIGHT, MUTED, INK, CAPTION = "#2b6cb0", "#b8c2cc", "#333333", "#666666"
@@ -40,7 +41,7 @@ def plot_comparison(
     panels = figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
     for axis, metric in zip(panels, metrics, strict=True):
         _bars(axis, reports, metric)
-    panels[0].set_yticks(range(len(reports)), [report.name for report in reports])
+    panels[0].set_yticks(range(len(reports)), [shown_in_picture(report.name) for report in reports])
     panels[0].invert_yaxis()
     add_caption(figure, f"{_protocol(reports[0])}; whiskers: {BOOTSTRAP}")
     write_figure(path, figure, dpi=DPI)
@@ -101,7 +102,9 @@ def plot_reliability(report: Report, path: Path) -> None:
     _shares(shares, report.reliability)
     _counts(counts, report.reliability)
     error, by_chance = (report.metrics[name].value for name in ("rating_ece", "rating_ece_chance"))
-    shares.set_title(f"{report.name}: calibration of the rating", fontsize=11, loc="left")
+    shares.set_title(
+        f"{shown_in_picture(report.name)}: calibration of the rating", fontsize=11, loc="left"
+    )
     summary = f"calibration error {error:.4f}\n(by chance alone {by_chance:.4f})"
     shares.text(0.97, 0.04, summary, transform=shares.transAxes, ha="right", fontsize=9, color=INK)
     remark = (

@@ -8,6 +8,7 @@ from typing import Any
 from bert4rec.config import RunConfig
 from bert4rec.evaluation.protocol import protocol_line
 from bert4rec.result_tables import ABSENT, Estimate
+from bert4rec.shown_text import shown, shown_in_markdown
 from bert4rec.training.progress import megabytes
 
 _SHOWN = ("hit@10", "ndcg@10", "mrr", "rating_rmse")
@@ -32,14 +33,15 @@ def model_card(
     call, flag = ("folder", "") if with_data else ("folder, data=prepared", " --data prepared")
     return "\n".join(
         [
-            f"# {name}",
+            f"# {shown_in_markdown(name)}",
             "",
-            f"A sequential recommender trained on {data['name']}: {data['num_items']:,} items, "
+            f"A sequential recommender trained on {shown_in_markdown(str(data['name']))}: "
+            f"{data['num_items']:,} items, "
             f"data checksum {data['checksum']}. Made with bert4rec; load it with "
             f"`RecommendationEngine.load({call})` or `bert4rec recommend --model folder{flag}`.",
             "",
             *_results(metrics),
-            *([f"Compared with the warm-start model: {compared}.", ""] if compared else []),
+            *([f"Compared with the warm-start model: {shown(compared)}.", ""] if compared else []),
             *(["## Data", "", note.strip(), ""] if note else []),
             "## Settings that differ from the defaults",
             "",
@@ -84,7 +86,9 @@ def _cell(report: Mapping[str, Any], metric: str) -> str:
 
 
 def _settings(config: RunConfig) -> list[str]:
-    return [f"- {name}: {value}" for name, value in config.changes().items()] or ["none"]
+    return [f"- {name}: {shown(str(value))}" for name, value in config.changes().items()] or [
+        "none"
+    ]
 
 
 def _cost(training: Mapping[str, Any]) -> list[str]:
