@@ -8,10 +8,13 @@ docstring below a field is its `--help` text. Presets, files and flags are read 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Hashable, Mapping
 from dataclasses import asdict, dataclass, field, fields
+from functools import cache
+from numbers import Integral, Real
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from bert4rec.errors import ConfigError
 
@@ -19,6 +22,24 @@ FOLDS = 5
 """Number of folds of users or items, in splits that have folds."""
 FOLDED = ("cold-start-users", "cold-start-items")
 """Splits that have folds."""
+SURROUNDINGS = (
+    "accelerator",
+    "devices",
+    "num_workers",
+    "pin_memory",
+    "logger",
+    "use_wandb",
+    "cuda_graphs",
+    "gradient_checkpointing",
+)
+"""Settings of the machine and of what leaves it: from flags and files, never from a model."""
+_MOST_SHOWN = 80
+_WIDEST = 2**16
+_LONGEST = 2**20
+_MOST_BLOCKS = 2**10
+_LARGEST_BATCH = 2**24
+_MOST_PROCESSES = 2**12
+_LARGEST_SEED = 2**32 - 1
 
 
 @dataclass(frozen=True)
@@ -80,6 +101,7 @@ class ModelConfig:
     mean of both scores; auto: of the trained task, causal first."""
 
     def __post_init__(self) -> None:
+        _check_types(self)
         sizes = (
             "hidden_size",
             "num_heads",
@@ -91,6 +113,10 @@ class ModelConfig:
         for name in (*sizes, "feed_forward_factor"):
             _require(getattr(self, name) >= 1, self, name, "1 or more")
         _require(self.rating_factor_size >= 0, self, "rating_factor_size", "0 or more")
+        widths = ("hidden_size", "feature_embedding_size", "user_embedding_size")
+        _at_most(self, _WIDEST, *widths, "rating_factor_size", "num_heads")
+        _at_most(self, _MOST_BLOCKS, "num_layers", "feed_forward_factor")
+        _at_most(self, _LONGEST, "seq_length")
         for name in ("dropout", "id_dropout", "user_dropout"):
             _require(0 <= getattr(self, name) < 1, self, name, "0 or more and below 1")
         _require(self.logit_scale > 0, self, "logit_scale", "above 0")
@@ -116,6 +142,7 @@ class TaskWeights:
     """Predict the items and genres of the upcoming events."""
 
     def __post_init__(self) -> None:
+        _check_types(self)
         for entry in fields(self):
             _require(getattr(self, entry.name) >= 0, self, entry.name, "0 or more")
         if not self.item_prediction and not self.next_item:
@@ -143,6 +170,7 @@ class SplitConfig:
     others train. cold-start-items: fold of items held out of training."""
 
     def __post_init__(self) -> None:
+        _check_types(self)
         _require(0 < self.test_share < 1, self, "test_share", "between 0 and 1")
         _require(0 <= self.fold < FOLDS, self, "fold", f"a whole number from 0 to {FOLDS - 1}")
         if self.fold and self.split not in FOLDED:
@@ -239,7 +267,14 @@ class TrainingConfig:
         named = (
             (self.teacher,) if isinstance(self.teacher, str) else self.teacher
         )  # one word in a file is one folder
-        object.__setattr__(self, "teacher", tuple(folder for folder in named if folder))
+        if isinstance(named, tuple | list):
+            object.__setattr__(self, "teacher", tuple(folder for folder in named if folder))
+        _check_types(self)
+        _at_most(self, _LARGEST_BATCH, "batch_size", "gradient_accumulation_steps")
+        _at_most(self, _LONGEST, "max_epochs", "window_stride", "cold_start_windows")
+        _at_most(self, _MOST_PROCESSES, "devices", "num_workers")
+        is_seed = 0 <= self.seed <= _LARGEST_SEED
+        _require(is_seed, self, "seed", f"a whole number from 0 to {_LARGEST_SEED}")
         for name in (
             "batch_size",
             "max_epochs",
@@ -303,10 +338,12 @@ class RunConfig:
 
         Raises ConfigError for an unknown name or a value out of range.
         """
+        if not isinstance(settings, Mapping):
+            raise ConfigError("the settings are no mapping of names to values")
         groups = (ModelConfig, TrainingConfig, SplitConfig)
         unknown = set(settings).difference(*map(_names, groups))
         if unknown:
-            name = min(unknown)
+            name = min(map(str, unknown))
             raise ConfigError(f"unknown setting {name!r}; 'bert4rec train --help' lists them")
         model, training, split = (_group_from(group, settings) for group in groups)
         return cls(model, training, split)
@@ -328,7 +365,12 @@ def _task_weights(value: object) -> TaskWeights:
     if isinstance(value, TaskWeights):
         return value
     if not isinstance(value, Mapping):
-        raise ConfigError(f"task_weights is {value!r}: it must be a mapping of tasks to weights")
+        raise ConfigError(
+            f"task_weights is {_short(value)}: it must be a mapping of tasks to weights"
+        )
+    unknown = set(value).difference(_names(TaskWeights))
+    if unknown:
+        raise ConfigError(f"task_weights has no task {min(map(str, unknown))!r}")
     return TaskWeights(**value)
 
 
@@ -369,6 +411,7 @@ class PrepareConfig:
     """Replace a prepared folder made with other settings."""
 
     def __post_init__(self) -> None:
+        _check_types(self)
         for name in ("min_user_events", "min_item_events"):
             _require(getattr(self, name) >= 1, self, name, "1 or more")
         if self.ties == "shuffled" and self.file_order:
@@ -378,6 +421,66 @@ class PrepareConfig:
             )
 
 
+def _at_most(config: object, most: int, *names: str) -> None:
+    for name in names:
+        _require(getattr(config, name) <= most, config, name, f"at most {most}")
+
+
+def _check_types(config: object) -> None:
+    """Raise ConfigError for a value that is not of its field's type, or no finite number."""
+    for name, hint in _hints(type(config)).items():
+        expected = _expected(hint, getattr(config, name))
+        _require(expected is None, config, name, expected or "")
+
+
+@cache
+def _hints(cls: Hashable) -> dict[str, Any]:
+    return get_type_hints(cls)
+
+
+def _expected(hint: Any, value: object) -> str | None:
+    """What a value must be; None where it is that, or of a type that is checked elsewhere."""
+    if get_origin(hint) is Literal:
+        is_known = isinstance(value, str) and value in get_args(hint)
+        return None if is_known else f"one of {', '.join(get_args(hint))}"
+    if hint == tuple[str, ...]:
+        is_texts = isinstance(value, tuple) and all(isinstance(entry, str) for entry in value)
+        return None if is_texts else "a list of texts"
+    return None if _is_of(hint, value) else _WORDS[hint]
+
+
+_WORDS: dict[Any, str] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a finite number",
+    str: "text",
+}
+
+
+def _is_of(hint: Any, value: object) -> bool:
+    is_bool = isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, Integral) and not is_bool
+    if hint is float:
+        return isinstance(value, Real) and not is_bool and _is_finite(value)
+    return hint not in _WORDS or isinstance(value, hint)
+
+
+def _is_finite(value: Real) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number beyond float64
+        return False
+
+
 def _require(holds: bool, config: object, name: str, what: str) -> None:
     if not holds:
-        raise ConfigError(f"{name} is {getattr(config, name)!r}: it must be {what}")
+        raise ConfigError(f"{name} is {_short(getattr(config, name))}: it must be {what}")
+
+
+def _short(value: object) -> str:
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no whole number of more than 4,300 digits
+        return "a number of thousands of digits"
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"

@@ -13,6 +13,7 @@ from jsonargparse import ArgumentParser, Namespace
 
 from bert4rec.cli.flags import add_run_settings, run_config, words_after
 from bert4rec.cli.output import notes
+from bert4rec.config import SURROUNDINGS
 from bert4rec.errors import UsageError
 
 
@@ -23,7 +24,8 @@ def add_flags(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--from",
         type=Path,
-        help="Model folder for a warm start, on newer data too: its settings and weights.",
+        help="Model folder for a warm start, on newer data too: its settings and weights, "
+        "but not its machine (accelerator, workers, loggers).",
     )
     add_run_flags(parser)
 
@@ -35,7 +37,8 @@ def defaults(words: Sequence[str]) -> dict[str, Any]:
         return {}
     from bert4rec.artefact import stored_run_config
 
-    settings = stored_run_config(Path(folders[-1])).to_dict()
+    stored = stored_run_config(Path(folders[-1])).to_dict()
+    settings = {name: value for name, value in stored.items() if name not in SURROUNDINGS}
     return {**settings, "teacher": [], "warm_start_from": folders[-1]}
 
 
