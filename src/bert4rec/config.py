@@ -439,7 +439,7 @@ def _hints(cls: Hashable) -> dict[str, Any]:
 
 
 def _expected(hint: Any, value: object) -> str | None:
-    """Words for what a value must be; None where it is that, or of a type that is checked elsewhere."""
+    """Words for what a value must be; None where it is that, or is checked elsewhere."""
     if get_origin(hint) is Literal:
         is_known = isinstance(value, str) and value in get_args(hint)
         return None if is_known else f"one of {', '.join(get_args(hint))}"
