@@ -7,6 +7,8 @@ import os
 import pty
 import re
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -79,6 +81,16 @@ def test_characters_outside_the_console_encoding_become_question_marks(
     table = finished(process(*words, env=env, encoding=encoding)).succeeded()
     sign = "?" if encoding == "ascii" else "±"
     assert re.search(rf"0\.\d{{4}} {re.escape(sign)}0\.\d{{4}}", table)
+
+
+@pytest.mark.parametrize(
+    ("words", "code"), [("presets >&-", 0), ("presets >&- 2>&- <&-", 0), ("presets --no 2>&-", 2)]
+)
+def test_closed_streams_are_no_error(words: str, code: int) -> None:
+    """The shell closes a stream before the command starts."""
+    shell = ["bash", "-c", f"{sys.executable} -m bert4rec {words}"]
+    done = subprocess.run(shell, env=environment(), capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (code, "", "")
 
 
 def test_closed_pipe_is_no_error(model: Path) -> None:

@@ -13,6 +13,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 
 from bert4rec.errors import Bert4RecError, DataError, UsageError
@@ -110,6 +111,7 @@ def guarded(work: Callable[[], None], debug: bool) -> int:
     Errors are one line on stderr, after a traceback if `debug`.
     """
     _spin_briefly()
+    _open_closed_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A console without ± and é shows ? there, as stderr does by itself.
         sys.stdout.reconfigure(errors="replace")
@@ -131,6 +133,21 @@ def guarded(work: Callable[[], None], debug: bool) -> int:
     finally:
         _settle_stdout()
     return code
+
+
+def _open_closed_streams() -> None:
+    """Send what would go to a closed stream (`>&-`) nowhere.
+
+    Python has no object for such a stream, and the next file to be opened would take its number:
+    a library's message could end up in that file.
+    """
+    number = os.open(os.devnull, os.O_RDWR)
+    while number <= 2:
+        number = os.open(os.devnull, os.O_RDWR)
+    os.close(number)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
 
 
 def _code_of(work: Callable[[], None]) -> int:
