@@ -205,6 +205,7 @@ def test_protocol_names_all_that_a_figure_depends_on() -> None:
     assert evaluate(constant(dataset), dataset, split, seed=7).protocol == {
         "dataset": "by hand",
         "dataset_checksum": dataset.checksum,
+        "features_checksum": dataset.features_checksum,
         "split": "leave-one-out",
         "split_checksum": split.checksum,
         "subset": "test",
@@ -223,10 +224,8 @@ def test_shuffled_ties_are_in_the_protocol_and_its_line() -> None:
     shuffled = replace(dataset, manifest={**dataset.manifest, "ties": "shuffled"})
     report = evaluate(constant(shuffled), shuffled, leave_one_out(shuffled))
     assert report.protocol["event_ties"] == "shuffled"
-    assert (
-        f"(checksum {dataset.checksum}), order of ties: shuffled, leave-one-out"
-        in report.protocol_line()
-    )
+    checksums = f"(checksum {dataset.checksum}, features {dataset.features_checksum})"
+    assert f"{checksums}, order of ties: shuffled, leave-one-out" in report.protocol_line()
     assert (
         "order of ties"
         not in evaluate(constant(dataset), dataset, leave_one_out(dataset)).protocol_line()

@@ -138,3 +138,11 @@ def test_dropped_rows_are_counted_by_reason(own_tables) -> None:
 def test_table_without_a_usable_row_is_refused(own_tables) -> None:
     with pytest.raises(DataError, match="no row is left"):
         own_tables(HEADER + "1,5,3,-5\n", on_bad_rows="drop")
+
+
+def test_ratings_are_read_with_the_decimal_mark_of_the_file(own_tables) -> None:
+    declared = "time: t, rating: r, separator: ';', decimal: ','"
+    dataset = own_tables("u;i;r;t\n1;5;3,5;100\n1;6;4;200\n", declared)
+    assert dataset.rating_levels.tolist() == [3.5, 4]
+    with pytest.raises(SourceError, match=r"row 2, field 'r': '3\.5' is not a number"):
+        own_tables("u;i;r;t\n1;5;3.5;100\n", declared, overwrite=True)
