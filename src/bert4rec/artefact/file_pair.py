@@ -6,17 +6,28 @@ with `weights_only=True`.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from bert4rec.artefact.checked_files import read_bytes, sha256, to_json, write_errors
+from bert4rec.artefact.checked_files import (
+    parse_json,
+    read_bytes,
+    refuse_special_file,
+    sha256,
+    to_json,
+    write_errors,
+)
+from bert4rec.artefact.consistency import check_description
 from bert4rec.artefact.stored_model import (
     Artefact,
     assemble,
+    assembly_errors,
     check_version,
     describe,
     stored_dataset,
@@ -26,7 +37,7 @@ from bert4rec.data.dataset_in_model_folder import dataset_metadata, dataset_tens
 from bert4rec.errors import ArtefactError
 from bert4rec.files import write_atomically
 
-_PARTS = ("config", "weights", "data", "metadata_sha256")
+_PARTS = ("config", "weights", "data", "metadata_sha256", "digest")
 
 
 def save_pair(model: Artefact, model_path: Path, metadata_path: Path) -> None:
@@ -44,7 +55,7 @@ def save_pair(model: Artefact, model_path: Path, metadata_path: Path) -> None:
         "metadata_sha256": sha256(metadata),
     }
     buffer = io.BytesIO()
-    torch.save(parts, buffer)
+    torch.save({**parts, "digest": _digest(parts)}, buffer)
     for path, content in ((metadata_path, metadata), (model_path, buffer.getvalue())):
         with write_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -62,19 +73,37 @@ def load_pair(model_path: str | Path, metadata_path: str | Path) -> Artefact:
             raise ArtefactError(f"{path}: no such file; 'python trainer.py' makes one")
     parts = _read_parts(model_path)
     check_version(model_path, parts["config"])
+    if parts["digest"] != _digest(parts):
+        raise ArtefactError(
+            f"{model_path}: was changed or damaged (not what its digest names); copy it again"
+        )
+    with assembly_errors(model_path):
+        check_description(parts["config"])
     metadata = read_bytes(metadata_path)
     if parts["metadata_sha256"] != sha256(metadata):
         raise ArtefactError(
             f"{model_path} and {metadata_path} do not belong together; name the pair of one run"
         )
-    dataset = stored_dataset(model_path, json.loads(metadata), parts["data"])
+    dataset = stored_dataset(model_path, parse_json(metadata_path, metadata), parts["data"])
     return assemble(model_path, parts["config"], parts["weights"], dataset, metrics={})
 
 
+def _digest(parts: Mapping[str, Any]) -> str:
+    """Checksum over everything that is loaded."""
+    digest = hashlib.sha256(to_json(parts["config"]) + str(parts["metadata_sha256"]).encode())
+    for group in ("weights", "data"):
+        for name, tensor in sorted(parts[group].items()):
+            digest.update(f"{group} {name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
 def _read_parts(model_path: Path) -> dict[str, Any]:
+    refuse_special_file(model_path)
     try:
         content = torch.load(model_path, map_location="cpu", weights_only=True)
         parts = {name: content[name] for name in _PARTS}
+        _digest(parts)  # raises for parts that are no mappings of tensors
         return {**parts, "config": dict(parts["config"])}
     except Exception as problem:  # torch raises many kinds for a file that is not its own
         raise ArtefactError(f"{model_path}: truncated, or not a model of this program") from problem

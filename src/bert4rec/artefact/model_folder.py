@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,18 @@ from typing import Any
 import safetensors.torch
 from safetensors import SafetensorError
 
-from bert4rec.artefact.checked_files import read_bytes, read_json, sha256, to_json, write_errors
+from bert4rec.artefact.checked_files import (
+    DIGEST,
+    digest_of,
+    parse_json,
+    read_bytes,
+    read_json,
+    refuse_special_file,
+    sha256,
+    to_json,
+    write_errors,
+)
+from bert4rec.artefact.consistency import check_description
 from bert4rec.artefact.stored_model import (
     Artefact,
     assemble,
@@ -83,7 +93,7 @@ def save(
         "catalogue": _catalogue_checksum(dataset),
         "files": {name: sha256(files[name]) for name in _CHECKED if name in files},
     }
-    _write(folder, files, config)
+    _write(folder, files, {**config, DIGEST: digest_of(config)})
 
 
 def load(folder: str | Path, data: PreparedDataset | None = None) -> Artefact:
@@ -107,7 +117,7 @@ def load(folder: str | Path, data: PreparedDataset | None = None) -> Artefact:
             for name in (WEIGHTS_FILE, DATA_FILE)
             if name in content
         }
-    except SafetensorError as problem:
+    except (SafetensorError, KeyError, ValueError, TypeError) as problem:
         raise ArtefactError(f"{folder}: {problem}") from problem
     if data is not None:
         _refuse_other_catalogue(folder, config, data)
@@ -117,8 +127,9 @@ def load(folder: str | Path, data: PreparedDataset | None = None) -> Artefact:
             f"{config['dataset']['name']} with --data, or where that release lies with --data_dir"
         )
     else:
-        data = stored_dataset(folder, json.loads(content[METADATA_FILE]), tensors[DATA_FILE])
-    metrics = json.loads(content[METRICS_FILE])
+        metadata = parse_json(folder / METADATA_FILE, content[METADATA_FILE])
+        data = stored_dataset(folder, metadata, tensors[DATA_FILE])
+    metrics = parse_json(folder / METRICS_FILE, content[METRICS_FILE])
     return assemble(folder, config, tensors[WEIGHTS_FILE], data, metrics)
 
 
@@ -132,7 +143,9 @@ def load_for_dataset(folder: str | Path, dataset: PreparedDataset) -> Artefact:
 
 def stored_run_config(folder: str | Path) -> RunConfig:
     """Settings of the run that trained the model of a folder."""
-    return RunConfig.from_dict(_read_config(Path(folder))["settings"])
+    config = _read_config(Path(folder))
+    with assembly_errors(Path(folder)):
+        return RunConfig.from_dict(config["settings"])
 
 
 def training_data_of(folder: str | Path) -> dict[str, str]:
@@ -179,11 +192,19 @@ def _write(folder: Path, files: Mapping[str, bytes], config: Mapping[str, Any]) 
 
 def _read_config(folder: Path) -> dict[str, Any]:
     path = folder / CONFIG_FILE
+    refuse_special_file(path)
     if not path.is_file():
         reason = "is not a complete model folder" if folder.exists() else "does not exist"
         raise ArtefactError(f"{folder}: {reason}; 'bert4rec train --output {folder}' makes one")
     config = read_json(path)
     check_version(path, config)
+    if config.get(DIGEST) != digest_of(config):
+        raise ArtefactError(
+            f"{path}: was changed or damaged (not what its {DIGEST} names); "
+            "copy the whole folder again or train it again"
+        )
+    with assembly_errors(folder):
+        check_description(config)
     return config
 
 

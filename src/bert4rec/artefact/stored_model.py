@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
+from bert4rec.artefact.consistency import check_weights
 from bert4rec.artefact.weights import feature_tables, stored_weights, without_feature_tables
 from bert4rec.config import RunConfig
 from bert4rec.data.dataset import PreparedDataset
@@ -20,6 +21,7 @@ from bert4rec.model.scorer import NetworkScorer
 from bert4rec.model.table_sizes import TableSizes
 from bert4rec.version import __version__
 
+_MOST_SHOWN = 300
 FORMAT_VERSION = 2
 """Version of the files of a stored model."""
 
@@ -65,7 +67,7 @@ def describe(network: Bert4Rec, config: RunConfig, dataset: PreparedDataset) -> 
 def check_version(path: Path, description: Mapping[str, Any]) -> None:
     """Raise ArtefactError for a description of another format, or of none."""
     version = description.get("format_version")
-    if not isinstance(version, int):
+    if type(version) is not int:
         raise ArtefactError(
             f"{path}: names no format version; it is not of a model of this program"
         )
@@ -95,6 +97,7 @@ def assemble(
     with assembly_errors(source):
         config = RunConfig.from_dict(description["settings"])
         table_sizes = TableSizes.from_dict(description["table_sizes"])
+        check_weights(config, table_sizes, dataset, weights)
         network = Bert4Rec(config.model, table_sizes, config.training.task_weights)
         network.load_features(dataset)
         tables = feature_tables(stored_weights(network))
@@ -116,6 +119,16 @@ def assembly_errors(source: Path) -> Iterator[None]:
     """Turn an error about parts that do not fit into an ArtefactError that names the source."""
     try:
         yield
-    except (AttributeError, KeyError, TypeError, RuntimeError, ValueError, ConfigError) as problem:
-        reason = " ".join(str(problem).split())
+    except (
+        AttributeError,
+        IndexError,
+        KeyError,
+        MemoryError,
+        OverflowError,
+        TypeError,
+        RuntimeError,
+        ValueError,
+        ConfigError,
+    ) as problem:
+        reason = " ".join(str(problem).split())[:_MOST_SHOWN]
         raise ArtefactError(f"{source}: {reason}; the model cannot be put together") from problem

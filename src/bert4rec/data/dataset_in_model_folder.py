@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bert4rec.data.consistency import check_dataset, check_names
 from bert4rec.data.dataset import PreparedDataset, Vocabularies
 
 _MANIFEST_KEYS = ("name", "checksum", "features_checksum", "num_items", "has_times", "ties")
@@ -44,5 +45,9 @@ def dataset_from(metadata: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> 
         KeyError, TypeError, ValueError: The two are not of one dataset.
     """
     arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
-    vocabularies = Vocabularies.from_lists(metadata["items"], metadata["users"], metadata["titles"])
-    return PreparedDataset.from_arrays(metadata, arrays, vocabularies=vocabularies)
+    items, users, titles = metadata["items"], metadata["users"], metadata["titles"]
+    check_names(items, users, titles, metadata["num_items"], len(arrays["user_start"]) - 2)
+    vocabularies = Vocabularies.from_lists(items, users, titles)
+    dataset = PreparedDataset.from_arrays(metadata, arrays, vocabularies=vocabularies)
+    check_dataset(dataset)
+    return dataset

@@ -15,7 +15,7 @@ from bert4rec.config import RunConfig
 from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.splits import make_split
 from bert4rec.errors import ArtefactError
-from saved_models import assert_same_data, save_untrained
+from saved_models import assert_same_data, save_untrained, sign
 
 FILES = ["model.safetensors", "data.safetensors", "metadata.json", "metrics.json"]
 
@@ -141,6 +141,7 @@ def test_config_with_damaged_entries_is_refused(
 def test_settings_that_do_not_fit_the_weights_are_refused(own_folder: Path) -> None:
     settings = json.loads((own_folder / "config.json").read_text())["settings"]
     edit(own_folder / "config.json", settings={**settings, "num_layers": 2})
+    sign(own_folder)
     assert "cannot be put together" in refusal(own_folder)
 
 
