@@ -581,3 +581,12 @@ def test_answers_without_json_are_tables(model: Path, words: list[str], parts: l
     printed = run(*words, "--model", model).succeeded()
     assert all(part in printed for part in parts), printed
     assert max(map(len, printed.splitlines())) <= 120
+
+
+def test_ids_that_begin_with_a_dash_or_hold_commas_can_be_written(model: Path) -> None:
+    said = run("recommend", "--model", model, "--user_id", "7", "--deny", "-5,-6").refused(2)
+    assert said == "--deny: expected one argument; if it begins with -, write --deny=-5,-6"
+    done = run("recommend", "--model", model, "--user_id", "7", '--deny=-5,"a,b"', "--json")
+    assert json.loads(done.out)["warnings"] == [
+        "deny: 2 of 2 ids not in the catalogue, ignored: -5, 'a,b'"
+    ]

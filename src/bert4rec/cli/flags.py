@@ -148,6 +148,10 @@ def _one_line(
         )
         where = "" if _on_line(typed["key"], words) else in_file
         return f"{where}{typed['key']} is {typed['value']!r}: expected {kind}"
+    valueless = re.match(r"argument (?P<flag>--[^/:]+): expected one argument", text)
+    if valueless:
+        flag = valueless["flag"]
+        return f"{flag}: expected one argument; if it begins with -, write {flag}=-5,-6"
     group = re.match(
         r'Parser key "(?P<key>[^"]+)": Unable to load config \'(?P<value>.*)\' - ', text
     )

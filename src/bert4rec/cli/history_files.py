@@ -9,8 +9,6 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from bert4rec.errors import DataError
 
 if TYPE_CHECKING:
@@ -27,6 +25,8 @@ def read_histories(path: Path, dataset: PreparedDataset) -> NewHistories:
     Without times the rows are in order. Raises DataError for a table that cannot be used, with its
     row and field.
     """
+    import numpy as np
+
     from bert4rec.engine.new_histories import NewHistories
     from bert4rec.ids import NO_TIME
     from bert4rec.ingest.event_table import read_events
@@ -68,6 +68,7 @@ def read_histories(path: Path, dataset: PreparedDataset) -> NewHistories:
 
 def _id_column(column: pl.Series, vocabulary: Vocabulary) -> IdColumn:
     """Distinct ids in the type of the data, and the number of each event's id."""
+    import numpy as np
     import polars as pl
 
     from bert4rec.cli.id_lists import parse_id

@@ -181,6 +181,7 @@ PRINTED = {
     "doctor": ["--data", "d"],
     "bench": ["--model", "m", "--k", "3"],
     "add-items": ["--model", "m", "--table", "i.csv", "--output", "o"],
+    "update-items": ["--model", "m", "--table", "i.csv", "--output", "o"],
     "publish": ["--model", "m", "--output", "o"],
 }
 
