@@ -20,6 +20,7 @@ from bert4rec.errors import Bert4RecError, DataError, UsageError
 from bert4rec.shown_text import shown
 
 COMMANDS = {
+    "schema": "propose a schema for your own tables",
     "prepare": "turn raw ratings into a prepared folder",
     "train": "train a model on a prepared folder",
     "distill": "train a small model by knowledge distillation",
