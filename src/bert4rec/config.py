@@ -9,9 +9,8 @@ docstring below a field is its `--help` text. Presets, files and flags are read 
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from functools import cache
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -428,14 +427,9 @@ def _at_most(config: object, most: int, *names: str) -> None:
 
 def _check_types(config: object) -> None:
     """Raise ConfigError for a value that is not of its field's type, or no finite number."""
-    for name, hint in _hints(type(config)).items():
+    for name, hint in get_type_hints(type(config)).items():
         expected = _expected(hint, getattr(config, name))
         _require(expected is None, config, name, expected or "")
-
-
-@cache
-def _hints(cls: Hashable) -> dict[str, Any]:
-    return get_type_hints(cls)
 
 
 def _expected(hint: Any, value: object) -> str | None:

@@ -128,10 +128,10 @@ def _problems_of_numbers(where: str, feature: Feature, table: NDArray[Any]) -> I
         yield f"{where} has a scale that is not above 0"
 
 
-def _problems_of_ids(owner: str, ids: object, count: int) -> Iterator[str]:
+def _problems_of_ids(owner: str, ids: Any, count: int) -> Iterator[str]:
     if not _is_list_of(int, ids, count) and not _is_list_of(str, ids, count):
         yield f"the {owner} ids are no list of {count} texts or whole numbers"
-    elif len(set(ids)) != count:  # type: ignore[arg-type]
+    elif len(set(ids)) != count:
         yield f"the {owner} ids name one twice"
 
 
