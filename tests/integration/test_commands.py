@@ -397,7 +397,7 @@ def test_recommend_refuses_faulty_flags_for_many_users(
     (tmp_path / "unknown.txt").write_text("7\n9999\n")
     (tmp_path / "empty.txt").write_text("user_id\n")
     (tmp_path / "binary.txt").write_bytes(bytes(range(256)))
-    (tmp_path / "cut.gz").write_bytes(gzip.compress(b"7\n")[:-4])
+    (tmp_path / "cut.gz").write_bytes(gzip.compress(b"7\n", mtime=0)[:-4])
     (tmp_path / "wide.csv").write_text("a,b\n1,2\n")
     before = {path.name for path in tmp_path.iterdir()}
     assert said in run("recommend", "--model", model.resolve(), *words).refused(code)
@@ -418,10 +418,10 @@ def listed(model: Path, folder: Path, *words: object) -> tuple[pl.DataFrame, Don
         ("u.txt", b'"9"\r\n"7"\r\n'),
         ("u.txt", b"9.0\n7.0\n"),
         ("u.txt", b"customer\n9\n7\n"),
-        ("u.txt.gz", gzip.compress(b"9\n7\n")),
+        ("u.txt.gz", gzip.compress(b"9\n7\n", mtime=0)),
         ("u.csv", b"segment,user_id\na,9\nb,7\n"),
         ("u.TSV", b"user_id\tsegment\n9\ta\n7\tb\n"),
-        ("u.csv.gz", gzip.compress(b"user_id,segment\n9,a\n7,b\n")),
+        ("u.csv.gz", gzip.compress(b"user_id,segment\n9,a\n7,b\n", mtime=0)),
     ],
 )
 def test_recommend_reads_user_ids_of_many_layouts(
