@@ -13,6 +13,7 @@ import polars as pl
 from bert4rec.config import PrepareConfig
 from bert4rec.errors import DataError
 from bert4rec.ingest.event_table import Events
+from bert4rec.ingest.event_times import FRACTION
 
 Counts = dict[str, int]
 """Rows and entities by what became of them, in the order of the steps."""
@@ -69,9 +70,15 @@ def _one_per_pair(
     frame: pl.DataFrame, keep: Literal["first", "last"], has_times: bool
 ) -> pl.DataFrame:
     """First or last event of each pair of user and item, in time or in the file."""
-    ordered = frame.sort("time", maintain_order=True) if has_times else frame
+    ordered = in_time(frame) if has_times else frame
     kept = ordered.unique(["user", "item"], keep=keep, maintain_order=True)
     return kept.sort("row")
+
+
+def in_time(frame: pl.DataFrame) -> pl.DataFrame:
+    """Rows by time and its fraction; those of one time keep their order."""
+    keys = [column for column in ("time", FRACTION) if column in frame.columns]
+    return frame.sort(keys, maintain_order=True)
 
 
 def _frequent(frame: pl.DataFrame, config: PrepareConfig) -> pl.DataFrame:

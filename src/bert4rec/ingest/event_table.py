@@ -15,12 +15,13 @@ import polars as pl
 
 from bert4rec.errors import SourceError
 from bert4rec.ids import YEAR_3000
+from bert4rec.ingest.event_times import FRACTION, times
 from bert4rec.ingest.file_types import is_parquet
 from bert4rec.ingest.raw_tables import column_names, require_columns, scan_table
-from bert4rec.ingest.schema import EventTable, Format
+from bert4rec.ingest.schema import EventTable
 from bert4rec.ingest.source import Source
 from bert4rec.ingest.text_errors import line_of, short_rows, unreadable
-from bert4rec.ingest.typed_columns import NOT_A_TIME, ROW, ids, ratings, seconds
+from bert4rec.ingest.typed_columns import NOT_A_TIME, ROW, ids, ratings
 
 MOST_LEVELS = 20
 """Most distinct ratings that count as a rating scale."""
@@ -33,7 +34,10 @@ class Events:
     """Events in the file's order."""
 
     frame: pl.DataFrame
-    """Columns `row`, `user` and `item`, and if declared `time` (seconds) and `rating`."""
+    """Columns `row`, `user` and `item`, and if declared `time` (seconds) and `rating`.
+
+    `fraction` (nanoseconds) is there if a time is not a whole second.
+    """
     levels: Sequence[float]
     """Rating scale in ascending order; empty without ratings."""
     has_times: bool
@@ -80,7 +84,7 @@ def read_events(source: Source, file_order: bool, drop: bool) -> Events:
         uses[columns.pop("time")] = "not used: file order is"
     raw = frame.select(ROW, **{role: pl.col(column) for role, column in columns.items()})
     try:
-        typed = _typed(raw, path, columns, table.format).collect(engine="streaming").sort(ROW)
+        typed = _typed(raw, path, columns, table).collect(engine="streaming").sort(ROW)
     except pl.exceptions.PolarsError as problem:
         raise unreadable(path, problem, table.format) from problem
     kept, rows, dropped = _usable(typed, raw, path, table, drop)
@@ -111,11 +115,18 @@ def _usable(
     }
     if blank:
         dropped["blank"] = blank
-    return kept.drop("rating_given", strict=False), len(typed), dropped
+    return _tidy(kept), len(typed), dropped
+
+
+def _tidy(kept: pl.DataFrame) -> pl.DataFrame:
+    """Events without the columns that were only there to find unusable rows."""
+    has_fraction = FRACTION in kept.columns and bool((kept[FRACTION] != 0).any())
+    unneeded = ["rating_given"] if has_fraction else ["rating_given", FRACTION]
+    return kept.drop(unneeded, strict=False)
 
 
 def _typed(
-    raw: pl.LazyFrame, path: Path, columns: Mapping[str, str], layout: Format
+    raw: pl.LazyFrame, path: Path, columns: Mapping[str, str], table: EventTable
 ) -> pl.LazyFrame:
     """Typed columns by role, and `blank`: true for rows without any value."""
     kinds = raw.collect_schema()
@@ -123,9 +134,9 @@ def _typed(
     typed = [pl.col(ROW)]
     typed += [ids(raw, role, kinds[role], is_text_file) for role in ("user", "item")]
     if "time" in columns:
-        typed.append(seconds(raw, kinds["time"], path, columns["time"]))
+        typed += times(raw, kinds["time"], table, path)
     if "rating" in columns:
-        typed += ratings(kinds["rating"], layout)
+        typed += ratings(kinds["rating"], table.format)
     blank = pl.all_horizontal(pl.col(role).is_null() for role in columns)
     return raw.select(*typed, blank=blank)
 

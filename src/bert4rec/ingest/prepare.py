@@ -20,10 +20,11 @@ from bert4rec.data.dataset_builder import NumberedTables, build_dataset
 from bert4rec.data.features import FeatureTable
 from bert4rec.errors import UsageError
 from bert4rec.ids import NO_TIME
-from bert4rec.ingest.cleaning import Counts, clean_events
+from bert4rec.ingest.cleaning import Counts, clean_events, in_time
 from bert4rec.ingest.column_audit import audit_events, audit_side_table, log_audit
 from bert4rec.ingest.download import obtain
 from bert4rec.ingest.event_table import Events, read_events
+from bert4rec.ingest.event_times import FRACTION
 from bert4rec.ingest.movielens import RELEASES
 from bert4rec.ingest.numbering import NumberedEvents, number_events, rating_rows, shuffle_ties
 from bert4rec.ingest.reuse import open_prepared_before, preparation_settings
@@ -135,6 +136,9 @@ def _read(source: Source, config: PrepareConfig) -> _Parts:
     frame, cleaning = clean_events(events, config)
     if config.ties == "shuffled":
         frame = shuffle_ties(frame)
+    if FRACTION in frame.columns:
+        # The dataset is sorted by user and second, stably: this order holds within a second.
+        frame = in_time(frame).drop(FRACTION)
     keep = config.keep_without_events
     keeps_items, keeps_users = keep in ("items", "all"), keep in ("users", "all")
     item_source = read_side_source(source, schema.items, frame["item"], ITEMS, keeps_items)

@@ -1,13 +1,9 @@
-"""Text columns to typed ones: ids, times in seconds, ratings; null where that fails."""
+"""Text columns to typed ones: ids and ratings; null where that fails."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import polars as pl
 
-from bert4rec.errors import SourceError
-from bert4rec.ids import YEAR_3000
 from bert4rec.ingest.numbers import number_of
 from bert4rec.ingest.schema import Format
 
@@ -17,12 +13,6 @@ NOT_A_TIME = (
     "missing or not a time "
     "(seconds, milliseconds, or dates like 2024-05-31 or 2024-05-31T18:30:00+02:00)"
 )
-
-_DATE_FORMATS = ("%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S%.f")
-_ZONED_FORMATS = ("%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M%#z")
-_SMALLEST_DATE = 19_000_101
-_LARGEST_DATE = 29_991_231
-"""Dates written as numbers, 20240531; as seconds they would lie in 1970."""
 
 
 def stripped(name: str, kind: pl.DataType) -> pl.Expr:
@@ -61,51 +51,6 @@ def ids(raw: pl.LazyFrame, role: str, kind: pl.DataType, is_text_file: bool) -> 
     is_plain = (number.cast(pl.String) == column).fill_null(column.is_null())
     all_plain = raw.select(is_plain.all()).collect(engine="streaming").item()
     return (number if all_plain else column).alias(role)
-
-
-def seconds(raw: pl.LazyFrame, kind: pl.DataType, path: Path, field: str | None) -> pl.Expr:
-    """Column `time` as seconds since 1970, from seconds, milliseconds (by size) or ISO dates.
-
-    Dates without a zone are UTC.
-
-    Raises:
-        SourceError: Numbers like 20240531 may be dates or seconds.
-    """
-    if kind.is_temporal():
-        return pl.col("time").cast(pl.Datetime("us")).dt.epoch("s").alias("time")
-    column = stripped("time", kind)
-    number = column.cast(pl.Float64, strict=False)
-    is_like_date = (number // 100 % 100).is_between(1, 12) & (number % 100).is_between(1, 31)
-    facts = raw.select(
-        smallest=number.filter(number >= 0).min(),
-        largest=number.max(),
-        numbers=number.is_not_null().sum(),
-        given=column.is_not_null().sum(),
-        like_dates=is_like_date.all(),
-    )
-    found = facts.collect(engine="streaming").row(0, named=True)
-    if found["given"] and not found["numbers"] and kind == pl.String:
-        return _seconds_of_dates(column)
-    smallest = found["smallest"] or 0
-    in_date_range = smallest >= _SMALLEST_DATE and found["largest"] <= _LARGEST_DATE
-    if in_date_range and found["like_dates"]:
-        reason = f"{smallest:.0f} may be a date or seconds; write dates as 2024-05-31"
-        raise SourceError(reason, path, field=field)
-    floored = number.floor().cast(pl.Int64, strict=False)
-    exact = pl.coalesce(column.cast(pl.Int64, strict=False), floored)
-    # Valid seconds are below YEAR_3000; milliseconds are above three times that from 1973 on.
-    is_milliseconds = smallest >= 3 * YEAR_3000
-    return (exact // 1000 if is_milliseconds else exact).alias("time")
-
-
-def _seconds_of_dates(column: pl.Expr) -> pl.Expr:
-    text = column.str.replace(" ", "T", literal=True)
-    plain = [text.str.to_datetime(form, time_unit="us", strict=False) for form in _DATE_FORMATS]
-    zoned = [
-        text.str.to_datetime(form, time_unit="us", time_zone="UTC", strict=False)
-        for form in _ZONED_FORMATS
-    ]
-    return pl.coalesce(*(date.dt.epoch("s") for date in [*plain, *zoned])).alias("time")
 
 
 def ratings(kind: pl.DataType, layout: Format) -> list[pl.Expr]:
