@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,6 +27,16 @@ MANIFEST = "manifest.json"
 VOCABULARY = "vocabulary.json"
 TITLES = "titles.json"
 EVENT_ARRAYS = ("user_start", "event_item", "event_time", "event_rating")
+
+_OUR_FILES = re.compile(
+    r"(user_start|event_(item|time|rating)|(item|user)_feature_\d+)\.npy"
+    r"|(manifest|vocabulary|titles)\.json"
+)
+"""Names of the files of a prepared folder; no other is ever removed."""
+
+_OUR_KEYS = {"format_version", "files", "checksum"}
+_OUR_START = re.compile(r'\{\n "format_version": \d+,\n')
+"""Keys and start of every manifest that `write_prepared_folder` wrote."""
 
 Manifest = dict[str, Any]
 Arrays = dict[str, NDArray[Any]]
@@ -112,30 +124,79 @@ def write_prepared_folder(
 
 
 def refuse_foreign_folder(folder: Path) -> None:
-    """Raise UsageError for a folder that holds something else, which must not be replaced."""
-    is_empty = folder.is_dir() and not any(folder.iterdir())
-    if folder.exists() and not is_empty and not (folder / MANIFEST).is_file():
+    """Raise UsageError for a folder that must not be replaced.
+
+    That is one whose manifest is not ours, or that holds anything besides the files we write.
+    """
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    if not is_prepared_folder(folder):
         raise UsageError(f"{folder}: exists and is no prepared folder; choose another --output")
+    for path in sorted(folder.iterdir()):
+        if not _is_written_file(path):
+            raise UsageError(
+                f"{folder}: holds {path.name!r}, which prepare did not write; "
+                "move it elsewhere or choose another --output"
+            )
+
+
+def is_prepared_folder(folder: Path) -> bool:
+    """True if we wrote the manifest, in any version; one that is cut off keeps its start."""
+    manifest = folder / MANIFEST
+    if not manifest.is_file():
+        return False
+    text = manifest.read_text(encoding="utf-8", errors="replace")
+    try:
+        content = json.loads(text)
+    except ValueError:
+        return bool(_OUR_START.match(text))
+    return isinstance(content, dict) and content.keys() >= _OUR_KEYS
+
+
+def _is_written_file(path: Path) -> bool:
+    is_link = path.is_symlink()
+    return not is_link and path.is_file() and bool(_OUR_FILES.fullmatch(path.name))
 
 
 @contextmanager
 def _replaced_folder(folder: Path) -> Iterator[Path]:
     """Folder to write into that replaces `folder` at the end, or leaves no trace."""
     refuse_foreign_folder(folder)
-    folder = folder.absolute()
-    unfinished = folder.with_name(f".{folder.name}.unfinished")
+    folder = folder.resolve()
+    unfinished = _unused_name(folder, "unfinished")
     try:
-        shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True)
         yield unfinished
-        if folder.exists():
-            shutil.rmtree(folder)
-        unfinished.rename(folder)
+        _swap(folder, unfinished)
     except OSError as problem:  # numpy reports a full disk without an errno
         reason = problem.strerror or f"is the disk full? {problem}"
         raise DataError(f"{folder}: cannot be written ({reason}); nothing was kept") from problem
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _unused_name(folder: Path, purpose: str) -> Path:
+    """Path beside a folder that nobody else can have taken or foreseen."""
+    return folder.with_name(f".{folder.name}.{purpose}-{secrets.token_hex(8)}")
+
+
+def _swap(folder: Path, finished: Path) -> None:
+    """Put the finished folder in place; the older one is removed after that."""
+    if not folder.exists():
+        finished.rename(folder)
+        return
+    refuse_foreign_folder(folder)  # again: files may have come since the start
+    older = _unused_name(folder, "replaced")
+    folder.rename(older)
+    try:
+        finished.rename(folder)
+    except OSError:
+        older.rename(folder)
+        raise
+    for path in older.iterdir():
+        if _is_written_file(path):
+            path.unlink()
+    older.rmdir()
 
 
 def _sha256(path: Path) -> str:

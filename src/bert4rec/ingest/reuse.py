@@ -10,7 +10,11 @@ from typing import Any
 
 from bert4rec.config import PrepareConfig
 from bert4rec.data.dataset import PreparedDataset
-from bert4rec.data.prepared_folder import MANIFEST, read_manifest, refuse_foreign_folder
+from bert4rec.data.prepared_folder import (
+    is_prepared_folder,
+    read_manifest,
+    refuse_foreign_folder,
+)
 from bert4rec.errors import PreparedDataError, UsageError
 from bert4rec.ingest.local_files import find_local, md5_of
 from bert4rec.ingest.movielens import RELEASES
@@ -56,14 +60,21 @@ def open_prepared_before(
     Raises:
         UsageError: The folder was prepared from something else, or is no prepared folder.
     """
-    refuse_foreign_folder(folder)
-    if overwrite or not (folder / MANIFEST).is_file():
+    ready = None if overwrite else _undamaged(folder, settings, log)
+    if ready is None:
+        refuse_foreign_folder(folder)
+    return ready
+
+
+def _undamaged(folder: Path, settings: Mapping[str, Any], log: Log) -> PreparedDataset | None:
+    if not is_prepared_folder(folder):
         return None
     try:
         before = read_manifest(folder).get("settings", {})
         _refuse_other_settings(folder, before, settings)
         return PreparedDataset.open(folder, verify=True)
     except PreparedDataError as problem:
+        refuse_foreign_folder(folder)
         what, _, _ = str(problem).rpartition("; ")
         log(f"note: {what}; it is prepared again")
         return None

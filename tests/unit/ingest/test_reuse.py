@@ -97,3 +97,43 @@ def test_foreign_folder_is_never_replaced(own_tables, tmp_path: Path, overwrite:
     with pytest.raises(UsageError, match="no prepared folder"):
         own_tables(TWO, overwrite=overwrite)
     assert (tmp_path / "out" / "thesis.txt").read_text() == "years of work"
+
+
+FOREIGN_MANIFESTS = {
+    "a list": "[1, 2]",
+    "no JSON": "files of my thesis",
+    "an object of another program": '{"name": "app", "files": ["thesis.txt"]}',
+    "nothing": "",
+}
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("manifest", FOREIGN_MANIFESTS.values(), ids=FOREIGN_MANIFESTS)
+def test_folder_with_a_foreign_manifest_is_never_replaced(
+    own_tables, tmp_path: Path, manifest: str, overwrite: bool
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "manifest.json").write_text(manifest)
+    (tmp_path / "out" / "titles.json").write_text("years of work")
+    with pytest.raises(UsageError, match="no prepared folder"):
+        own_tables(TWO, overwrite=overwrite)
+    assert (tmp_path / "out" / "manifest.json").read_text() == manifest
+    assert (tmp_path / "out" / "titles.json").read_text() == "years of work"
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_foreign_file_in_a_prepared_folder_is_never_removed(own_tables, overwrite: bool) -> None:
+    folder = own_tables(TWO).folder
+    (folder / "thesis.txt").write_text("years of work")
+    cut_in_half(folder / "event_item.npy")
+    with pytest.raises(UsageError, match=r"holds 'thesis.txt', which prepare did not write"):
+        own_tables(TWO, overwrite=overwrite)
+    assert (folder / "thesis.txt").read_text() == "years of work"
+    assert (folder / "event_time.npy").is_file()
+
+
+def test_nothing_is_left_beside_a_replaced_folder(own_tables) -> None:
+    folder = own_tables(TWO).folder
+    before = sorted(folder.parent.iterdir())
+    own_tables(TWO, overwrite=True)
+    assert sorted(folder.parent.iterdir()) == before
