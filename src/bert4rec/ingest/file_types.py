@@ -1,9 +1,14 @@
-"""File types by the ending of a name, in capitals or not."""
+"""File types by the ending of a name, in capitals or not, and compressed files."""
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
+from typing import BinaryIO, cast
 
+GZIP = b"\x1f\x8b"
+"""First bytes of a gzip file."""
+_COMPRESSED = (".gz", ".zst", ".zz")
 _TAB_SUFFIXES = (".tsv", ".inter", ".item", ".user")
 
 
@@ -22,5 +27,17 @@ def is_parquet(path: Path) -> bool:
 
 
 def default_separator(path: Path) -> str:
-    """Field separator of a text file: a tab in `.tsv` and RecBole files, else a comma."""
-    return "\t" if suffix_of(path) in _TAB_SUFFIXES else ","
+    """Field separator of a text file: a tab in `.tsv` and RecBole files, else a comma.
+
+    >>> default_separator(Path("events.TSV.gz"))
+    '\\t'
+    """
+    inner = path.with_suffix("") if suffix_of(path) in _COMPRESSED else path
+    return "\t" if suffix_of(inner) in _TAB_SUFFIXES else ","
+
+
+def open_bytes(path: Path) -> BinaryIO:
+    """Content of a file, decompressed if it is a gzip file whatever its name."""
+    with path.open("rb") as file:
+        is_packed = file.read(len(GZIP)) == GZIP
+    return cast(BinaryIO, gzip.open(path)) if is_packed else path.open("rb")

@@ -7,6 +7,7 @@ piece.
 
 from __future__ import annotations
 
+import io
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +15,8 @@ from pathlib import Path
 import polars as pl
 
 from bert4rec.errors import DataError, SourceError
-from bert4rec.ingest.file_types import is_parquet
+from bert4rec.ingest.file_types import is_parquet, open_bytes
+from bert4rec.ingest.quotes import with_sound_quotes
 from bert4rec.ingest.schema import Format
 from bert4rec.ingest.separators import single_character, with_single_character
 from bert4rec.ingest.text_errors import unreadable
@@ -69,8 +71,11 @@ def _scan_parquet(path: Path) -> pl.LazyFrame:
 def _scan_text(path: Path, layout: Format, scratch: Path) -> pl.LazyFrame:
     separator = layout.separator_of(path)
     is_scannable = len(separator) == 1 and layout.is_utf8
+    text = path if is_scannable else _converted(path, layout, scratch)
+    if layout.quoted:
+        text = with_sound_quotes(path, text, single_character(separator), scratch)
     return pl.scan_csv(
-        path if is_scannable else _converted(path, layout, scratch),
+        text,
         separator=single_character(separator),
         has_header=not layout.header,
         quote_char='"' if layout.quoted else None,
@@ -84,7 +89,8 @@ def _converted(path: Path, layout: Format, scratch: Path) -> Path:
     separator = layout.separator_of(path)
     try:
         with (
-            path.open(encoding=layout.encoding, newline="") as text,
+            open_bytes(path) as file,
+            io.TextIOWrapper(file, encoding=layout.encoding, newline="") as text,
             tempfile.NamedTemporaryFile("wb", dir=scratch, suffix=".csv", delete=False) as out,
         ):
             # A piece ends where a line does, so that no separator is cut in two.

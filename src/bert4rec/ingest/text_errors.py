@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -10,12 +11,10 @@ from pathlib import Path
 import polars as pl
 
 from bert4rec.errors import SourceError
-from bert4rec.ingest.file_types import is_parquet
+from bert4rec.ingest.file_types import is_parquet, open_bytes
+from bert4rec.ingest.quotes import LONGEST_FIELD
 from bert4rec.ingest.schema import Format
 from bert4rec.ingest.separators import UNIT_SEPARATOR, single_character, with_single_character
-
-LONGEST_FIELD = 2**31 - 1
-"""Characters; the csv module's own limit of 131,072 is less than a field of text may have."""
 
 
 def unreadable(path: Path, problem: Exception, layout: Format) -> SourceError:
@@ -75,7 +74,10 @@ def _records(path: Path, layout: Format) -> Iterator[tuple[int, list[str]]]:
     separator = layout.separator_of(path)
     encoding = "utf-8-sig" if layout.is_utf8 else layout.encoding
     csv.field_size_limit(LONGEST_FIELD)
-    with path.open(encoding=encoding, errors="replace", newline="") as lines:
+    with (
+        open_bytes(path) as file,
+        io.TextIOWrapper(file, encoding=encoding, errors="replace", newline="") as lines,
+    ):
         reader = csv.reader(
             (with_single_character(line, separator) for line in lines),
             delimiter=single_character(separator),
@@ -102,7 +104,7 @@ def _first_long_line(path: Path, layout: Format) -> int | None:
 
 
 def _first_undecodable_line(path: Path, layout: Format) -> int | None:
-    with path.open("rb") as lines:
+    with open_bytes(path) as lines:
         for number, line in enumerate(lines, 1):
             try:
                 line.decode(layout.encoding)
