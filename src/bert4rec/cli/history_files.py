@@ -34,6 +34,7 @@ def read_histories(path: Path, dataset: PreparedDataset) -> NewHistories:
     from bert4rec.ingest.raw_tables import column_names, scan_table
     from bert4rec.ingest.schema import EventTable, Format, Schema
     from bert4rec.ingest.source import Source
+    from bert4rec.ingest.typed_columns import ROW
 
     with tempfile.TemporaryDirectory(prefix="bert4rec-") as scratch:
         there = column_names(scan_table(path, Format(), Path(scratch)))
@@ -54,7 +55,7 @@ def read_histories(path: Path, dataset: PreparedDataset) -> NewHistories:
     frame = events.frame
     if events.has_times:
         frame = frame.unique(
-            [name for name in frame.columns if name != "row"], keep="first", maintain_order=True
+            [name for name in frame.columns if name != ROW], keep="first", maintain_order=True
         )
     time_N = frame["time"].to_numpy() if events.has_times else np.full(len(frame), NO_TIME)
     return NewHistories.of_columns(

@@ -14,6 +14,7 @@ from bert4rec.config import PrepareConfig
 from bert4rec.errors import DataError
 from bert4rec.ingest.event_table import Events
 from bert4rec.ingest.event_times import FRACTION
+from bert4rec.ingest.typed_columns import ROW
 
 Counts = dict[str, int]
 """Rows and entities by what became of them, in the order of the steps."""
@@ -50,12 +51,12 @@ def _count(counts: Counts, reason: str, before: pl.DataFrame, after: pl.DataFram
 
 
 def _distinct(frame: pl.DataFrame) -> pl.DataFrame:
-    """First of the rows that differ in nothing but `row`.
+    """First of the rows that differ in nothing but their number.
 
     Only rows with a repeated hash are compared: comparing all takes four times the memory of
     everything else.
     """
-    identity = [column for column in frame.columns if column != "row"]
+    identity = [column for column in frame.columns if column != ROW]
     hash_N = frame.select(identity).hash_rows().to_numpy()
     sorted_N = np.sort(hash_N)
     repeated_hashes = sorted_N[1:][np.diff(sorted_N) == 0]
@@ -63,7 +64,7 @@ def _distinct(frame: pl.DataFrame) -> pl.DataFrame:
     firsts = frame.filter(is_suspect).unique(identity, keep="first")
     if not len(firsts):
         return frame
-    return pl.concat([frame.filter(~is_suspect), firsts]).sort("row")
+    return pl.concat([frame.filter(~is_suspect), firsts]).sort(ROW)
 
 
 def _one_per_pair(
@@ -72,7 +73,7 @@ def _one_per_pair(
     """First or last event of each pair of user and item, in time or in the file."""
     ordered = in_time(frame) if has_times else frame
     kept = ordered.unique(["user", "item"], keep=keep, maintain_order=True)
-    return kept.sort("row")
+    return kept.sort(ROW)
 
 
 def in_time(frame: pl.DataFrame) -> pl.DataFrame:

@@ -34,7 +34,7 @@ class Events:
     """Events in the file's order."""
 
     frame: pl.DataFrame
-    """Columns `row`, `user` and `item`, and if declared `time` (seconds) and `rating`.
+    """Columns `ROW`, `user` and `item`, and if declared `time` (seconds) and `rating`.
 
     `fraction` (nanoseconds) is there if a time is not a whole second.
     """

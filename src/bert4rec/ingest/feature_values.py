@@ -25,7 +25,7 @@ from bert4rec.ingest.schema import FeatureColumn, Format, SideTable
 from bert4rec.ingest.text_errors import line_of
 from bert4rec.ingest.typed_columns import ROW
 
-POSITION = "position"
+POSITION = "\x1fposition"
 """Column of the ids' positions in row order, from 0."""
 _YES = ["1", "1.0", "true", "True"]
 _NAN = ["NaN", "nan"]

@@ -9,7 +9,8 @@ from typing import BinaryIO, cast
 GZIP = b"\x1f\x8b"
 """First bytes of a gzip file."""
 _COMPRESSED = (".gz", ".zst", ".zz")
-_TAB_SUFFIXES = (".tsv", ".inter", ".item", ".user")
+_ATOMIC = (".inter", ".item", ".user")
+_TAB_SUFFIXES = (".tsv", *_ATOMIC)
 
 
 def suffix_of(path: Path) -> str:
@@ -32,8 +33,17 @@ def default_separator(path: Path) -> str:
     >>> default_separator(Path("events.TSV.gz"))
     '\\t'
     """
-    inner = path.with_suffix("") if suffix_of(path) in _COMPRESSED else path
-    return "\t" if suffix_of(inner) in _TAB_SUFFIXES else ","
+    return "\t" if _inner_suffix(path) in _TAB_SUFFIXES else ","
+
+
+def is_atomic(path: Path) -> bool:
+    """True for RecBole's atomic files, whose headers hold the type after the name."""
+    return _inner_suffix(path) in _ATOMIC
+
+
+def _inner_suffix(path: Path) -> str:
+    """Ending of a name without that of its compression."""
+    return suffix_of(path.with_suffix("") if suffix_of(path) in _COMPRESSED else path)
 
 
 def open_bytes(path: Path) -> BinaryIO:

@@ -15,7 +15,7 @@ from pathlib import Path
 import polars as pl
 
 from bert4rec.errors import DataError, SourceError
-from bert4rec.ingest.file_types import is_parquet, open_bytes
+from bert4rec.ingest.file_types import is_atomic, is_parquet, open_bytes
 from bert4rec.ingest.quotes import with_sound_quotes
 from bert4rec.ingest.schema import Format
 from bert4rec.ingest.separators import single_character, with_single_character
@@ -28,7 +28,7 @@ _SHOWN_COLUMNS = 20
 
 
 def scan_table(path: Path, layout: Format, scratch: Path) -> pl.LazyFrame:
-    """Rows of a file with their number in `row`, from 0; Parquet keeps its types.
+    """Rows of a file with their number in `ROW`, from 0; Parquet keeps its types.
 
     A file that must be converted is kept in the folder `scratch`, which must outlive the frame.
     """
@@ -42,8 +42,8 @@ def scan_table(path: Path, layout: Format, scratch: Path) -> pl.LazyFrame:
     except (pl.exceptions.PolarsError, UnicodeDecodeError) as problem:
         raise unreadable(path, problem, layout) from problem
     if not layout.header:
-        # RecBole's headers hold the type after the name.
-        return frame.rename({name: name.partition(":")[0] for name in names if ":" in name})
+        typed = [name for name in names if ":" in name] if is_atomic(path) else []
+        return frame.rename({name: name.partition(":")[0] for name in typed})
     if len(names) < len(layout.header):
         expected = f"{len(layout.header)} are expected ({', '.join(layout.header)})"
         raise SourceError(f"{len(names)} fields where {expected}", path, row=1)

@@ -7,8 +7,8 @@ import polars as pl
 from bert4rec.ingest.numbers import number_of
 from bert4rec.ingest.schema import Format
 
-ROW = "row"
-"""Column of row numbers, from 0."""
+ROW = "\x1frow"
+"""Column of row numbers, from 0; begins with a character that no column of a file does."""
 NOT_A_TIME = (
     "missing or not a time "
     "(seconds, milliseconds, or dates like 2024-05-31 or 2024-05-31T18:30:00+02:00)"

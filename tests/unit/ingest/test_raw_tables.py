@@ -9,10 +9,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from bert4rec.config import PrepareConfig
 from bert4rec.data.dataset import PreparedDataset
 from bert4rec.errors import DataError, SourceError
 from bert4rec.ids import NO_RATING
 from bert4rec.ingest import raw_tables
+from bert4rec.ingest.prepare import prepare_dataset
 from bert4rec.ingest.schema import Format
 
 HEADER = "u,i,r,t\n"
@@ -107,3 +109,17 @@ def test_damaged_parquet_file_is_named(own_tables) -> None:
 def test_missing_table_is_named(own_tables) -> None:
     with pytest.raises(SourceError, match=r"nowhere\.csv: no such file"):
         own_tables(HEADER + "1,5,3,5\n", more="items: {file: nowhere.csv, item: i}\n")
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "parquet"])
+def test_any_column_name_works(own_tables, tmp_path: Path, suffix: str) -> None:
+    names = ["row", "u", "ga:sku", "t", "utm:source", "utm:medium"]
+    table = pl.DataFrame([[9, 1, 5, 100, "a", "b"], [8, 1, 6, 200, "a", "b"]], names, orient="row")
+    path = tmp_path / f"e.{suffix}"
+    separator = "\t" if suffix == "tsv" else ","
+    table.write_parquet(path) if suffix == "parquet" else table.write_csv(path, separator=separator)
+    schema = tmp_path / "own.yaml"
+    schema.write_text(f'events: {{file: {path.name}, user: row, item: "ga:sku", time: t}}\n')
+    dataset = prepare_dataset(PrepareConfig(schema=schema, output=tmp_path / "out"), lambda _: None)
+    assert history(dataset, 9) == [5]
+    assert history(dataset, 8) == [6]
