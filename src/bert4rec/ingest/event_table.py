@@ -15,7 +15,7 @@ import polars as pl
 
 from bert4rec.errors import SourceError
 from bert4rec.ids import YEAR_3000
-from bert4rec.ingest.event_times import FRACTION, times
+from bert4rec.ingest.event_times import FRACTION, OTHER_UNIT, times
 from bert4rec.ingest.file_types import is_parquet
 from bert4rec.ingest.raw_tables import column_names, require_columns, scan_table
 from bert4rec.ingest.schema import EventTable
@@ -121,8 +121,8 @@ def _usable(
 def _tidy(kept: pl.DataFrame) -> pl.DataFrame:
     """Events without the columns that were only there to find unusable rows."""
     has_fraction = FRACTION in kept.columns and bool((kept[FRACTION] != 0).any())
-    unneeded = ["rating_given"] if has_fraction else ["rating_given", FRACTION]
-    return kept.drop(unneeded, strict=False)
+    unneeded = ["rating_given", OTHER_UNIT]
+    return kept.drop(unneeded if has_fraction else [*unneeded, FRACTION], strict=False)
 
 
 def _typed(
@@ -146,6 +146,9 @@ def _problems(typed: pl.DataFrame, table: EventTable, path: Path) -> list[Proble
     problems = [Problem(role, "missing", pl.col(role).is_null()) for role in ("user", "item")]
     if "time" in typed.columns:
         time = pl.col("time")
+        if OTHER_UNIT in typed.columns:
+            other = "too small for the unit of most times (say time_unit if it is not)"
+            problems.append(Problem("time", other, pl.col(OTHER_UNIT)))
         late = "a time in or after the year 3000; times are seconds, milliseconds or dates"
         problems.append(Problem("time", NOT_A_TIME, time.is_null()))
         problems.append(Problem("time", "a time before 1970", time < 0))

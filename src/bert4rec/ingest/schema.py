@@ -79,6 +79,10 @@ class EventTable:
     rating: str | None = None
     scale: Sequence[float] = ()
     """Possible ratings; by default those that occur, if they are few."""
+    time_unit: str = ""
+    """Unit of times that are numbers: s, ms, us or ns; by default that of most, by size."""
+    time_format: str = ""
+    """Layout of times, as `strptime` reads them."""
     format: Format = field(default_factory=Format)
     unused: Sequence[str] = ()
     """Columns left out on purpose."""

@@ -19,6 +19,7 @@ import yaml
 
 from bert4rec.data.features import Kind
 from bert4rec.errors import ConfigError, SourceError
+from bert4rec.ingest.event_times import TIME_UNITS
 from bert4rec.ingest.file_types import suffix_of
 from bert4rec.ingest.recbole import recbole_schema
 from bert4rec.ingest.schema import EventTable, FeatureColumn, Format, Schema, SideTable
@@ -221,11 +222,23 @@ def _event_table(section: _Section) -> EventTable:
     columns = [*table.roles.values(), *table.unused]
     _check_unique(section, "", columns)
     _check_header(section, table.format.header, columns)
+    _check_time(section, table)
     if table.scale and not table.rating:
         raise section.error(" is declared but no column of ratings; add 'rating'", "scale")
     if len(set(table.scale)) > _MOST_LEVELS:
         raise section.error(f" has {len(table.scale)} levels; {_MOST_LEVELS} are the most", "scale")
     return table
+
+
+def _check_time(section: _Section, table: EventTable) -> None:
+    """Raise ConfigError for a unit that is unknown, or two answers to one question."""
+    if table.time_unit and table.time_unit not in TIME_UNITS:
+        known = ", ".join(TIME_UNITS)
+        raise section.error(f" is {table.time_unit!r}; known are {known}", "time_unit")
+    if table.time_unit and table.time_format:
+        raise section.error(" and 'time_format' exclude each other", "time_unit")
+    if table.time_format and "%" not in table.time_format:
+        raise section.error(" has no field such as %Y", "time_format")
 
 
 def _side_table(section: _Section, key: str) -> SideTable:

@@ -8,6 +8,8 @@ from datetime import datetime
 import polars as pl
 import pytest
 
+from bert4rec.errors import SourceError
+
 HEADER = "u,i,r,t\n"
 PARTS = [(2, 0), (1, 50), (3, 999), (4, 500)]
 """Items and milliseconds within one second, in the order of the file."""
@@ -59,3 +61,37 @@ def test_last_of_a_pair_is_the_last_within_its_second(own_tables) -> None:
     lines = ["1,5,4,1663020001900\n", "1,5,3,1663020001050\n"]
     dataset = own_tables(HEADER + "".join(lines), repeated_pairs="last")
     assert [dataset.rating_levels[row - 1] for row in dataset.rating_N] == [4]
+
+
+@pytest.mark.parametrize(
+    ("written", "declared"),
+    [
+        ("1606463340000000", ""),
+        ("1606463340000000000", ""),
+        ("1606463340000", "time_unit: ms"),
+        ("2020-11-27 07:49:00 UTC", ""),
+        ("2020-11-27 07:49:00 +0000", ""),
+        ("27/11/2020 07:49", "time_format: '%d/%m/%Y %H:%M'"),
+        ("Fri Nov 27 07:49:00 +0000 2020", "time_format: '%a %b %d %H:%M:%S %z %Y'"),
+        ("202011270749", "time_format: '%Y%m%d%H%M'"),
+    ],
+)
+def test_times_are_read_as_declared_or_by_size(own_tables, written: str, declared: str) -> None:
+    columns = f"time: t, rating: r, {declared}".rstrip(", ")
+    dataset = own_tables(f"{HEADER}1,5,3,{written}\n", columns)
+    assert dataset.time_N.tolist() == [1_606_463_340]
+
+
+@pytest.mark.parametrize("written", ["20201127", "202011270749", "20201127074903", "44162.33"])
+def test_one_late_number_does_not_make_dates_a_count(own_tables, written: str) -> None:
+    lines = [f"{user},5,3,{written}\n" for user in range(1, 6)]
+    with pytest.raises(SourceError, match="may be"):
+        own_tables(HEADER + "".join(lines) + "1,6,3,99999999\n")
+
+
+def test_zero_among_milliseconds_is_the_bad_row(own_tables) -> None:
+    rows = HEADER + "1,5,3,1606463343000\n1,6,3,0\n1,7,3,1606463344000\n"
+    with pytest.raises(SourceError, match=r"row 3.*'0' is too small"):
+        own_tables(rows)
+    dataset = own_tables(rows, on_bad_rows="drop")
+    assert dataset.time_N.tolist() == [1_606_463_343, 1_606_463_344]
