@@ -100,3 +100,7 @@ class UnknownItem(DataError):
             "check the id or leave it out"
         )
         self.item_ids = list(item_ids)
+
+
+class Terminated(BaseException):
+    """The process was asked to end (SIGTERM). Like KeyboardInterrupt, no error: clean-up runs."""

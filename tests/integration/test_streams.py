@@ -43,6 +43,48 @@ def test_interrupted_training_exits_with_130_and_resumes(
     assert json.loads((folder / "training.json").read_text())["epochs"] == 20
 
 
+def test_terminated_training_exits_with_143_and_keeps_its_checkpoint(
+    world_folder: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "model"
+    more = settings(max_epochs=20, patience=20)
+    words = ["train", "--data", world_folder, "--output", folder, *more]
+    running = process(*words)
+    assert running.stdout is not None
+    while "epoch   2/20" not in running.stdout.readline():
+        assert running.poll() is None
+    running.send_signal(signal.SIGTERM)
+    done = finished(running)
+    assert done.refused(143) == "terminated; what was trained is kept, --resume goes on from it"
+    assert not (folder / ".lock").exists()
+    assert (folder / "training" / "last.ckpt").is_file()
+
+
+SLOW = """
+import os, signal, sys, tempfile
+from pathlib import Path
+from bert4rec.cli.main import guarded
+from bert4rec.files import atomic_path
+
+def work():
+    with tempfile.TemporaryDirectory(dir=sys.argv[1]), atomic_path(Path(sys.argv[1], "a")):
+        print("working", flush=True)
+        signal.pause()
+
+sys.exit(guarded(work, debug=False))
+"""
+
+
+def test_terminated_command_exits_with_143_and_leaves_nothing(tmp_path: Path) -> None:
+    running = process(tmp_path, script=("-c", SLOW))
+    assert running.stdout is not None
+    assert running.stdout.readline() == "working\n"
+    assert len(list(tmp_path.iterdir())) == 2
+    running.send_signal(signal.SIGTERM)
+    assert finished(running).refused(143) == "terminated"
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_damaged_checkpoint_is_named_on_resume(
     world_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

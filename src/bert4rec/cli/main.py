@@ -1,7 +1,8 @@
 """The `bert4rec` command: dispatch to a command's module, and errors as one line.
 
 A command's module has `add_flags` and `run`; heavy libraries are imported in `run`, so `--help` is
-instant. Exit codes: 0 success, 1 unusable data or file, 2 wrong usage, 130 interrupted.
+instant. Exit codes: 0 success, 1 unusable data or file, 2 wrong usage, 130 interrupted,
+143 terminated.
 """
 
 from __future__ import annotations
@@ -9,14 +10,17 @@ from __future__ import annotations
 import difflib
 import io
 import os
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
+from types import FrameType, ModuleType
 
-from bert4rec.errors import Bert4RecError, DataError, UsageError
+from bert4rec.errors import Bert4RecError, DataError, Terminated, UsageError
 from bert4rec.shown_text import shown
 
 COMMANDS = {
@@ -38,7 +42,7 @@ COMMANDS = {
     "doctor": "check the installation, the device, data and models",
 }
 
-INTERRUPTED = 130
+INTERRUPTED, TERMINATED = 130, 143
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -117,12 +121,15 @@ def guarded(work: Callable[[], None], debug: bool) -> int:
         # A console without ± and é shows ? there, as stderr does by itself.
         sys.stdout.reconfigure(errors="replace")
     try:
-        code = _code_of(work)
+        with _termination_raises():
+            code = _code_of(work)
         sys.stdout.flush()
     except Bert4RecError as problem:
         return _complain(str(problem), problem.exit_code, debug)
     except KeyboardInterrupt as stopped:
         return _complain(str(stopped) or "interrupted", INTERRUPTED, debug)
+    except Terminated as stopped:
+        return _complain(str(stopped), TERMINATED, debug)
     except BrokenPipeError:  # whoever read the output has enough
         return 0
     except OSError as problem:
@@ -134,6 +141,28 @@ def guarded(work: Callable[[], None], debug: bool) -> int:
     finally:
         _settle_stdout()
     return code
+
+
+@contextmanager
+def _termination_raises() -> Iterator[None]:
+    """Raise `Terminated` on SIGTERM, so that clean-up runs; a second one changes nothing.
+
+    Only the main thread of a process may set a handler, and one of the caller is kept.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise Terminated("terminated")
 
 
 def _open_closed_streams() -> None:

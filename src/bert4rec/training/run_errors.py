@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from bert4rec.config import TrainingConfig
-from bert4rec.errors import ArtefactError, Bert4RecError, ConfigError
+from bert4rec.errors import ArtefactError, Bert4RecError, ConfigError, Terminated
 from bert4rec.training.run_directory import RunDirectory
 
 DISK_ERRORS = (
@@ -36,6 +36,8 @@ def run_errors(directory: RunDirectory, training: TrainingConfig) -> Iterator[No
             f"precision {training.precision!r}"
         )
         raise ConfigError(f"{settings}: {_one_line(problem)}") from problem
+    except Terminated as stopped:
+        raise Terminated(f"terminated{_resume_hint(directory)}") from stopped
     except (KeyboardInterrupt, SystemExit) as stopped:
         # Lightning turns an interrupt into an exit.
         causes = (stopped, stopped.__context__)
