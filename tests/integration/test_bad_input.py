@@ -309,7 +309,7 @@ QUESTIONS = {
     "--user_id 1 --k -1": "k is -1: it must be a whole number, 1 or more",
     "--k 3": "pass a user_id, an item_sequence, or both",
     "--item_sequence 101,105 --ratings 3": "1 ratings for 2 items",
-    "--item_sequence 101 --ratings 11": "rating 11.0 is not on the scale 1, 2, 3, 4, 5",
+    "--item_sequence 101 --ratings 11": "ratings: 11.0 is not on the scale 1, 2, 3, 4, 5",
     "--item_sequence 101 --timestamps -5": "-5 is no time",
     "--item_sequence 101 --timestamps 1e15": "is no time",
     "--item_sequence 101,105 --timestamps 9,3": (
