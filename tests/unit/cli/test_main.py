@@ -42,7 +42,7 @@ def test_the_version_is_printed() -> None:
 
 def test_an_unknown_command_is_refused_with_the_nearest_one() -> None:
     assert run("trian").refused(2) == "unknown command 'trian'; did you mean 'train'?"
-    assert "the commands are prepare, train" in run("--frobnicate").refused(2)
+    assert "the commands are schema, prepare, train" in run("--frobnicate").refused(2)
 
 
 @pytest.mark.parametrize(

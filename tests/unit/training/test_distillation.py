@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bert4rec import artefact
+from bert4rec.artefact.checked_files import DIGEST, digest_of
 from bert4rec.data.batches import Batch
 from bert4rec.data.dataset import PreparedDataset
 from bert4rec.data.splits import make_split
@@ -336,6 +337,7 @@ def trained_otherwise(folder: Path, copy_of: Path, **settings: Any) -> Path:
     shutil.copytree(folder, copy_of)
     config = json.loads((copy_of / artefact.CONFIG_FILE).read_text())
     config["settings"] |= settings
+    config[DIGEST] = digest_of(config)
     (copy_of / artefact.CONFIG_FILE).write_text(json.dumps(config))
     return copy_of
 
